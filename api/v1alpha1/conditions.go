@@ -1,0 +1,99 @@
+package v1alpha1
+
+// Condition types. Ready, Reconciling and Stalled follow kstatus: Reconciling
+// and Stalled are present only while they are true.
+const (
+	// ConditionReady: this generation is accepted, resolved and loaded by every
+	// Ready serving pod. It stays true for its generation whatever the platform,
+	// a rollout or a lost node does.
+	ConditionReady = "Ready"
+	// ConditionReconciling: work for this generation goes on.
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled: nothing more happens until somebody changes something.
+	ConditionStalled = "Stalled"
+	// ConditionAccepted: the spec is valid and the resource may be what it says.
+	ConditionAccepted = "Accepted"
+	// ConditionResolvedRefs: everything that the spec names exists and is allowed.
+	ConditionResolvedRefs = "ResolvedRefs"
+	// ConditionCredentialsValid: the platform accepts the credentials.
+	ConditionCredentialsValid = "CredentialsValid"
+	// ConditionWebhookRegistered: the platform sends to status.webhookURL.
+	ConditionWebhookRegistered = "WebhookRegistered"
+	// ConditionProfileSynced: the public profile at the platform is as in the spec.
+	ConditionProfileSynced = "ProfileSynced"
+	// ConditionDelivering: messages can be sent and, where polled, fetched.
+	ConditionDelivering = "Delivering"
+	// ConditionStoreReachable: the bridge pods reach their store.
+	ConditionStoreReachable = "StoreReachable"
+	// ConditionStorageLow: the store's volume is nearly full; present only while true.
+	ConditionStorageLow = "StorageLow"
+)
+
+// Condition reasons. One word per idea, shared by all kinds.
+const (
+	ReasonReady       = "Ready"
+	ReasonProgressing = "Progressing"
+	ReasonSuspended   = "Suspended"
+	ReasonDeleting    = "Deleting"
+	ReasonAccepted    = "Accepted"
+	ReasonResolved    = "Resolved"
+
+	// ReasonInvalidSpec: a field is wrong in a way that the schema cannot say.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonAccountClaimed: another Channel has this platform account.
+	ReasonAccountClaimed = "AccountClaimed"
+	// ReasonRefNotPermitted: the reference does not lead anywhere that lets this
+	// namespace in. Deliberately the same whether the target exists or not.
+	ReasonRefNotPermitted = "RefNotPermitted"
+	// ReasonRefNotFound: a resource in the referrer's own namespace is not there.
+	ReasonRefNotFound = "RefNotFound"
+	// ReasonSecretNotUsable: the Secret is not there or lacks the label; the same for both.
+	ReasonSecretNotUsable = "SecretNotUsable"
+	// ReasonSecretKeyMissing: the Secret has no value under a required key.
+	ReasonSecretKeyMissing = "SecretKeyMissing"
+	// ReasonSecretValueInvalid: a value in the Secret cannot be right.
+	ReasonSecretValueInvalid = "SecretValueInvalid"
+	// ReasonBridgeNotReady: the Bridge itself does not work yet.
+	ReasonBridgeNotReady = "BridgeNotReady"
+	// ReasonStoreNotReady: the ConversationStore itself does not work yet.
+	ReasonStoreNotReady = "StoreNotReady"
+	// ReasonStoreMismatch: two resources that meet belong to different stores.
+	ReasonStoreMismatch = "StoreMismatch"
+	// ReasonNotLoaded: pods have not confirmed this generation yet.
+	ReasonNotLoaded = "NotLoaded"
+	// ReasonLoadFailed: pods refuse this generation; the message says why.
+	ReasonLoadFailed = "LoadFailed"
+	// ReasonNoPublicURL: the Bridge has no spec.publicURL to register.
+	ReasonNoPublicURL = "NoPublicURL"
+	// ReasonPolling: messages are fetched, so no webhook is registered.
+	ReasonPolling = "Polling"
+	// ReasonNoProfile: the spec asks for no profile; the platform's is left alone.
+	ReasonNoProfile = "NoProfile"
+	// ReasonNotAttempted: it was not tried yet for this generation.
+	ReasonNotAttempted = "NotAttempted"
+	// ReasonDone: the platform is as desired.
+	ReasonDone = "Done"
+	// ReasonTakenOver: somebody else changed the registration; it is not fought over.
+	ReasonTakenOver = "TakenOver"
+	// ReasonAuthInvalid: the platform refuses the credentials.
+	ReasonAuthInvalid = "AuthInvalid"
+	// ReasonMisconfigured: the platform says that something is set up wrongly.
+	ReasonMisconfigured = "Misconfigured"
+	// ReasonUnreachable: the other side does not answer.
+	ReasonUnreachable = "Unreachable"
+	// ReasonRolloutFailed: the workload does not come up.
+	ReasonRolloutFailed = "RolloutFailed"
+	// ReasonConflict: an object of the name that is needed belongs to somebody else.
+	ReasonConflict = "Conflict"
+	// ReasonInUse: deletion waits for the resources that use this one.
+	ReasonInUse = "InUse"
+	// ReasonDocumentTooLarge: more channels than fit in a Bridge's document.
+	ReasonDocumentTooLarge = "DocumentTooLarge"
+)
+
+// Event reasons that are not condition reasons.
+const (
+	EventWebhookLeftRegistered = "WebhookLeftRegistered"
+	EventCredentialsRotated    = "CredentialsRotated"
+	EventDriftRepaired         = "DriftRepaired"
+)

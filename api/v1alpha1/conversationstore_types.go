@@ -1,0 +1,195 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ConversationStoreSpec is where conversations live and who may get at them.
+type ConversationStoreSpec struct {
+	// Suspend pauses reconciling of this store. What runs goes on running.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// SQLite keeps conversations in one pod on one volume: the backend in use
+	// when none is named.
+	// +optional
+	SQLite *SQLiteBackend `json:"sqlite,omitempty"`
+
+	// Retention is how long things are kept. What is left out has the default
+	// that status.effective shows.
+	// +optional
+	Retention *Retention `json:"retention,omitempty"`
+
+	// ReopenWindow: a message within this time of a conversation's end reopens
+	// it; a later one begins a follow-up that links back. 24h when left out.
+	// +optional
+	ReopenWindow *metav1.Duration `json:"reopenWindow,omitempty"`
+
+	// API is who may use the REST API.
+	// +optional
+	API *StoreAPI `json:"api,omitempty"`
+
+	// AllowedBridges is which namespaces' Bridges may use this store; only its
+	// own namespace when left out.
+	// +optional
+	AllowedBridges *AllowedNamespaces `json:"allowedBridges,omitempty"`
+
+	// Resources of the store's container.
+	// +optional
+	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+}
+
+// SQLiteBackend is the embedded database.
+type SQLiteBackend struct {
+	// StorageSize of the volume; 10Gi when left out. It can grow where the
+	// storage class allows it.
+	// +optional
+	StorageSize *resource.Quantity `json:"storageSize,omitempty"`
+
+	// StorageClassName of the volume; the cluster's default class when left
+	// out. The class must not be a network file system (NFS, SMB): SQLite's
+	// locks do not hold there, and the store refuses to start.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
+}
+
+// Retention is how long a store keeps what. Zero keeps for ever.
+type Retention struct {
+	// Messages and conversations; for ever when left out.
+	// +optional
+	Messages *metav1.Duration `json:"messages,omitempty"`
+
+	// Raw payloads of the platforms, for replay; 168h when left out.
+	// +optional
+	Raw *metav1.Duration `json:"raw,omitempty"`
+
+	// Events of the change log, which bounds how far back a cursor can
+	// resume; 720h when left out.
+	// +optional
+	Events *metav1.Duration `json:"events,omitempty"`
+
+	// Media of messages; as long as messages when left out.
+	// +optional
+	Media *metav1.Duration `json:"media,omitempty"`
+}
+
+// StoreAPI is the access to the REST API.
+type StoreAPI struct {
+	// Tokens that may be used as bearer tokens.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	Tokens []APIToken `json:"tokens,omitempty"`
+}
+
+// APIAccess is what a token may do; each includes the one before.
+// +kubebuilder:validation:Enum=Read;Write;Admin
+type APIAccess string
+
+const (
+	APIAccessRead  APIAccess = "Read"
+	APIAccessWrite APIAccess = "Write"
+	APIAccessAdmin APIAccess = "Admin"
+)
+
+// APIToken is one bearer token of the REST API. Its Secret, in the store's
+// namespace with the label bridgekeeper.dev/credentials=true, has it under the
+// key "token": at least 32 characters, drawn at random.
+type APIToken struct {
+	// Name of the token, for people; it appears in metrics.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name"`
+
+	// SecretRef names the Secret.
+	SecretRef SecretReference `json:"secretRef"`
+
+	// Namespaces whose conversations it opens; "*" stands for all of this store.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	Namespaces []string `json:"namespaces"`
+
+	// Access is Read, Write (which includes Read), or Admin (which includes Write).
+	Access APIAccess `json:"access"`
+}
+
+// ConversationStoreStatus is what is really there.
+type ConversationStoreStatus struct {
+	// ObservedGeneration is the generation that this status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Conditions: Ready, Accepted, ResolvedRefs, StorageLow, Reconciling, Stalled.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// Backend is the kind of database: sqlite.
+	// +optional
+	Backend string `json:"backend,omitempty"`
+
+	// URL of the REST API within the cluster.
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// Bridges is how many Bridges use this store.
+	// +optional
+	Bridges int32 `json:"bridges,omitempty"`
+
+	// Channels is how many Channels keep their conversations here.
+	// +optional
+	Channels int32 `json:"channels,omitempty"`
+
+	// Effective are the values in force, defaults included.
+	// +optional
+	Effective *EffectiveStore `json:"effective,omitempty"`
+}
+
+// EffectiveStore are a store's values in force.
+type EffectiveStore struct {
+	StorageSize       string `json:"storageSize,omitempty"`
+	ReopenWindow      string `json:"reopenWindow,omitempty"`
+	RetentionMessages string `json:"retentionMessages,omitempty"`
+	RetentionRaw      string `json:"retentionRaw,omitempty"`
+	RetentionEvents   string `json:"retentionEvents,omitempty"`
+	RetentionMedia    string `json:"retentionMedia,omitempty"`
+}
+
+// ConversationStore is where conversations live: contacts, messages, receipts,
+// and the REST API to them.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cst,categories=bridgekeeper
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Backend",type=string,JSONPath=`.status.backend`
+// +kubebuilder:printcolumn:name="Channels",type=integer,JSONPath=`.status.channels`
+// +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.url`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type ConversationStore struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +kubebuilder:validation:Required
+	Spec   ConversationStoreSpec   `json:"spec"`
+	Status ConversationStoreStatus `json:"status,omitempty"`
+}
+
+// ConversationStoreList is a list of ConversationStores.
+// +kubebuilder:object:root=true
+type ConversationStoreList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ConversationStore `json:"items"`
+}

@@ -1,0 +1,195 @@
+package document
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// SchemaVersion is the major version of the documents this code writes and
+// reads. Fields may be added within it; a changed meaning needs a new one.
+const SchemaVersion = 1
+
+// MaxShards is how many shard files a pod declares. Each is a Secret of at
+// most 1 MiB, so a document is bounded at 16 MiB: 10 000 channels of 1.5 KiB.
+const MaxShards = 16
+
+// Kind says whom a document is for.
+type Kind string
+
+const (
+	KindBridge Kind = "bridge"
+	KindStore  Kind = "store"
+)
+
+// EntryKind says what an entry describes.
+type EntryKind string
+
+const (
+	EntryChannel   EntryKind = "Channel"   // in both documents; Spec is Channel or StoreChannel
+	EntryTombstone EntryKind = "Tombstone" // bridge document: a deleted channel to unregister; Spec is Tombstone
+	EntryBridge    EntryKind = "Bridge"    // store document: a bridge and its rights; Spec is StoreBridge
+	EntryToken     EntryKind = "Token"     // store document: a REST token; Spec is Token
+)
+
+// Entry is one resource's part of a document.
+type Entry struct {
+	Kind EntryKind `json:"kind"`
+	// Name is "namespace/name" of the resource (for a Token: of the store, a
+	// slash and the token's own name).
+	Name       string `json:"name"`
+	Generation int64  `json:"generation"`
+	// Hash is of Kind, Name, Generation and Spec: what a pod confirms.
+	Hash string          `json:"hash"`
+	Spec json.RawMessage `json:"spec"`
+}
+
+// Key identifies an entry within a document.
+func (e Entry) Key() string { return string(e.Kind) + "/" + e.Name }
+
+// Document is what a pod runs on: settings and entries, checked and decoded.
+type Document struct {
+	Kind Kind
+	Name string // "namespace/name" of the Bridge or ConversationStore
+	// Generation is of that resource; Ready of it means that this one is loaded.
+	Generation int64
+	Hash       string   // of the envelope: changes when anything does
+	Shards     []string // hash of each shard in use
+	Settings   json.RawMessage
+	Entries    []Entry
+}
+
+// BridgeSettings are the Settings of a bridge document.
+type BridgeSettings struct {
+	// StoreURL is the base URL of the store's internal API.
+	StoreURL string `json:"storeURL"`
+	// PublicURL is where platforms reach this bridge, without a trailing slash; empty: webhooks cannot be registered.
+	PublicURL string `json:"publicURL,omitempty"`
+	// PlatformEndpoints are base URLs that replace the platforms' own (proxies, test doubles), by platform.
+	PlatformEndpoints map[string]string `json:"platformEndpoints,omitempty"`
+	// AllowPrivateHosts lets hosts that a Channel names itself be in private address ranges.
+	AllowPrivateHosts bool `json:"allowPrivateHosts,omitempty"`
+}
+
+// Channel is the Spec of a Channel entry in a bridge document.
+type Channel struct {
+	// UID tells a recreated Channel from the one before it.
+	UID      string `json:"uid,omitempty"`
+	Platform string `json:"platform"`
+	// Account is the platform's id of the account: bot id, page id, number.
+	Account string `json:"account"`
+	// Suspended stops sending, polling and duties; inbound is still stored.
+	Suspended bool `json:"suspended,omitempty"`
+	// Receive is how messages arrive; one of the platform's capabilities.
+	Receive Receive `json:"receive"`
+	// WebhookURL is the full public URL to register; empty when there is none.
+	WebhookURL string `json:"webhookURL,omitempty"`
+	// Credentials are the values in force, by the platform's fixed key names.
+	Credentials map[string]string `json:"credentials"`
+	// PreviousCredentials still verify inbound requests until their time is over.
+	PreviousCredentials []PreviousCredentials `json:"previousCredentials,omitempty"`
+	// Config is the platform's typed block: options and profile.
+	Config json.RawMessage `json:"config,omitempty"`
+	Limits Limits          `json:"limits,omitzero"`
+}
+
+// Receive is how a channel's messages arrive.
+type Receive string
+
+const (
+	ReceiveWebhook Receive = "webhook"
+	ReceivePolling Receive = "polling"
+)
+
+// PreviousCredentials are rotated-out values, valid for verification only.
+type PreviousCredentials struct {
+	Values map[string]string `json:"values"`
+	Until  time.Time         `json:"until"`
+}
+
+// Limits bound what a channel takes in and sends. Zero: the default.
+type Limits struct {
+	// InboundPerSecond bounds verified webhook requests.
+	InboundPerSecond int `json:"inboundPerSecond,omitempty"`
+	// OutboundPerSecond bounds sends; the platform's own limit by default.
+	OutboundPerSecond int `json:"outboundPerSecond,omitempty"`
+	// MaxBodyBytes bounds a webhook's body.
+	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
+	// MaxMediaBytes bounds a fetched attachment; larger ones become unavailable.
+	MaxMediaBytes int64 `json:"maxMediaBytes,omitempty"`
+}
+
+// Tombstone is the Spec of a Tombstone entry: what it takes to undo the
+// platform side of a Channel that is being deleted.
+type Tombstone struct {
+	UID         string            `json:"uid"`
+	Platform    string            `json:"platform"`
+	Account     string            `json:"account"`
+	WebhookURL  string            `json:"webhookURL,omitempty"`
+	Credentials map[string]string `json:"credentials"`
+}
+
+// StoreSettings are the Settings of a store document. Zero durations: keep for ever.
+type StoreSettings struct {
+	Retention Retention `json:"retention"`
+	// ReopenWindow: a message within it reopens a solved conversation; after it
+	// a follow-up conversation begins that links back.
+	ReopenWindow Duration `json:"reopenWindow"`
+}
+
+// Retention is how long the store keeps what.
+type Retention struct {
+	Messages Duration `json:"messages,omitempty"`
+	Raw      Duration `json:"raw,omitempty"`
+	Events   Duration `json:"events,omitempty"`
+	Media    Duration `json:"media,omitempty"`
+}
+
+// StoreChannel is the Spec of a Channel entry in a store document.
+type StoreChannel struct {
+	UID      string `json:"uid,omitempty"`
+	Platform string `json:"platform"`
+	Account  string `json:"account"`
+	// Bridge is the "namespace/name" of the one Bridge that may touch it.
+	Bridge    string  `json:"bridge"`
+	Receive   Receive `json:"receive"`
+	Suspended bool    `json:"suspended,omitempty"`
+	// ReopenWindow of this channel; nil: the store's.
+	ReopenWindow *Duration `json:"reopenWindow,omitempty"`
+	// OutboundPerSecond bounds sends; 0: the platform's limit.
+	OutboundPerSecond int `json:"outboundPerSecond,omitempty"`
+	// ResendUnknown sends a part again whose outcome is unknown after a crash.
+	ResendUnknown bool `json:"resendUnknown,omitempty"`
+	// Deleting: queued sends are cancelled; only the bridge's last duties remain.
+	Deleting bool `json:"deleting,omitempty"`
+}
+
+// StoreBridge is the Spec of a Bridge entry: who may call the internal API.
+// Its rights follow from the Channel entries that name it.
+type StoreBridge struct {
+	// Identity is the URI SAN of its client certificate.
+	Identity string `json:"identity"`
+}
+
+// TokenAccess is what a REST token may do; each includes the one before.
+type TokenAccess string
+
+const (
+	AccessRead  TokenAccess = "read"
+	AccessWrite TokenAccess = "write"
+	AccessAdmin TokenAccess = "admin"
+)
+
+// Token is the Spec of a Token entry. The token itself is never in a document.
+type Token struct {
+	// SHA256 are hex hashes of the token's value: the one in force, and rotated-out ones until ValidUntil.
+	Hashes     []TokenHash `json:"hashes"`
+	Namespaces []string    `json:"namespaces"` // "*" is every namespace of the store
+	Access     TokenAccess `json:"access"`
+}
+
+// TokenHash is the hex SHA-256 of a token. Tokens are random and at least 32
+// characters (checked at compile), so a plain hash cannot be searched.
+type TokenHash struct {
+	SHA256 string     `json:"sha256"`
+	Until  *time.Time `json:"until,omitempty"`
+}

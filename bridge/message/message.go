@@ -1,0 +1,267 @@
+// Package message is the normalised model of a conversation: what every
+// platform's payload becomes, what the store keeps and what REST returns.
+//
+//	platform payload ──parse──► Event ──Ingest──► store ──► Message (REST)
+//	REST write ──► Message ──plan──► Part ──lease──► platform request
+//
+// It holds types and their validation only: no I/O, no platform knowledge.
+package message
+
+import "time"
+
+// Direction says who wrote a message, seen from the shop.
+type Direction string
+
+const (
+	Inbound  Direction = "inbound"  // the contact wrote it
+	Outbound Direction = "outbound" // the shop wrote it, here or in the platform's own app (an echo)
+)
+
+// Type is the shape of a message's content.
+type Type string
+
+const (
+	TypeText        Type = "text"
+	TypeImage       Type = "image"
+	TypeAudio       Type = "audio"
+	TypeVideo       Type = "video"
+	TypeFile        Type = "file"
+	TypeSticker     Type = "sticker"
+	TypeLocation    Type = "location"
+	TypeContacts    Type = "contacts"
+	TypePostback    Type = "postback"
+	TypeReaction    Type = "reaction"
+	TypeEdit        Type = "edit"
+	TypeDeletion    Type = "deletion"
+	TypeTemplate    Type = "template"
+	TypeUnsupported Type = "unsupported"
+)
+
+// Types lists every Type, in the order of the documentation.
+var Types = []Type{
+	TypeText, TypeImage, TypeAudio, TypeVideo, TypeFile, TypeSticker, TypeLocation, TypeContacts,
+	TypePostback, TypeReaction, TypeEdit, TypeDeletion, TypeTemplate, TypeUnsupported,
+}
+
+// Status is how far a message has come. Inbound messages are always received;
+// outbound ones climb the lattice queued < sent < delivered < read, and failed
+// is reached only from below delivered.
+type Status string
+
+const (
+	StatusReceived   Status = "received"
+	StatusQueued     Status = "queued"
+	StatusSent       Status = "sent"
+	StatusDelivered  Status = "delivered"
+	StatusRead       Status = "read"
+	StatusFailed     Status = "failed"
+	StatusUnknown    Status = "unknown"    // the outcome of a send was never learnt; see the outbox
+	StatusCancelled  Status = "cancelled"  // withdrawn before it was sent
+	StatusSuperseded Status = "superseded" // an automated message of an owner that lost the conversation
+)
+
+// AuthorKind is who speaks in an outbound message. Automated kinds are fenced
+// by the conversation's epoch, people are not.
+type AuthorKind string
+
+const (
+	AuthorContact AuthorKind = "contact"
+	AuthorAgent   AuthorKind = "agent"
+	AuthorBot     AuthorKind = "bot"
+	AuthorSystem  AuthorKind = "system"
+)
+
+// Message is one normalised message. The JSON form is the one of REST, of
+// events and of the internal API; fields that a type does not use are absent.
+type Message struct {
+	// ID is a ULID given by the store; empty on the way in.
+	ID        string    `json:"id,omitempty"`
+	Namespace string    `json:"namespace,omitempty"`
+	Channel   string    `json:"channel,omitempty"` // name within Namespace
+	Direction Direction `json:"direction"`
+	// ExternalID is the platform's own id of this message (or of this edit,
+	// reaction, deletion), unique per (channel, direction, kind).
+	ExternalID string `json:"externalId,omitempty"`
+	// Timestamp is the platform's time, clamped by the store to what is possible.
+	Timestamp    time.Time     `json:"timestamp"`
+	Contact      *Contact      `json:"contact,omitempty"`
+	Conversation string        `json:"conversation,omitempty"`
+	Author       *Author       `json:"author,omitempty"`
+	Type         Type          `json:"type"`
+	Text         string        `json:"text,omitempty"`
+	Attachments  []Attachment  `json:"attachments,omitempty"`
+	Location     *Location     `json:"location,omitempty"`
+	Contacts     []ContactCard `json:"contacts,omitempty"`
+	Postback     *Postback     `json:"postback,omitempty"`
+	Buttons      []Button      `json:"buttons,omitempty"`
+	// ReplyTo is the external id of the message this one answers.
+	ReplyTo string `json:"replyTo,omitempty"`
+	// Target is the external id of the message that an edit or a deletion is about.
+	Target   string    `json:"target,omitempty"`
+	Reaction *Reaction `json:"reaction,omitempty"`
+	// Reactions that stand on this message now; filled on reads only.
+	Reactions []Reaction `json:"reactions,omitempty"`
+	EditedAt  *time.Time `json:"editedAt,omitempty"`
+	DeletedAt *time.Time `json:"deletedAt,omitempty"`
+	// Unsupported names the platform's own kind when Type is unsupported.
+	Unsupported string `json:"unsupported,omitempty"`
+	// Echo marks an outbound message that the shop wrote in the platform's own app.
+	Echo   bool   `json:"echo,omitempty"`
+	Status Status `json:"status,omitempty"`
+	// Reason says why a message is failed, cancelled, superseded or unknown.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Contact is the person on the other side, as a message names them.
+type Contact struct {
+	ID          string `json:"id,omitempty"` // given by the store, derived, stable across clusters
+	ExternalID  string `json:"externalId"`   // the address to answer to, on this channel
+	DisplayName string `json:"displayName,omitempty"`
+	Username    string `json:"username,omitempty"`
+	Language    string `json:"language,omitempty"` // BCP 47, as the platform tells it
+}
+
+// Author is who wrote an outbound message.
+type Author struct {
+	Kind AuthorKind `json:"kind"`
+	Name string     `json:"name,omitempty"`
+}
+
+// Attachment is a file of a message. Exactly one of MediaID (kept by the store)
+// and URL (outside, outbound only) leads to the bytes; Ref is the platform's
+// handle, used inside the data plane to fetch them and never shown by REST.
+type Attachment struct {
+	Kind     Type       `json:"kind"` // image, audio, video, file, sticker
+	URL      string     `json:"url,omitempty"`
+	MediaID  string     `json:"mediaId,omitempty"`
+	Ref      string     `json:"ref,omitempty"`
+	MimeType string     `json:"mimeType,omitempty"`
+	Name     string     `json:"name,omitempty"`
+	Size     int64      `json:"size,omitempty"` // bytes
+	Caption  string     `json:"caption,omitempty"`
+	State    MediaState `json:"state,omitempty"`
+	Reason   string     `json:"reason,omitempty"` // why State is unavailable
+}
+
+// MediaState is whether the store has the bytes of an attachment.
+type MediaState string
+
+const (
+	MediaPending     MediaState = "pending"     // a bridge will fetch it
+	MediaStored      MediaState = "stored"      // GET /v1/media/{id} has it
+	MediaUnavailable MediaState = "unavailable" // given up; Reason says why
+)
+
+// Location is a point on earth (WGS 84 degrees) and what it is called.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address,omitempty"`
+}
+
+// ContactCard is a person's card sent in a message.
+type ContactCard struct {
+	Name       string   `json:"name"`
+	Phones     []string `json:"phones,omitempty"`
+	ExternalID string   `json:"externalId,omitempty"`
+}
+
+// Postback is a pressed button: its payload and the text it showed.
+type Postback struct {
+	Payload string `json:"payload"`
+	Title   string `json:"title,omitempty"`
+}
+
+// Button is a choice offered with an outbound message. With URL it opens a
+// page; else pressing it comes back as a Postback with Payload.
+type Button struct {
+	Title   string `json:"title"`
+	Payload string `json:"payload,omitempty"`
+	URL     string `json:"url,omitempty"`
+}
+
+// ReactionAction is whether a reaction was put on or taken off.
+type ReactionAction string
+
+const (
+	ReactionAdd    ReactionAction = "add"
+	ReactionRemove ReactionAction = "remove"
+)
+
+// Reaction is an emoji put on, or taken off, the message Target (external id).
+type Reaction struct {
+	Emoji  string         `json:"emoji"`
+	Action ReactionAction `json:"action,omitempty"`
+	Target string         `json:"target,omitempty"`
+}
+
+// Receipt says how far an outbound message came. Exactly one of ExternalID
+// (one message) and Watermark (everything to Contact up to that time) is set.
+type Receipt struct {
+	ExternalID string    `json:"externalId,omitempty"`
+	Watermark  time.Time `json:"watermark,omitzero"`
+	Contact    string    `json:"contact,omitempty"` // external id of the contact
+	Status     Status    `json:"status"`            // sent, delivered, read, failed
+	Timestamp  time.Time `json:"timestamp"`
+	Reason     string    `json:"reason,omitempty"`
+}
+
+// MembershipStatus is whether a contact can be written to.
+type MembershipStatus string
+
+const (
+	MembershipOptedIn  MembershipStatus = "optedIn"  // started or unblocked the conversation
+	MembershipOptedOut MembershipStatus = "optedOut" // blocked, unsubscribed
+)
+
+// Membership is a contact opting in to or out of a channel. It is kept as the
+// channel's reachability of that identity, not as consent to a purpose.
+type Membership struct {
+	Contact   Contact          `json:"contact"`
+	Status    MembershipStatus `json:"status"`
+	Timestamp time.Time        `json:"timestamp"`
+}
+
+// Migration tells that a contact's address changed (Telegram: a group became a
+// supergroup; WhatsApp: a new number). The identity keeps its contact.
+type Migration struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// Event is one thing that a platform told: exactly one of the pointers is set.
+// A platform request is parsed into any number of them.
+type Event struct {
+	// Account is the platform account the element names (page id, phone number
+	// id, bot id); the channel is looked up by it where one URL serves several.
+	Account string `json:"account,omitempty"`
+	// ExternalID is the key of the event within (channel, kind) where Message
+	// has none of its own: update id, receipt key. Empty: derived from content.
+	ExternalID string      `json:"externalId,omitempty"`
+	Message    *Message    `json:"message,omitempty"`
+	Receipt    *Receipt    `json:"receipt,omitempty"`
+	Membership *Membership `json:"membership,omitempty"`
+	Migration  *Migration  `json:"migration,omitempty"`
+}
+
+// Kind names the kind of an event, as it stands in the unique key
+// (channel, direction, external id, kind).
+func (e *Event) Kind() string {
+	switch {
+	case e.Message != nil:
+		switch e.Message.Type {
+		case TypeEdit, TypeDeletion, TypeReaction, TypePostback:
+			return string(e.Message.Type)
+		default:
+			return "message"
+		}
+	case e.Receipt != nil:
+		return "receipt"
+	case e.Membership != nil:
+		return "membership"
+	case e.Migration != nil:
+		return "migration"
+	}
+	return ""
+}

@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// Engine is what the store does, apart from how it is asked: the internal API
+// and REST are thin layers over it. All methods may be called concurrently.
+type Engine interface {
+	// Load puts a document into force. Entries that are wrong keep their last
+	// good version and come back as exceptions.
+	Load(ctx context.Context, doc *document.Document) []document.Exception
+	// Health of the database, with warnings such as StorageLow.
+	Health(ctx context.Context) document.Health
+
+	Internal
+	Reader
+	Writer
+}
+
+// Internal is the engine's side of the internal API. bridge is the
+// "namespace/name" of the calling Bridge, taken from its certificate.
+type Internal interface {
+	Ingest(ctx context.Context, bridge string, req wire.IngestRequest) (wire.IngestResponse, error)
+	Session(ctx context.Context, bridge string, req wire.SessionRequest) (wire.SessionResponse, error)
+	// Lease waits up to req.Wait for something to do.
+	Lease(ctx context.Context, bridge string, req wire.LeaseRequest) (wire.LeaseResponse, error)
+	Report(ctx context.Context, bridge string, req wire.ReportRequest) (wire.ReportResponse, error)
+	LeaseMedia(ctx context.Context, bridge string, req wire.MediaLeaseRequest) (wire.MediaLeaseResponse, error)
+	// PutMedia keeps the bytes of a leased media; ErrConflict when the lease is over.
+	PutMedia(ctx context.Context, bridge, id string, lease int64, meta MediaMeta, body io.Reader) error
+	ReportMedia(ctx context.Context, bridge, id string, report wire.MediaReport) error
+	// OpenMediaForBridge opens an outbound attachment of one of the Bridge's channels.
+	OpenMediaForBridge(ctx context.Context, bridge, id string) (MediaMeta, io.ReadCloser, error)
+}
+
+// Scope is what a REST caller may see. A nil Namespaces with All sees everything.
+type Scope struct {
+	All        bool
+	Namespaces []string
+	// Caller names the token, for authorship and audit.
+	Caller string
+}
+
+// Allows says whether a namespace is within the scope.
+func (s Scope) Allows(namespace string) bool {
+	if s.All {
+		return true
+	}
+	for _, n := range s.Namespaces {
+		if n == namespace {
+			return true
+		}
+	}
+	return false
+}
+
+// Reader is what REST reads. What is outside the scope is ErrNotFound.
+type Reader interface {
+	// Token finds the REST token with this value; ErrNotFound when there is none.
+	Token(ctx context.Context, value string, now time.Time) (document.Token, string, error)
+	// Messages of a channel, or of all in scope, in the order they were stored.
+	Messages(ctx context.Context, s Scope, q MessageQuery) (Page[message.Message], error)
+	Message(ctx context.Context, s Scope, id string) (message.Message, error)
+	Conversations(ctx context.Context, s Scope, q ConversationQuery) (Page[Conversation], error)
+	Conversation(ctx context.Context, s Scope, id string) (Conversation, error)
+	// ConversationMessages in the order of their time.
+	ConversationMessages(ctx context.Context, s Scope, id string, p PageQuery) (Page[message.Message], error)
+	Contacts(ctx context.Context, s Scope, q ContactQuery) (Page[Contact], error)
+	Contact(ctx context.Context, s Scope, id string) (Contact, error)
+	// Events after a cursor. ErrGone when the cursor is before the horizon.
+	Events(ctx context.Context, s Scope, after int64, limit int) ([]Event, int64, error)
+	// WaitEvents returns when there may be events after the cursor, or ctx is done.
+	WaitEvents(ctx context.Context, after int64) error
+	OpenMedia(ctx context.Context, s Scope, id string) (MediaMeta, io.ReadCloser, error)
+	RawEntries(ctx context.Context, s Scope, q RawQuery) (Page[RawEntry], error)
+}
+
+// Writer is what REST writes.
+type Writer interface {
+	// Send queues a message in a conversation. The same idempotency key with
+	// the same content returns the first message; with other content it is ErrConflict.
+	Send(ctx context.Context, s Scope, conversation string, req SendRequest) (message.Message, error)
+	// Assign gives the conversation an owner; epoch must be the current one when it is not zero.
+	Assign(ctx context.Context, s Scope, conversation string, owner Owner, epoch int64) (Conversation, error)
+	Resolve(ctx context.Context, s Scope, conversation string) (Conversation, error)
+	Snooze(ctx context.Context, s Scope, conversation string, until time.Time) (Conversation, error)
+	Reopen(ctx context.Context, s Scope, conversation string) (Conversation, error)
+	// UploadMedia keeps the bytes of an outbound attachment; it lives as long as a message names it.
+	UploadMedia(ctx context.Context, s Scope, namespace string, meta MediaMeta, body io.Reader) (string, error)
+	// Replay parses raw entries again and ingests what is missing.
+	Replay(ctx context.Context, s Scope, q RawQuery) (ReplayResult, error)
+}
+
+// Errors that the engine returns, wrapped with what they are about.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("conflict")
+	ErrGone        = errors.New("gone")        // a cursor before the horizon
+	ErrForbidden   = errors.New("forbidden")   // not a channel of this Bridge
+	ErrUnavailable = errors.New("unavailable") // nothing was committed; try again
+)
+
+// FieldError is a mistake in a request, with the JSON path of the field.
+type FieldError struct {
+	Field   string
+	Message string
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
+
+// PageQuery asks for a page after a cursor ("" is the beginning). Limit 1 to
+// 200, 50 when zero.
+type PageQuery struct {
+	After string
+	Limit int
+}
+
+// Page is one page; Next is empty at the end of what there is now, and
+// otherwise the cursor of the next page.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next,omitempty"`
+}
+
+// MessageQuery selects messages.
+type MessageQuery struct {
+	PageQuery
+	Channel   string // "namespace/name"
+	Direction message.Direction
+	Contact   string
+}
+
+// ConversationState is where a conversation is in its life.
+type ConversationState string
+
+const (
+	ConversationOpen    ConversationState = "open"
+	ConversationPending ConversationState = "pending" // waits for somebody other than the agent
+	ConversationSnoozed ConversationState = "snoozed" // waits for a time
+	ConversationSolved  ConversationState = "solved"
+)
+
+// OwnerKind is who has a conversation.
+type OwnerKind string
+
+const (
+	OwnerNone  OwnerKind = "none"
+	OwnerQueue OwnerKind = "queue"
+	OwnerBot   OwnerKind = "bot"
+	OwnerAgent OwnerKind = "agent"
+)
+
+// Owner of a conversation: exactly one, with an epoch that grows with every change.
+type Owner struct {
+	Kind OwnerKind `json:"kind"`
+	Name string    `json:"name,omitempty"`
+}
+
+// Conversation is an exchange with one contact on one channel.
+type Conversation struct {
+	ID           string            `json:"id"`
+	Namespace    string            `json:"namespace"`
+	Channel      string            `json:"channel"`
+	Contact      message.Contact   `json:"contact"`
+	State        ConversationState `json:"state"`
+	SnoozedUntil *time.Time        `json:"snoozedUntil,omitempty"`
+	Owner        Owner             `json:"owner"`
+	Epoch        int64             `json:"epoch"`
+	// FollowUpOf is the conversation before, which was solved too long ago to be reopened.
+	FollowUpOf    string     `json:"followUpOf,omitempty"`
+	CreatedAt     time.Time  `json:"createdAt"`
+	UpdatedAt     time.Time  `json:"updatedAt"`
+	SolvedAt      *time.Time `json:"solvedAt,omitempty"`
+	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+}
+
+// ConversationQuery selects conversations, latest activity first.
+type ConversationQuery struct {
+	PageQuery
+	Channel string
+	Contact string
+	State   ConversationState
+}
+
+// Contact is a person, known by one or more identities.
+type Contact struct {
+	ID          string     `json:"id"`
+	Namespace   string     `json:"namespace"`
+	DisplayName string     `json:"displayName,omitempty"`
+	Language    string     `json:"language,omitempty"`
+	Identities  []Identity `json:"identities"`
+	CreatedAt   time.Time  `json:"createdAt"`
+}
+
+// Identity is an address of a contact on a channel.
+type Identity struct {
+	Channel    string `json:"channel"`
+	ExternalID string `json:"externalId"`
+	Username   string `json:"username,omitempty"`
+	// Reachable is false after the contact opted out or blocked the account.
+	Reachable bool `json:"reachable"`
+}
+
+// ContactQuery selects contacts.
+type ContactQuery struct {
+	PageQuery
+	Channel    string
+	ExternalID string
+}
+
+// EventType says what happened.
+type EventType string
+
+const (
+	EventMessageCreated      EventType = "message.created"
+	EventMessageUpdated      EventType = "message.updated" // status, edit, deletion, reaction, media
+	EventConversationCreated EventType = "conversation.created"
+	EventConversationUpdated EventType = "conversation.updated"
+	EventContactCreated      EventType = "contact.created"
+	EventContactUpdated      EventType = "contact.updated"
+)
+
+// Event is one change. It holds ids; the content is joined when it is read.
+type Event struct {
+	Cursor       int64            `json:"cursor"`
+	Type         EventType        `json:"type"`
+	Time         time.Time        `json:"time"`
+	Namespace    string           `json:"namespace"`
+	Channel      string           `json:"channel,omitempty"`
+	Conversation string           `json:"conversation,omitempty"`
+	Contact      string           `json:"contact,omitempty"`
+	MessageID    string           `json:"messageId,omitempty"`
+	Message      *message.Message `json:"message,omitempty"`
+}
+
+// SendRequest is a message to send.
+type SendRequest struct {
+	IdempotencyKey string
+	Author         message.Author
+	// Epoch fences automated authors; 0 for people.
+	Epoch       int64
+	Type        message.Type // text, image …, location, edit, deletion, reaction
+	Text        string
+	Attachments []message.Attachment
+	Location    *message.Location
+	Buttons     []message.Button
+	ReplyTo     string // external id
+	Target      string // external id, for edit and deletion
+	Reaction    *message.Reaction
+}
+
+// MediaMeta describes bytes.
+type MediaMeta struct {
+	MimeType string
+	Name     string
+	Size     int64
+}
+
+// RawQuery selects entries of the raw journal.
+type RawQuery struct {
+	PageQuery
+	ID       string
+	Channel  string
+	Unrouted bool // only what went nowhere
+	Since    time.Time
+}
+
+// RawEntry is one platform request as it came.
+type RawEntry struct {
+	ID         string    `json:"id"`
+	Platform   string    `json:"platform"`
+	Namespace  string    `json:"namespace,omitempty"`
+	Channel    string    `json:"channel,omitempty"`
+	Transport  string    `json:"transport"`
+	ReceivedAt time.Time `json:"receivedAt"`
+	Size       int       `json:"size"`
+	Unrouted   bool      `json:"unrouted"`
+	Payload    []byte    `json:"payload,omitempty"` // base64
+}
+
+// ReplayResult counts what a replay did.
+type ReplayResult struct {
+	Entries    int `json:"entries"`
+	Stored     int `json:"stored"`
+	Duplicates int `json:"duplicates"`
+	Unrouted   int `json:"unrouted"`
+	Invalid    int `json:"invalid"`
+}
