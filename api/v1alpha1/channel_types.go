@@ -137,7 +137,7 @@ type TelegramProfile struct {
 	// +listType=map
 	// +listMapKey=command
 	// +kubebuilder:validation:MaxItems=100
-	Commands []TelegramCommand `json:"commands,omitempty"`
+	Commands []TelegramCommand `json:"commands,omitzero"`
 
 	// Localized are texts for single languages.
 	// +optional
@@ -175,7 +175,7 @@ type TelegramLocalizedProfile struct {
 	// +listType=map
 	// +listMapKey=command
 	// +kubebuilder:validation:MaxItems=100
-	Commands []TelegramCommand `json:"commands,omitempty"`
+	Commands []TelegramCommand `json:"commands,omitzero"`
 }
 
 // TelegramCommand is one entry of a bot's command menu.
@@ -247,6 +247,8 @@ type ChannelStatus struct {
 // +kubebuilder:printcolumn:name="URL",type=string,JSONPath=`.status.webhookURL`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+//
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be at most 63 lower-case letters, digits and dashes: it is part of the webhook URL"
 type Channel struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -55,6 +55,7 @@ func Decode(files [][]byte) (*Document, []Exception, error) {
 			doc.Entries = append(doc.Entries, e)
 		}
 	}
+	doc.Damaged = exceptions
 	return doc, exceptions, nil
 }
 

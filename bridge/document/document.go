@@ -56,6 +56,10 @@ type Document struct {
 	Shards     []string // hash of each shard in use
 	Settings   json.RawMessage
 	Entries    []Entry
+	// Damaged are entries whose content does not match their hash: like all bad
+	// entries they keep their last good version. Who loads the document notes in
+	// RunningHash what that is. Decode fills it and returns the same slice.
+	Damaged []Exception
 }
 
 // BridgeSettings are the Settings of a bridge document.
@@ -83,6 +87,9 @@ type Channel struct {
 	Receive Receive `json:"receive"`
 	// WebhookURL is the full public URL to register; empty when there is none.
 	WebhookURL string `json:"webhookURL,omitempty"`
+	// RegisterWebhook says that every serving pod has loaded this channel, so
+	// that registration may start: a platform's handshake may hit any of them.
+	RegisterWebhook bool `json:"registerWebhook,omitempty"`
 	// Credentials are the values in force, by the platform's fixed key names.
 	Credentials map[string]string `json:"credentials"`
 	// PreviousCredentials still verify inbound requests until their time is over.

@@ -91,7 +91,7 @@ func Encode(doc *Document, minShards int) ([][]byte, error) {
 func encodeInto(doc *Document, entries []Entry, n int) (files [][]byte, fits bool, err error) {
 	shards := make([][]Entry, n)
 	for _, e := range entries {
-		i := shardOf(e.Key(), n)
+		i := ShardOf(e.Key(), n)
 		shards[i] = append(shards[i], e)
 	}
 	doc.Shards = make([]string, n)
@@ -130,7 +130,8 @@ func marshal(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func shardOf(key string, n int) int {
+// ShardOf is the shard, of n, that holds the entry with this Key.
+func ShardOf(key string, n int) int {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	return int(h.Sum32() % uint32(n)) //nolint:gosec // n is at most MaxShards
@@ -148,3 +149,7 @@ func documentHash(doc *Document) string {
 	parts := []string{string(doc.Kind), doc.Name, strconv.FormatInt(doc.Generation, 10), string(doc.Settings)}
 	return digest(append(parts, doc.Shards...)...)
 }
+
+// ShardOf is the index of the shard of this (encoded or decoded) document that
+// holds the entry with this key.
+func (d *Document) ShardOf(key string) int { return ShardOf(key, len(d.Shards)) }

@@ -83,6 +83,7 @@ type Message struct {
 	// reaction, deletion), unique per (channel, direction, kind).
 	ExternalID string `json:"externalId,omitempty"`
 	// Timestamp is the platform's time, clamped by the store to what is possible.
+	// Zero: the platform told none (a pressed button), the time of arrival counts.
 	Timestamp    time.Time     `json:"timestamp"`
 	Contact      *Contact      `json:"contact,omitempty"`
 	Conversation string        `json:"conversation,omitempty"`

@@ -74,7 +74,9 @@ type Outgoing struct {
 
 // SendResult is a successful send.
 type SendResult struct {
-	ExternalIDs []string  // one, or several where a platform makes several messages
+	// ExternalIDs is one, or several where a platform makes several messages;
+	// none for an edit, a deletion or a reaction.
+	ExternalIDs []string
 	SentAt      time.Time // platform's time; zero: now
 	NewAddress  string    // the contact's address changed and this is where it went
 }
@@ -90,24 +92,29 @@ type ProbeResult struct {
 type Capabilities struct {
 	Maintenance Maintenance
 	Receive     []document.Receive // the first is the default
-	Text        TextLimit
-	Caption     TextLimit
-	Attachments []message.Type // kinds that can be sent
-	Buttons     int            // how many a message may have; 0: none
-	Edit        bool           // an outbound message can be changed
-	Delete      bool
-	React       bool
-	ReplyTo     bool
-	Receipts    []message.Status // what the platform tells beyond sent
-	Window      time.Duration    // 0: no messaging window
-	Idempotent  bool             // a send repeated with the same Delivery and Part is done once
-	Retries     bool             // the platform repeats a webhook that was not answered with 2xx
-	Patience    time.Duration    // how long it waits for an answer to a webhook
-	RatePerSec  float64          // sends per second of a channel; 0: not bounded here
-	LaneRate    float64          // sends per second to one contact; 0: not bounded here
-	MaxBody     int64            // bytes of a webhook
-	MaxMedia    int64            // bytes of an attachment that can be fetched
-	Secrets     []SecretKey      // keys of the credentials Secret
+	Text        TextLimit          // Max 0: not bounded
+	Caption     TextLimit          // Max 0: no captions; they follow as texts
+	Attachments []message.Type     // kinds that can be sent
+	Uncaptioned []message.Type     // those of Attachments that cannot bear a caption
+	MaxUpload   int64              // bytes of an attachment that can be sent; 0: not bounded here
+	Location    bool               // a location can be sent
+	Buttons     int                // how many a message may have; 0: none
+	// ButtonPayload bounds a button's payload; Max 0: not bounded.
+	ButtonPayload TextLimit
+	Edit          bool // an outbound message can be changed
+	Delete        bool
+	React         bool
+	ReplyTo       bool
+	Receipts      []message.Status // what the platform tells beyond sent
+	Window        time.Duration    // 0: no messaging window
+	Idempotent    bool             // a send repeated with the same Delivery and Part is done once
+	Retries       bool             // the platform repeats a webhook that was not answered with 2xx
+	Patience      time.Duration    // how long it waits for an answer to a webhook
+	RatePerSec    float64          // sends per second of a channel; 0: not bounded here
+	LaneRate      float64          // sends per second to one contact; 0: not bounded here
+	MaxBody       int64            // bytes of a webhook
+	MaxMedia      int64            // bytes of an attachment that can be fetched
+	Secrets       []SecretKey      // keys of the credentials Secret
 }
 
 // Maintenance tells users how much to trust a platform's code.
@@ -170,6 +177,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // Poller is a platform whose messages can be fetched. Run loops until ctx is
 // done: it fetches from cursor, hands each batch to deliver, and confirms it at
 // the platform only after deliver returned nil (the store has committed it).
+// A batch that deliver refuses is handed over again, with pauses. report hears
+// what goes wrong, and nil once it works (again).
 type Poller interface {
 	Run(ctx context.Context, ch Channel, cursor string, deliver func(ctx context.Context, b Batch) error, report func(error)) error
 }

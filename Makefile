@@ -1,0 +1,78 @@
+# Targets with stable names; see README.md. Everything that is downloaded or
+# built for tests lives in $(CACHE), outside the work tree, and is reused.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE   ?= ghcr.io/bridgekeeper/bridgekeeper:v0.1.0
+CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bridgekeeper
+# One heavy thing at a time: test binaries of packages run two at once.
+TESTFLAGS ?= -p 2 -timeout 15m
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+TOOL     = go tool -modfile=hack/tools/go.mod
+CLUSTER_SH = hack/cluster/cluster.sh
+LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: run
+run: ## The whole system on a real cluster, with simulated customers (CLUSTER=current: your current context)
+	@hack/run.sh
+
+.PHONY: test
+test: ## Everything that CI checks
+	@hack/test.sh
+
+.PHONY: build
+build: ## The binaries, static, in bin/
+	@mkdir -p bin
+	$(GO_BUILD) -o bin/bridgekeeper .
+	$(GO_BUILD) -o bin/bridge ./bridge
+	$(GO_BUILD) -o bin/simulator ./hack/simulator
+
+.PHONY: generate
+generate: ## CRDs, deepcopy, RBAC, API reference, OpenAPI
+	@hack/generate.sh
+
+.PHONY: generate-diff
+generate-diff: ## Fail when generated files are not what the sources say
+	@hack/generate.sh --check
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint, with the settings of .golangci.yml
+	$(LINT) run ./...
+	cd hack/cluster && $(LINT) run --config ../../.golangci.yml ./...
+
+$(LINT):
+	@echo "building golangci-lint (once, some minutes)"
+	@mkdir -p $(@D)
+	cd hack/lint && go build -o $@.tmp github.com/golangci/golangci-lint/v2/cmd/golangci-lint && mv $@.tmp $@
+
+.PHONY: unit
+unit: ## Unit, store, conformance and API-server (envtest) tests
+	KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)" go test $(TESTFLAGS) ./...
+	cd hack/cluster && go test ./... && cd agent && go test ./...
+
+.PHONY: e2e
+e2e: ## End-to-end tests on the real cluster
+	@hack/e2e.sh
+
+.PHONY: bench
+bench: ## Tables of throughput, latency and memory on this machine
+	@hack/bench.sh
+
+.PHONY: image
+image: build ## The image, built with the shipped Dockerfile and brought into the test cluster
+	$(CLUSTER_SH) image build -f Dockerfile -t $(IMAGE) --build-arg BASE=scratch .
+	$(CLUSTER_SH) image build -f hack/simulator/Dockerfile -t ghcr.io/bridgekeeper/simulator:v0.1.0 --build-arg BASE=scratch .
+
+.PHONY: cluster-up
+cluster-up: ## A real single-node Kubernetes on this machine
+	@$(CLUSTER_SH) up
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and remove everything that it made
+	@$(CLUSTER_SH) down

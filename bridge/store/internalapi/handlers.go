@@ -1,0 +1,174 @@
+package internalapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// malformedError is a request that is not what wire says.
+type malformedError struct{ reason string }
+
+func (e *malformedError) Error() string { return e.reason }
+
+// jsonCall decodes a body, calls the engine and encodes the answer. Unknown
+// fields are ignored: during an upgrade the bridge may be of another version.
+func jsonCall[Request, Answer any](a *API, call func(ctx context.Context, bridge string, req Request) (Answer, error)) handler {
+	return func(w http.ResponseWriter, r *http.Request, bridge string) error {
+		var req Request
+		if err := decode(w, r, &req); err != nil {
+			return err
+		}
+		answer, err := call(r.Context(), bridge, req)
+		if err != nil {
+			return err
+		}
+		encoded, err := json.Marshal(answer)
+		if err != nil {
+			return fmt.Errorf("encode the answer: %w", err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(encoded)))
+		_, _ = w.Write(encoded) // fails only when the caller has left
+		return nil
+	}
+}
+
+func decode(w http.ResponseWriter, r *http.Request, into any) error {
+	limitReading(w, bodyTimeout)
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxJSON))
+	err := decoder.Decode(into)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+	case errors.As(err, &tooLarge):
+		return err
+	default:
+		return &malformedError{reason: "body: " + describe(err)}
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return &malformedError{reason: "body: more than one JSON value"}
+	}
+	limitReading(w, 0) // a deadline that outlives the body would end the request
+	return nil
+}
+
+// describe leaves out what encoding/json quotes of the content.
+func describe(err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("not JSON at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("field %s must be a %s", kind.Field, kind.Type)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "ends too early"
+	}
+	return "cannot be read"
+}
+
+// limitReading bounds how long the body may take; 0 takes the bound away.
+func limitReading(w http.ResponseWriter, d time.Duration) {
+	var deadline time.Time
+	if d > 0 {
+		deadline = time.Now().Add(d)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(deadline) // unsupported only in tests without a connection
+}
+
+func (a *API) ingest(ctx context.Context, bridge string, req wire.IngestRequest) (wire.IngestResponse, error) {
+	answer, err := a.engine.Ingest(ctx, bridge, req)
+	if err == nil {
+		a.metrics.ingested(answer)
+	}
+	return answer, err
+}
+
+func (a *API) lease(ctx context.Context, bridge string, req wire.LeaseRequest) (wire.LeaseResponse, error) {
+	return longPoll(a, ctx, &req.Wait, func(ctx context.Context) (wire.LeaseResponse, error) {
+		return a.engine.Lease(ctx, bridge, req)
+	})
+}
+
+func (a *API) leaseMedia(ctx context.Context, bridge string, req wire.MediaLeaseRequest) (wire.MediaLeaseResponse, error) {
+	return longPoll(a, ctx, &req.Wait, func(ctx context.Context) (wire.MediaLeaseResponse, error) {
+		return a.engine.LeaseMedia(ctx, bridge, req)
+	})
+}
+
+// longPoll bounds the wait and ends it, with nothing found, when the process
+// is about to stop.
+func longPoll[Answer any](a *API, ctx context.Context, wait *time.Duration, call func(context.Context) (Answer, error)) (Answer, error) {
+	*wait = min(max(*wait, 0), maxWait)
+	if a.draining.Err() != nil {
+		*wait = 0
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(a.draining, cancel)
+	defer stop()
+	if *wait == 0 {
+		stop() // nothing to wait for, so nothing to cut short
+	}
+	answer, err := call(ctx)
+	if err != nil && a.draining.Err() != nil && errors.Is(err, context.Canceled) {
+		var nothing Answer
+		return nothing, nil
+	}
+	return answer, err
+}
+
+func (a *API) putMedia(w http.ResponseWriter, r *http.Request, bridge string) error {
+	lease, err := strconv.ParseInt(r.Header.Get(wire.HeaderLease), 10, 64)
+	if err != nil {
+		return &malformedError{reason: "header " + wire.HeaderLease + ": must be the number of the media's lease"}
+	}
+	if r.ContentLength > MaxMedia {
+		return &http.MaxBytesError{Limit: MaxMedia}
+	}
+	limitReading(w, mediaTimeout)
+	mimeType, name := wire.MediaHeaders(r.Header)
+	meta := store.MediaMeta{MimeType: mimeType, Name: name, Size: r.ContentLength}
+	body := http.MaxBytesReader(w, r.Body, MaxMedia)
+	if err := a.engine.PutMedia(r.Context(), bridge, r.PathValue("id"), lease, meta, body); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) reportMedia(w http.ResponseWriter, r *http.Request, bridge string) error {
+	var report wire.MediaReport
+	if err := decode(w, r, &report); err != nil {
+		return err
+	}
+	if err := a.engine.ReportMedia(r.Context(), bridge, r.PathValue("id"), report); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *API) getMedia(w http.ResponseWriter, r *http.Request, bridge string) error {
+	meta, body, err := a.engine.OpenMediaForBridge(r.Context(), bridge, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(mediaTimeout)) // as limitReading
+	wire.SetMediaHeaders(w.Header(), meta.MimeType, meta.Name, meta.Size)
+	if _, err := io.Copy(w, body); err != nil {
+		// The status is out: only a broken stream tells the caller that bytes are missing.
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+)
+
+// Parser turns a platform's payload into events, without credentials; it is
+// the platform's Parse method. account is empty where one URL serves several.
+type Parser func(account string, body []byte) ([]message.Event, error)
+
+// Options of a store. Only Dir is required.
+type Options struct {
+	// Dir is the data folder: database, lock file, media. It is made when it is
+	// not there, and belongs to this process alone while the store is open.
+	Dir string
+	// Parsers are the platforms' parsers by name, for Replay.
+	Parsers map[string]Parser
+	// Log gets what operators should know; never content. Default: discarded.
+	Log *slog.Logger
+	// Metrics registers the store's metrics; nil: they are not registered.
+	Metrics prometheus.Registerer
+	// Now is the clock; default time.Now. Tests set it.
+	Now func() time.Time
+	// MaxMediaBytes bounds one attachment; default DefaultMaxMediaBytes.
+	MaxMediaBytes int64
+}
+
+// Store is the engine on a database. Open makes one, Run keeps its timers
+// going, Close ends it. All methods may be called concurrently.
+type Store struct {
+	opts    Options
+	log     *slog.Logger
+	db      *database
+	read    *reader
+	commit  *committer
+	ids     *idSource
+	signals *signals
+	media   *mediaFiles
+	metrics *metrics
+
+	// state is what the document in force says; never nil.
+	state atomic.Pointer[state]
+	// loading keeps documents in order.
+	loading sync.Mutex
+
+	hooks hooks
+	// loops run while Run does.
+	loops []func(ctx context.Context)
+
+	closed sync.Once
+}
+
+// hooks are where the outbox takes part in what the core does. All are set in
+// Open and never change.
+type hooks struct {
+	// receipt applies a receipt to outbound messages and returns the message's
+	// id (empty for a watermark). found is false when no message has r.ExternalID
+	// yet: the receipt is parked then, and comes again with the message.
+	receipt func(t *txn, ch *Channel, r message.Receipt) (id string, found bool, err error)
+	// documentLoaded runs in a transaction after each Load.
+	documentLoaded func(t *txn, st *state) error
+}
+
+// Open opens the store of a data folder, migrating its schema. It fails when
+// another process has the folder, when it is on a network filesystem, and when
+// its schema is newer than this version knows.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	opts = withDefaults(opts)
+	db, err := openSQLite(ctx, opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opts: opts, log: opts.Log, db: db, signals: newSignals(), read: &reader{db: db}}
+	s.metrics = newMetrics(opts.Metrics)
+	s.state.Store(newState())
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, db.closePools(), db.close())
+	}
+	return s, nil
+}
+
+func withDefaults(opts Options) Options {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.MaxMediaBytes == 0 {
+		opts.MaxMediaBytes = DefaultMaxMediaBytes
+	}
+	return opts
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := migrate(ctx, s.db, s.log); err != nil {
+		return err
+	}
+	greatest, err := s.greatestID(ctx)
+	if err != nil {
+		return fmt.Errorf("read the last id: %w", err)
+	}
+	s.ids = newIDSource(greatest)
+	if s.media, err = openMediaFiles(filepath.Join(s.opts.Dir, "media")); err != nil {
+		return err
+	}
+	s.commit = &committer{db: s.db, clock: s.opts.Now, ids: s.ids, log: s.log, metrics: s.metrics,
+		committed: func(ts []topic) { s.signals.wake(ts...) }}
+	s.loops = append(s.loops, s.runSnooze, s.runRetention)
+	return s.commit.start(ctx)
+}
+
+// greatestID is the greatest id in the tables that everything passes through.
+func (s *Store) greatestID(ctx context.Context) (id string, err error) {
+	_, err = one(ctx, s.read, []any{&id}, `SELECT COALESCE(MAX(id), '') FROM (
+		SELECT MAX(id) AS id FROM messages UNION ALL SELECT MAX(id) FROM conversations
+		UNION ALL SELECT MAX(id) FROM external_ids UNION ALL SELECT MAX(id) FROM raw_entries) AS ids`)
+	return id, err
+}
+
+// Run keeps the store's timers going (snoozes, retention, leases) until ctx is
+// done. The store serves without it, but nothing happens by time then.
+func (s *Store) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, loop := range s.loops {
+		wg.Go(func() { loop(ctx) })
+	}
+	wg.Wait()
+	return nil
+}
+
+// Close ends the store after the transaction in work; callers that wait get
+// ErrUnavailable. It may be called more than once.
+func (s *Store) Close() (err error) {
+	s.closed.Do(func() {
+		err = s.commit.stop()
+		s.read.close()
+		err = errors.Join(err, s.db.closePools(), s.db.close())
+	})
+	return err
+}
+
+// write runs fn in a transaction and returns when it is committed; see
+// committer.do for what fn may do. weight is how many elements it handles.
+func (s *Store) write(ctx context.Context, weight int, fn func(*txn) error) error {
+	return s.commit.do(ctx, weight, fn)
+}
+
+// now is the store's clock as the database keeps time.
+func (s *Store) now() time.Time { return s.opts.Now().UTC().Truncate(time.Millisecond) }

@@ -1,0 +1,155 @@
+package controllers
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// FieldOwner is the server-side-apply owner of everything the operator writes.
+const FieldOwner = "bridgekeeper"
+
+// appliedAnnotation holds a hash of what was applied, so that a field that is
+// no longer desired is noticed without an apply on every pass.
+const appliedAnnotation = "bridgekeeper.dev/applied"
+
+// conflictError means that an object of a needed name belongs to somebody else.
+type conflictError struct {
+	kind string
+	name types.NamespacedName
+}
+
+func (e *conflictError) Error() string {
+	return fmt.Sprintf("%s %s exists and is not ours; delete or rename it", e.kind, e.name)
+}
+
+// applier writes children by server-side apply, repairs drift of the fields
+// it owns, and writes nothing when there is none.
+type applier struct {
+	client client.Client
+}
+
+// apply brings one child to its desired state. changed says that something was
+// written; drift that somebody else had changed it.
+func (a applier) apply(ctx context.Context, desired client.Object) (changed, drift bool, err error) {
+	want, err := toApplied(desired)
+	if err != nil {
+		return false, false, err
+	}
+	live := desired.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy of a client.Object is one
+	err = a.client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return false, false, err
+	}
+	if err == nil {
+		if !ownedBySame(live, desired) {
+			return false, false, &conflictError{kind: want.GetKind(), name: client.ObjectKeyFromObject(desired)}
+		}
+		have, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
+		if err != nil {
+			return false, false, err
+		}
+		if contains(have, want.Object) {
+			return false, false, nil
+		}
+		drift = live.GetAnnotations()[appliedAnnotation] == want.GetAnnotations()[appliedAnnotation]
+	}
+	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want), client.FieldOwner(FieldOwner), client.ForceOwnership)
+	return err == nil, drift, err
+}
+
+// toApplied is the object as it is sent: without status and server-set fields,
+// with the hash of itself.
+func toApplied(desired client.Object) (*unstructured.Unstructured, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(desired)
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{Object: content}
+	delete(u.Object, "status")
+	prune(u.Object)
+	raw, err := json.Marshal(u.Object) // keys are sorted
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	annotations := u.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[appliedAnnotation] = hex.EncodeToString(sum[:8])
+	u.SetAnnotations(annotations)
+	return u, nil
+}
+
+// prune removes nulls, which typed objects leave where a field has no omitempty
+// (creationTimestamp, an empty list), and which apply would take as "set to nothing".
+func prune(m map[string]any) {
+	for k, v := range m {
+		switch v := v.(type) {
+		case nil:
+			delete(m, k)
+		case map[string]any:
+			prune(v)
+		case []any:
+			for _, e := range v {
+				if e, ok := e.(map[string]any); ok {
+					prune(e)
+				}
+			}
+		}
+	}
+}
+
+// ownedBySame says whether a live object has the same controller as the
+// desired one; strangers' objects are not adopted. Of two incarnations of one
+// owner (deleted and made again) the old one's children are left to the
+// garbage collector.
+func ownedBySame(live, desired client.Object) bool {
+	have, want := metav1.GetControllerOf(live), metav1.GetControllerOf(desired)
+	if want == nil {
+		return live.GetLabels()["app.kubernetes.io/managed-by"] == desired.GetLabels()["app.kubernetes.io/managed-by"]
+	}
+	return have != nil && have.UID == want.UID
+}
+
+// contains says whether everything desired stands in have. Lists must be of
+// equal length and order; what the server added to maps does not matter.
+func contains(have, want any) bool {
+	switch w := want.(type) {
+	case map[string]any:
+		h, ok := have.(map[string]any)
+		if !ok {
+			return len(w) == 0 && have == nil
+		}
+		for k, v := range w {
+			if !contains(h[k], v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		h, ok := have.([]any)
+		if !ok || len(h) != len(w) {
+			return len(w) == 0 && have == nil
+		}
+		for i := range w {
+			if !contains(h[i], w[i]) {
+				return false
+			}
+		}
+		return true
+	default:
+		return reflect.DeepEqual(have, want)
+	}
+}

@@ -1,0 +1,43 @@
+// Package compile turns resources into the documents that pods load. It is
+// pure: the same snapshot, options and moment give the same result, whatever
+// the order of the lists, and nothing is read or written.
+//
+//	ConversationStores, Bridges, Channels  ┐              ┌► a document per Bridge
+//	labelled Secrets, namespace labels     ├─► Compile ──►├► a document per ConversationStore
+//	previous documents, what pods confirm  │   (now)      ├► findings: what is wrong, where, the way out
+//	                                       ┘              └► what was resolved, for status; defaults to create
+//
+// Decisions are ordered checks func(*channelInput) *Finding (channel_checks.go
+// and its neighbours). There is one list per condition, and the first finding
+// of each list counts, so that a person sees all that is wrong at once and each
+// thing in the order in which it must be repaired.
+//
+// # What is decided here
+//
+// Last good version. A Channel that is served goes on with the credentials it
+// had while its Secret is broken or gone, and with its whole last entry while
+// its spec is invalid; the finding is reported. A new one is left out. What a
+// person took away on purpose is gone at once: a permission, a reference, an
+// API token whose Secret is deleted or loses its label.
+//
+// Claims. One (platform, account) belongs to one Channel of the cluster: the one
+// that is accepted already, else the oldest, else the first by
+// namespace/name. A Channel that is being deleted keeps its claim while its
+// webhook is still to be removed (a tombstone), at most the five minutes that
+// the operator gives that duty. So no successor registers before the removal
+// is over, and the removal cannot undo the successor's registration, whatever
+// the platform is able to compare.
+//
+// Rotation. Inbound requests verify with rotated-out credentials for
+// credentials.overlap (24h; 0s drops them all at once). API tokens have no
+// overlap: a bearer token is rotated because it leaked, or smoothly by naming
+// two tokens for a while.
+//
+// Registration. A document entry says RegisterWebhook once every serving pod
+// has confirmed the entry without it. It stays while what the registration
+// depends on (URL, account, credentials) stays, so other changes and new pods
+// do not interrupt it.
+//
+// Cross-namespace references have the same finding whether the target does
+// not exist or does not let the referrer in.
+package compile

@@ -1,0 +1,241 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+// compiled is one compilation: what the reconcilers of the kinds read. It is
+// never changed after it was published.
+type compiled struct {
+	*compile.Result
+	at time.Time
+	// generation of each resource that was looked at; a reconciler that has
+	// seen a newer one waits for the next compilation.
+	stores, bridges, channels map[compile.Key]int64
+	// documents with hash and shards, as written; of those with a problem, the
+	// last good ones.
+	documents map[owner]*document.Document
+	// problems are documents that could not be written.
+	problems map[owner]error
+}
+
+func (c *compiled) document(o owner) *document.Document {
+	if c == nil {
+		return nil
+	}
+	return c.documents[o]
+}
+
+// compiler is the one place that turns resources into documents: it takes a
+// snapshot, compiles, writes the shards that changed, and tells the
+// reconcilers whose result changed. There is one request for everything.
+type compiler struct {
+	client  client.Client
+	applier applier
+	options compile.Options
+	pods    *podStatuses
+	now     func() time.Time
+	// namespaces says whether namespaces (their labels) can be read.
+	namespaces bool
+
+	current atomic.Pointer[compiled]
+	// written are the documents of this process, which know more than a cache
+	// that lags; at first they are read from the Secrets.
+	written map[owner]*document.Document
+	loaded  bool
+
+	notify func(kind string, key compile.Key)
+}
+
+// debounce gathers changes: a kubectl apply of many files is one compilation.
+const debounce = 250 * time.Millisecond
+
+// theRequest is the compiler's only request.
+var theRequest = ctrl.Request{}
+
+// Reconcile implements reconcile.Reconciler.
+func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	snapshot, err := c.snapshot(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	now := c.now()
+	result := compile.Compile(snapshot, c.options, now)
+	next := &compiled{
+		Result: result, at: now,
+		stores: generations(snapshot.Stores), bridges: generations(snapshot.Bridges), channels: generations(snapshot.Channels),
+		documents: map[owner]*document.Document{}, problems: map[owner]error{},
+	}
+	c.createDefaults(ctx, result.CreateDefaults)
+	err = c.writeDocuments(ctx, snapshot, next)
+	previous := c.current.Swap(next)
+	c.tell(previous, next)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if result.NextChange.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{RequeueAfter: max(time.Second, result.NextChange.Sub(now))}, nil
+}
+
+func generations[T client.Object](objects []T) map[compile.Key]int64 {
+	m := make(map[compile.Key]int64, len(objects))
+	for _, o := range objects {
+		m[client.ObjectKeyFromObject(o)] = o.GetGeneration()
+	}
+	return m
+}
+
+// writeDocuments encodes and writes what changed. One document that fails does
+// not hold the others up.
+func (c *compiler) writeDocuments(ctx context.Context, s compile.Snapshot, next *compiled) error {
+	var errs []error
+	write := func(o owner, child string, ref metav1.OwnerReference, doc *document.Document) {
+		if err := c.writeDocument(ctx, o, child, ref, doc); err != nil {
+			next.problems[o] = err
+			errs = append(errs, err)
+		}
+		if d := c.written[o]; d != nil {
+			next.documents[o] = d
+		}
+	}
+	for _, st := range s.Stores {
+		key := client.ObjectKeyFromObject(st)
+		if r := next.Stores[key]; r != nil && !st.Spec.Suspend {
+			write(owner{document.KindStore, key}, workload.StoreChild(st.Name), workload.StoreOwner(st), r.Document)
+		}
+	}
+	for _, b := range s.Bridges {
+		key := client.ObjectKeyFromObject(b)
+		if r := next.Bridges[key]; r != nil && !b.Spec.Suspend {
+			write(owner{document.KindBridge, key}, workload.BridgeChild(b.Name), workload.BridgeOwner(b), r.Document)
+		}
+	}
+	for o := range c.written {
+		if next.documents[o] == nil && !exists(s, o) {
+			delete(c.written, o) // its Secrets go with its owner
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func exists(s compile.Snapshot, o owner) bool {
+	if o.kind == document.KindStore {
+		return slices.ContainsFunc(s.Stores, func(x *v1alpha1.ConversationStore) bool { return client.ObjectKeyFromObject(x) == o.name })
+	}
+	return slices.ContainsFunc(s.Bridges, func(x *v1alpha1.Bridge) bool { return client.ObjectKeyFromObject(x) == o.name })
+}
+
+func (c *compiler) writeDocument(ctx context.Context, o owner, child string, ref metav1.OwnerReference, doc *document.Document) error {
+	if doc == nil {
+		return nil // nothing valid can be said; what is written stays
+	}
+	minShards := 1
+	if was := c.written[o]; was != nil {
+		minShards = len(was.Shards)
+	}
+	files, err := document.Encode(doc, minShards)
+	if err != nil {
+		return err
+	}
+	// Shard 0 names the hashes of the others: written last, a pod that reads in
+	// between has a complete old document for longest.
+	for i := len(files) - 1; i >= 0; i-- {
+		secret := &corev1.Secret{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: o.name.Namespace, Name: workload.DocumentSecret(child, i),
+				Labels:          map[string]string{workload.LabelManagedBy: workload.ManagedBy, workload.LabelDocument: string(o.kind)},
+				OwnerReferences: []metav1.OwnerReference{ref},
+			},
+			Data: map[string][]byte{workload.DocumentKey: files[i]},
+		}
+		if _, _, err := c.applier.apply(ctx, secret); err != nil {
+			return fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
+		}
+	}
+	c.written[o] = doc
+	return nil
+}
+
+func (c *compiler) createDefaults(ctx context.Context, defaults []compile.Default) {
+	for _, d := range defaults {
+		obj, ok := d.Object().(client.Object)
+		if !ok {
+			continue
+		}
+		// Created, not applied: the user's own later apply owns every field.
+		if err := c.client.Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) {
+			log.FromContext(ctx).Error(err, "cannot create the default", "kind", d.Kind, "namespace", d.Namespace)
+		}
+	}
+}
+
+// tell notifies the reconcilers of every resource whose result changed.
+func (c *compiler) tell(previous, next *compiled) {
+	if previous == nil {
+		previous = &compiled{Result: &compile.Result{}}
+	}
+	for key, r := range next.Stores {
+		o := owner{document.KindStore, key}
+		if previous.stores[key] != next.stores[key] || !reflect.DeepEqual(trimStore(previous.Stores[key]), trimStore(r)) || documentChanged(previous, next, o) {
+			c.notify(kindStore, key)
+		}
+	}
+	for key, r := range next.Bridges {
+		o := owner{document.KindBridge, key}
+		if previous.bridges[key] != next.bridges[key] || !reflect.DeepEqual(trimBridge(previous.Bridges[key]), trimBridge(r)) || documentChanged(previous, next, o) {
+			c.notify(kindBridge, key)
+		}
+	}
+	for key, r := range next.Channels {
+		was := previous.Channels[key]
+		moved := was == nil || was.Bridge != r.Bridge || was.Store != r.Store
+		if previous.channels[key] != next.channels[key] || moved || !reflect.DeepEqual(was, r) {
+			c.notify(kindChannel, key)
+		}
+	}
+}
+
+func documentChanged(previous, next *compiled, o owner) bool {
+	a, b := previous.document(o), next.document(o)
+	return (a == nil) != (b == nil) || a != nil && a.Hash != b.Hash || (previous.problems[o] == nil) != (next.problems[o] == nil)
+}
+
+// trimStore and trimBridge leave the document out, which is compared by hash.
+func trimStore(r *compile.StoreResult) *compile.StoreResult {
+	if r == nil {
+		return nil
+	}
+	copied := *r
+	copied.Document = nil
+	return &copied
+}
+
+func trimBridge(r *compile.BridgeResult) *compile.BridgeResult {
+	if r == nil {
+		return nil
+	}
+	copied := *r
+	copied.Document = nil
+	return &copied
+}

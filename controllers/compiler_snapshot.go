@@ -1,0 +1,120 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/fleet"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+// snapshot lists everything that a compilation looks at, from the cache.
+func (c *compiler) snapshot(ctx context.Context) (compile.Snapshot, error) {
+	var (
+		stores     v1alpha1.ConversationStoreList
+		bridges    v1alpha1.BridgeList
+		channels   v1alpha1.ChannelList
+		secrets    corev1.SecretList
+		namespaces corev1.NamespaceList
+	)
+	lists := []struct {
+		list client.ObjectList
+		opts []client.ListOption
+	}{
+		{&stores, nil}, {&bridges, nil}, {&channels, nil},
+		{&secrets, []client.ListOption{client.MatchingLabels{v1alpha1.CredentialsLabel: "true"}}},
+	}
+	for _, l := range lists {
+		// What the cache holds is only read here: no copies of 10 000 objects.
+		if err := c.client.List(ctx, l.list, append(l.opts, client.UnsafeDisableDeepCopy)...); err != nil {
+			return compile.Snapshot{}, err
+		}
+	}
+	if c.namespaces {
+		if err := c.client.List(ctx, &namespaces, client.UnsafeDisableDeepCopy); err != nil {
+			return compile.Snapshot{}, err
+		}
+	}
+	if !c.loaded {
+		if err := c.loadWritten(ctx, stores.Items, bridges.Items); err != nil {
+			return compile.Snapshot{}, err
+		}
+	}
+	s := compile.Snapshot{
+		Stores: pointers(stores.Items), Bridges: pointers(bridges.Items), Channels: pointers(channels.Items), Secrets: pointers(secrets.Items),
+		Namespaces:      map[string]map[string]string{},
+		PreviousBridges: map[compile.Key]*document.Document{}, PreviousStores: map[compile.Key]*document.Document{},
+		Fleets: map[compile.Key]*fleet.Fleet{},
+	}
+	for i := range namespaces.Items {
+		s.Namespaces[namespaces.Items[i].Name] = namespaces.Items[i].Labels
+	}
+	for o, doc := range c.written {
+		if o.kind == document.KindStore {
+			s.PreviousStores[o.name] = doc
+		} else {
+			s.PreviousBridges[o.name] = doc
+		}
+	}
+	for _, b := range s.Bridges {
+		key := client.ObjectKeyFromObject(b)
+		s.Fleets[key] = c.pods.fleet(owner{document.KindBridge, key})
+	}
+	return s, nil
+}
+
+func pointers[T any](items []T) []*T {
+	out := make([]*T, len(items))
+	for i := range items {
+		out[i] = &items[i]
+	}
+	return out
+}
+
+// loadWritten reads the documents that an earlier operator left, once.
+func (c *compiler) loadWritten(ctx context.Context, stores []v1alpha1.ConversationStore, bridges []v1alpha1.Bridge) error {
+	written := map[owner]*document.Document{}
+	for i := range stores {
+		if err := c.loadDocument(ctx, written, owner{document.KindStore, client.ObjectKeyFromObject(&stores[i])}, workload.StoreChild(stores[i].Name)); err != nil {
+			return err
+		}
+	}
+	for i := range bridges {
+		if err := c.loadDocument(ctx, written, owner{document.KindBridge, client.ObjectKeyFromObject(&bridges[i])}, workload.BridgeChild(bridges[i].Name)); err != nil {
+			return err
+		}
+	}
+	c.written, c.loaded = written, true
+	return nil
+}
+
+func (c *compiler) loadDocument(ctx context.Context, into map[owner]*document.Document, o owner, child string) error {
+	files := make([][]byte, document.MaxShards)
+	for i := range files {
+		secret := &corev1.Secret{}
+		err := c.client.Get(ctx, types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(child, i)}, secret)
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		files[i] = secret.Data[workload.DocumentKey]
+	}
+	if !slices.ContainsFunc(files, func(f []byte) bool { return f != nil }) {
+		return nil
+	}
+	doc, _, err := document.Decode(files)
+	if err != nil {
+		// Damaged by hand, or left half written: what is compiled now replaces it.
+		log.FromContext(ctx).Info("the document that stands is not used", "kind", o.kind, "resource", o.name, "reason", err.Error())
+		return nil
+	}
+	into[o] = doc
+	return nil
+}

@@ -1,0 +1,140 @@
+package fleet
+
+import (
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+)
+
+// Fleet is the serving pods of one Bridge or ConversationStore: those that are
+// Ready endpoints. Make it with New; it is not changed afterwards and may be
+// shared. A nil Fleet is one without pods.
+type Fleet struct {
+	pods []member
+}
+
+type member struct {
+	Pod
+	exceptions map[string]document.Exception
+}
+
+// New prepares the pods for questions about their entries.
+func New(pods []Pod) *Fleet {
+	f := &Fleet{pods: make([]member, 0, len(pods))}
+	for _, p := range pods {
+		m := member{Pod: p, exceptions: make(map[string]document.Exception, len(p.Status.Exceptions))}
+		for _, e := range p.Status.Exceptions {
+			m.exceptions[e.Entry] = e
+		}
+		f.pods = append(f.pods, m)
+	}
+	return f
+}
+
+// Size is how many pods serve.
+func (f *Fleet) Size() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.pods)
+}
+
+// Pods are the serving pods, for what concerns them as a whole (health, version).
+func (f *Fleet) Pods() []Pod {
+	if f == nil {
+		return nil
+	}
+	pods := make([]Pod, len(f.pods))
+	for i, m := range f.pods {
+		pods[i] = m.Pod
+	}
+	return pods
+}
+
+// LoadedDocument says whether there is a serving pod and every one runs
+// exactly this document, exceptions aside.
+func (f *Fleet) LoadedDocument(doc *document.Document) bool {
+	if f.Size() == 0 || doc == nil || doc.Hash == "" {
+		return false
+	}
+	for i := range f.pods {
+		if f.pods[i].Status.Hash != doc.Hash {
+			return false
+		}
+	}
+	return true
+}
+
+// LoadedSettings says whether there is a serving pod and every one runs a
+// document of at least this generation of its resource: the channels may be of
+// another moment, the Bridge or store itself is in force.
+func (f *Fleet) LoadedSettings(generation int64) bool {
+	if f.Size() == 0 {
+		return false
+	}
+	for i := range f.pods {
+		if f.pods[i].Status.Hash == "" || f.pods[i].Status.Generation < generation {
+			return false
+		}
+	}
+	return true
+}
+
+// Loaded says whether there is a serving pod and every one runs the entry with
+// this key as it stands in doc, which must have been encoded or decoded (its
+// Shards are known).
+func (f *Fleet) Loaded(doc *document.Document, key string) bool {
+	if f.Size() == 0 || doc == nil || len(doc.Shards) == 0 {
+		return false
+	}
+	for i := range f.pods {
+		if !f.pods[i].confirms(doc, key) {
+			return false
+		}
+		if _, refused := f.pods[i].exceptions[key]; refused {
+			return false
+		}
+	}
+	return true
+}
+
+// Refusal is why the entry as it stands in doc is not in force anywhere: every
+// serving pod confirmed the shard and refuses the entry. While only some do,
+// versions are mixed (an upgrade goes on), and it is nil.
+func (f *Fleet) Refusal(doc *document.Document, key string) *document.Exception {
+	if f.Size() == 0 || doc == nil || len(doc.Shards) == 0 {
+		return nil
+	}
+	var first *document.Exception
+	for i := range f.pods {
+		e, refused := f.pods[i].exceptions[key]
+		if !refused || !f.pods[i].confirms(doc, key) {
+			return nil
+		}
+		if first == nil {
+			first = &e
+		}
+	}
+	return first
+}
+
+// confirms says whether the pod runs the shard of doc in which key is.
+func (m *member) confirms(doc *document.Document, key string) bool {
+	if m.Status.Hash == doc.Hash && doc.Hash != "" {
+		return true
+	}
+	i := document.ShardOf(key, len(doc.Shards))
+	return len(m.Status.Shards) == len(doc.Shards) && m.Status.Shards[i] == doc.Shards[i]
+}
+
+// Row is what the holder of the channel's lease says of this entry, or nil when
+// no serving pod holds it or the holder speaks of another hash.
+func (f *Fleet) Row(key, hash string) *document.ChannelStatus {
+	if f == nil {
+		return nil
+	}
+	for i := range f.pods {
+		if row, ok := f.pods[i].Rows[key]; ok && row.Held && row.Hash == hash {
+			return &row
+		}
+	}
+	return nil
+}

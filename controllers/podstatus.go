@@ -1,0 +1,243 @@
+package controllers
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/fleet"
+)
+
+// owner is the Bridge or ConversationStore whose pods answer /status.
+type owner struct {
+	kind document.Kind
+	name types.NamespacedName
+}
+
+// podStatuses keeps the last answers of all pods. Safe for concurrent use.
+type podStatuses struct {
+	mu     sync.RWMutex
+	owners map[owner]*ownedPods
+}
+
+type ownedPods struct {
+	pods  map[string]*podEntry
+	fleet *fleet.Fleet // of the serving ones; made anew when anything changed
+}
+
+type podEntry struct {
+	fleet.Pod
+	// serving: Ready and not on its way out, so traffic reaches it. A serving
+	// pod that never answered counts as one that has loaded nothing.
+	serving  bool
+	answered bool
+}
+
+func newPodStatuses() *podStatuses {
+	return &podStatuses{owners: map[owner]*ownedPods{}}
+}
+
+// change tells what an answer, or a pod that came or went, changed.
+type change struct {
+	// owner: hash, health, or which pods there are.
+	owner bool
+	// entries whose row or exception changed, by key.
+	entries []string
+	// shards whose content a pod has taken over; all of them when allShards.
+	shards    []int
+	allShards bool
+}
+
+func (c change) any() bool {
+	return c.owner || c.allShards || len(c.entries) > 0 || len(c.shards) > 0
+}
+
+// keep records which pods an owner has and which of them serve.
+func (p *podStatuses) keep(o owner, serving map[string]bool) change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	owned := p.owners[o]
+	if owned == nil {
+		owned = &ownedPods{pods: map[string]*podEntry{}}
+		p.owners[o] = owned
+	}
+	var c change
+	for name := range owned.pods {
+		if _, ok := serving[name]; !ok {
+			delete(owned.pods, name)
+			c.owner, c.allShards = true, true
+		}
+	}
+	for name, s := range serving {
+		if pod := owned.pods[name]; pod == nil {
+			owned.pods[name] = &podEntry{Pod: fleet.Pod{Name: name}, serving: s}
+			c.owner, c.allShards = true, true
+		} else if pod.serving != s {
+			pod.serving = s
+			c.owner, c.allShards = true, true
+		}
+	}
+	if c.any() {
+		owned.refresh()
+	}
+	return c
+}
+
+// query is what to ask a pod for to get what is new.
+func (p *podStatuses) query(o owner, pod string) (instance string, after int64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if e := p.entry(o, pod); e != nil {
+		return e.Query()
+	}
+	return "", 0
+}
+
+// merge takes an answer in and tells what it changed.
+func (p *podStatuses) merge(o owner, pod string, answer document.Status) change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entry(o, pod)
+	if e == nil {
+		return change{} // gone meanwhile
+	}
+	old := e.Pod
+	e.Pod = old.Merge(answer)
+	c := change{
+		owner: !e.answered || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
+			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
+			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
+		entries: changedExceptions(old.Status.Exceptions, answer.Exceptions),
+	}
+	e.answered = true
+	c.shards, c.allShards = changedShards(old.Status.Shards, answer.Shards)
+	c.entries = append(c.entries, changedRows(old.Rows, e.Rows, answer)...)
+	if c.any() {
+		p.owners[o].refresh()
+	}
+	return c
+}
+
+func (p *podStatuses) entry(o owner, pod string) *podEntry {
+	if owned := p.owners[o]; owned != nil {
+		return owned.pods[pod]
+	}
+	return nil
+}
+
+func (o *ownedPods) refresh() {
+	pods := make([]fleet.Pod, 0, len(o.pods))
+	for _, e := range o.pods {
+		if e.serving {
+			pods = append(pods, e.Pod)
+		}
+	}
+	slices.SortFunc(pods, func(a, b fleet.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	o.fleet = fleet.New(pods)
+}
+
+// fleet is what the serving pods of an owner said; nil when there are none.
+func (p *podStatuses) fleet(o owner) *fleet.Fleet {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if owned := p.owners[o]; owned != nil {
+		return owned.fleet
+	}
+	return nil
+}
+
+// forget drops an owner that is gone.
+func (p *podStatuses) forget(o owner) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.owners, o)
+}
+
+// lagging lists the pods, serving or not, that do not run the document with
+// this hash.
+func (p *podStatuses) lagging(o owner, hash string) []string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	owned := p.owners[o]
+	if owned == nil {
+		return nil
+	}
+	var out []string
+	for name, e := range owned.pods {
+		if e.Status.Hash != hash {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// waiting says whether some duty still waits for its first result, so that the
+// answers are worth asking for often.
+func (p *podStatuses) waiting(o owner) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	owned := p.owners[o]
+	if owned == nil {
+		return false
+	}
+	for _, e := range owned.pods {
+		if e.serving && !e.answered {
+			return true
+		}
+		for _, r := range e.Rows {
+			if r.Held && (pendingDuty(r.Credentials) || pendingDuty(r.Webhook) || pendingDuty(r.Profile)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func pendingDuty(d *document.Duty) bool { return d != nil && d.State == document.DutyPending }
+
+func changedShards(before, after []string) (changed []int, all bool) {
+	if len(before) != len(after) {
+		return nil, true // spread anew
+	}
+	for i := range after {
+		if before[i] != after[i] {
+			changed = append(changed, i)
+		}
+	}
+	return changed, false
+}
+
+func changedRows(before, after map[string]document.ChannelStatus, answer document.Status) []string {
+	var out []string
+	for _, row := range answer.Channels {
+		out = append(out, row.Entry)
+	}
+	if answer.Full {
+		for key := range before {
+			if _, ok := after[key]; !ok {
+				out = append(out, key)
+			}
+		}
+	}
+	return out
+}
+
+func changedExceptions(before, after []document.Exception) []string {
+	was := map[string]document.Exception{}
+	for _, e := range before {
+		was[e.Entry] = e
+	}
+	var out []string
+	for _, e := range after {
+		if was[e.Entry] != e {
+			out = append(out, e.Entry)
+		}
+		delete(was, e.Entry)
+	}
+	return slices.AppendSeq(out, maps.Keys(was))
+}

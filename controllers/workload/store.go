@@ -1,0 +1,126 @@
+package workload
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+)
+
+// DefaultStorageSize is the size of a store's volume when none is asked for.
+// A text message with its events and journal takes about 2 KiB: 10 GiB hold
+// some five million, and media beside them.
+const DefaultStorageSize = "10Gi"
+
+// storeGrace is how long a store pod may take to stop: 25 s for requests that
+// wait for something to happen, then the last commit.
+const storeGrace = 40
+
+// StorageSize is the size of a store's volume.
+func StorageSize(s *v1alpha1.ConversationStore) resource.Quantity {
+	if s.Spec.SQLite != nil && s.Spec.SQLite.StorageSize != nil {
+		return *s.Spec.SQLite.StorageSize
+	}
+	return resource.MustParse(DefaultStorageSize)
+}
+
+// Store builds the objects of a ConversationStore. bridges are the Bridges
+// that may reach it.
+func Store(s *v1alpha1.ConversationStore, bridges []types.NamespacedName, opts Options) []client.Object {
+	return []client.Object{
+		storeServiceAccount(s),
+		storeStatefulSet(s, opts),
+		storeService(s),
+		storeNetworkPolicy(s, bridges, opts),
+	}
+}
+
+func storeMeta(s *v1alpha1.ConversationStore) metav1.ObjectMeta {
+	return objectMeta(s.Namespace, StoreChild(s.Name), ComponentStore, s.Name, StoreOwner(s))
+}
+
+func storeServiceAccount(s *v1alpha1.ConversationStore) client.Object {
+	return &corev1.ServiceAccount{
+		TypeMeta:                     metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta:                   storeMeta(s),
+		AutomountServiceAccountToken: ptr.To(false),
+	}
+}
+
+func storeStatefulSet(s *v1alpha1.ConversationStore, opts Options) client.Object {
+	child := StoreChild(s.Name)
+	args := []string{
+		"store", "--documents=" + documentsDir, "--tls=" + tlsDir, "--data=" + dataDir,
+		listen("listen", PortREST), listen("internal-listen", PortInternal), listen("health-listen", PortHealth),
+	}
+	ports := []corev1.ContainerPort{port("rest", PortREST), port("internal", PortInternal), port("health", PortHealth)}
+	c := container(opts, args, ports, s.Spec.Resources)
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: dataDir})
+	return &appsv1.StatefulSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+		ObjectMeta: storeMeta(s),
+		Spec: appsv1.StatefulSetSpec{
+			ServiceName: child,
+			Replicas:    ptr.To[int32](1), // SQLite has one writer
+			Selector:    &metav1.LabelSelector{MatchLabels: StoreSelector(s.Name)},
+			// Conversations outlive everything: the volume is never deleted by us.
+			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+				WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+			},
+			RevisionHistoryLimit: ptr.To[int32](3),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels(ComponentStore, s.Name)},
+				Spec: corev1.PodSpec{
+					ServiceAccountName:            child,
+					AutomountServiceAccountToken:  ptr.To(false),
+					EnableServiceLinks:            ptr.To(false),
+					SecurityContext:               podSecurity(),
+					TerminationGracePeriodSeconds: ptr.To[int64](storeGrace),
+					Containers:                    []corev1.Container{c},
+					Volumes:                       []corev1.Volume{documentVolume(child), tlsVolume(child)},
+				},
+			},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{storeClaim(s)},
+		},
+	}
+}
+
+func storeClaim(s *v1alpha1.ConversationStore) corev1.PersistentVolumeClaim {
+	claim := corev1.PersistentVolumeClaim{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
+		ObjectMeta: metav1.ObjectMeta{Name: "data", Labels: labels(ComponentStore, s.Name)},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: StorageSize(s)},
+			},
+			VolumeMode: ptr.To(corev1.PersistentVolumeFilesystem),
+		},
+	}
+	if s.Spec.SQLite != nil {
+		claim.Spec.StorageClassName = s.Spec.SQLite.StorageClassName
+	}
+	return claim
+}
+
+func storeService(s *v1alpha1.ConversationStore) client.Object {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: storeMeta(s),
+		Spec: corev1.ServiceSpec{
+			Type:     corev1.ServiceTypeClusterIP,
+			Selector: StoreSelector(s.Name),
+			Ports: []corev1.ServicePort{
+				{Name: "rest", Port: PortREST, TargetPort: intstr.FromString("rest"), Protocol: corev1.ProtocolTCP},
+				{Name: "internal", Port: PortInternal, TargetPort: intstr.FromString("internal"), Protocol: corev1.ProtocolTCP},
+			},
+		},
+	}
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes everything that is generated. With --check it fails when that changes
+# anything, and says what.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tool() { go tool -modfile=hack/tools/go.mod "$@"; }
+generated=(api config/crd/bases config/rbac/role.yaml bridge/store/rest/openapi.yaml)
+before=
+state() { find "${generated[@]}" -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum; }
+[[ ${1:-} == --check ]] && before=$(state)
+
+tool controller-gen object paths=./api/... \
+  crd:maxDescLen=2000 output:crd:dir=config/crd/bases \
+  rbac:roleName=bridgekeeper-manager paths=./controllers/... output:rbac:dir=config/rbac
+tool crd-ref-docs --config=hack/api-reference.yaml --source-path=api --renderer=markdown \
+  --output-path=api/README.md --log-level=ERROR
+go run ./bridge openapi > bridge/store/rest/openapi.yaml
+
+if [[ ${1:-} == --check && $before != "$(state)" ]]; then
+  echo "generated files are not up to date; run 'make generate' and commit:" >&2
+  diff <(echo "$before") <(state) | sed -n 's/^> [0-9a-f]*  /  /p' >&2
+  exit 1
+fi
