@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
 // FieldOwner is the server-side-apply owner of everything the operator writes.
@@ -37,35 +39,50 @@ func (e *conflictError) Error() string {
 // it owns, and writes nothing when there is none.
 type applier struct {
 	client client.Client
+	// live reads past the cache, which holds labelled objects only: a
+	// stranger's object of a needed name is seen here alone.
+	live client.Reader
 }
 
-// apply brings one child to its desired state. changed says that something was
-// written; drift that somebody else had changed it.
-func (a applier) apply(ctx context.Context, desired client.Object) (changed, drift bool, err error) {
+// applied is what an apply did.
+type applied struct {
+	changed bool // something was written
+	drift   bool // because somebody else had changed it
+	version string
+}
+
+// apply brings one child to its desired state.
+func (a applier) apply(ctx context.Context, desired client.Object) (applied, error) {
 	want, err := toApplied(desired)
 	if err != nil {
-		return false, false, err
+		return applied{}, err
 	}
+	drift := false
 	live := desired.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy of a client.Object is one
 	err = a.client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	if apierrors.IsNotFound(err) {
+		err = a.live.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		return false, false, err
+		return applied{}, err
 	}
 	if err == nil {
 		if !ownedBySame(live, desired) {
-			return false, false, &conflictError{kind: want.GetKind(), name: client.ObjectKeyFromObject(desired)}
+			return applied{}, &conflictError{kind: want.GetKind(), name: client.ObjectKeyFromObject(desired)}
 		}
 		have, err := runtime.DefaultUnstructuredConverter.ToUnstructured(live)
 		if err != nil {
-			return false, false, err
+			return applied{}, err
 		}
 		if contains(have, want.Object) {
-			return false, false, nil
+			return applied{version: live.GetResourceVersion()}, nil
 		}
 		drift = live.GetAnnotations()[appliedAnnotation] == want.GetAnnotations()[appliedAnnotation]
 	}
-	err = a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want), client.FieldOwner(FieldOwner), client.ForceOwnership)
-	return err == nil, drift, err
+	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want), client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
+		return applied{}, fmt.Errorf("%s %s: %w", want.GetKind(), client.ObjectKeyFromObject(desired), err)
+	}
+	return applied{changed: true, drift: drift, version: want.GetResourceVersion()}, nil
 }
 
 // toApplied is the object as it is sent: without status and server-set fields,
@@ -118,7 +135,7 @@ func prune(m map[string]any) {
 func ownedBySame(live, desired client.Object) bool {
 	have, want := metav1.GetControllerOf(live), metav1.GetControllerOf(desired)
 	if want == nil {
-		return live.GetLabels()["app.kubernetes.io/managed-by"] == desired.GetLabels()["app.kubernetes.io/managed-by"]
+		return live.GetLabels()[workload.LabelManagedBy] == workload.ManagedBy
 	}
 	return have != nil && have.UID == want.UID
 }

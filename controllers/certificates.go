@@ -26,6 +26,8 @@ type certificates struct {
 	client    client.Client
 	namespace string
 	now       func() time.Time
+	// issued is told the authorities in force, whenever they are looked at; nil: nobody.
+	issued func(a *pki.Authorities, now time.Time) error
 
 	mu          sync.Mutex
 	authorities *pki.Authorities
@@ -36,6 +38,14 @@ type certificates struct {
 func (c *certificates) ensure(ctx context.Context) (*pki.Authorities, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	a, err := c.step(ctx)
+	if err == nil && c.issued != nil {
+		err = c.issued(a, c.now())
+	}
+	return a, err
+}
+
+func (c *certificates) step(ctx context.Context) (*pki.Authorities, error) {
 	name := types.NamespacedName{Namespace: c.namespace, Name: AuthoritySecret}
 	secret := &corev1.Secret{}
 	err := c.client.Get(ctx, name, secret)
@@ -73,7 +83,7 @@ func (c *certificates) write(ctx context.Context, name types.NamespacedName, sec
 	} else {
 		secret.ObjectMeta = metav1.ObjectMeta{
 			Namespace: name.Namespace, Name: name.Name,
-			Labels: map[string]string{workload.LabelManagedBy: workload.ManagedBy},
+			Labels: workload.SecretLabels(nil),
 		}
 		if err := c.client.Create(ctx, secret, client.FieldOwner(FieldOwner)); err != nil {
 			return err
@@ -84,7 +94,7 @@ func (c *certificates) write(ctx context.Context, name types.NamespacedName, sec
 }
 
 // secret builds the certificate Secret of a child, renewed from what stands.
-func (c *certificates) secret(ctx context.Context, owner metav1.OwnerReference, namespace, child string, labels map[string]string, leaf pki.Leaf) (*corev1.Secret, error) {
+func (c *certificates) secret(ctx context.Context, owner metav1.OwnerReference, namespace, child string, leaf pki.Leaf) (*corev1.Secret, error) {
 	authorities, err := c.ensure(ctx)
 	if err != nil {
 		return nil, err
@@ -101,7 +111,7 @@ func (c *certificates) secret(ctx context.Context, owner metav1.OwnerReference, 
 	return &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: namespace, Name: name.Name, Labels: labels, OwnerReferences: []metav1.OwnerReference{owner},
+			Namespace: namespace, Name: name.Name, Labels: workload.SecretLabels(nil), OwnerReferences: []metav1.OwnerReference{owner},
 		},
 		Type: corev1.SecretTypeTLS,
 		Data: data,

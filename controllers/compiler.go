@@ -2,24 +2,18 @@ package controllers
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"reflect"
-	"slices"
 	"sync/atomic"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
-	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
 // compiled is one compilation: what the reconcilers of the kinds read. It is
@@ -33,8 +27,8 @@ type compiled struct {
 	// documents with hash and shards, as written; of those with a problem, the
 	// last good ones.
 	documents map[owner]*document.Document
-	// problems are documents that could not be written.
-	problems map[owner]error
+	// problems are documents that do not fit; what is written stays in force.
+	problems map[owner]*compile.Finding
 }
 
 func (c *compiled) document(o owner) *document.Document {
@@ -61,6 +55,8 @@ type compiler struct {
 	// that lags; at first they are read from the Secrets.
 	written map[owner]*document.Document
 	loaded  bool
+	// versions of the Secrets as written, to notice that somebody changed one.
+	versions map[types.NamespacedName]string
 
 	notify func(kind string, key compile.Key)
 }
@@ -82,7 +78,7 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	next := &compiled{
 		Result: result, at: now,
 		stores: generations(snapshot.Stores), bridges: generations(snapshot.Bridges), channels: generations(snapshot.Channels),
-		documents: map[owner]*document.Document{}, problems: map[owner]error{},
+		documents: map[owner]*document.Document{}, problems: map[owner]*compile.Finding{},
 	}
 	c.createDefaults(ctx, result.CreateDefaults)
 	err = c.writeDocuments(ctx, snapshot, next)
@@ -103,78 +99,6 @@ func generations[T client.Object](objects []T) map[compile.Key]int64 {
 		m[client.ObjectKeyFromObject(o)] = o.GetGeneration()
 	}
 	return m
-}
-
-// writeDocuments encodes and writes what changed. One document that fails does
-// not hold the others up.
-func (c *compiler) writeDocuments(ctx context.Context, s compile.Snapshot, next *compiled) error {
-	var errs []error
-	write := func(o owner, child string, ref metav1.OwnerReference, doc *document.Document) {
-		if err := c.writeDocument(ctx, o, child, ref, doc); err != nil {
-			next.problems[o] = err
-			errs = append(errs, err)
-		}
-		if d := c.written[o]; d != nil {
-			next.documents[o] = d
-		}
-	}
-	for _, st := range s.Stores {
-		key := client.ObjectKeyFromObject(st)
-		if r := next.Stores[key]; r != nil && !st.Spec.Suspend {
-			write(owner{document.KindStore, key}, workload.StoreChild(st.Name), workload.StoreOwner(st), r.Document)
-		}
-	}
-	for _, b := range s.Bridges {
-		key := client.ObjectKeyFromObject(b)
-		if r := next.Bridges[key]; r != nil && !b.Spec.Suspend {
-			write(owner{document.KindBridge, key}, workload.BridgeChild(b.Name), workload.BridgeOwner(b), r.Document)
-		}
-	}
-	for o := range c.written {
-		if next.documents[o] == nil && !exists(s, o) {
-			delete(c.written, o) // its Secrets go with its owner
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func exists(s compile.Snapshot, o owner) bool {
-	if o.kind == document.KindStore {
-		return slices.ContainsFunc(s.Stores, func(x *v1alpha1.ConversationStore) bool { return client.ObjectKeyFromObject(x) == o.name })
-	}
-	return slices.ContainsFunc(s.Bridges, func(x *v1alpha1.Bridge) bool { return client.ObjectKeyFromObject(x) == o.name })
-}
-
-func (c *compiler) writeDocument(ctx context.Context, o owner, child string, ref metav1.OwnerReference, doc *document.Document) error {
-	if doc == nil {
-		return nil // nothing valid can be said; what is written stays
-	}
-	minShards := 1
-	if was := c.written[o]; was != nil {
-		minShards = len(was.Shards)
-	}
-	files, err := document.Encode(doc, minShards)
-	if err != nil {
-		return err
-	}
-	// Shard 0 names the hashes of the others: written last, a pod that reads in
-	// between has a complete old document for longest.
-	for i := len(files) - 1; i >= 0; i-- {
-		secret := &corev1.Secret{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: o.name.Namespace, Name: workload.DocumentSecret(child, i),
-				Labels:          map[string]string{workload.LabelManagedBy: workload.ManagedBy, workload.LabelDocument: string(o.kind)},
-				OwnerReferences: []metav1.OwnerReference{ref},
-			},
-			Data: map[string][]byte{workload.DocumentKey: files[i]},
-		}
-		if _, _, err := c.applier.apply(ctx, secret); err != nil {
-			return fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
-		}
-	}
-	c.written[o] = doc
-	return nil
 }
 
 func (c *compiler) createDefaults(ctx context.Context, defaults []compile.Default) {

@@ -17,7 +17,7 @@ import (
 )
 
 // snapshot lists everything that a compilation looks at, from the cache.
-func (c *compiler) snapshot(ctx context.Context) (compile.Snapshot, error) {
+func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 	var (
 		stores     v1alpha1.ConversationStoreList
 		bridges    v1alpha1.BridgeList
@@ -35,20 +35,20 @@ func (c *compiler) snapshot(ctx context.Context) (compile.Snapshot, error) {
 	for _, l := range lists {
 		// What the cache holds is only read here: no copies of 10 000 objects.
 		if err := c.client.List(ctx, l.list, append(l.opts, client.UnsafeDisableDeepCopy)...); err != nil {
-			return compile.Snapshot{}, err
+			return nil, err
 		}
 	}
 	if c.namespaces {
 		if err := c.client.List(ctx, &namespaces, client.UnsafeDisableDeepCopy); err != nil {
-			return compile.Snapshot{}, err
+			return nil, err
 		}
 	}
 	if !c.loaded {
 		if err := c.loadWritten(ctx, stores.Items, bridges.Items); err != nil {
-			return compile.Snapshot{}, err
+			return nil, err
 		}
 	}
-	s := compile.Snapshot{
+	s := &compile.Snapshot{
 		Stores: pointers(stores.Items), Bridges: pointers(bridges.Items), Channels: pointers(channels.Items), Secrets: pointers(secrets.Items),
 		Namespaces:      map[string]map[string]string{},
 		PreviousBridges: map[compile.Key]*document.Document{}, PreviousStores: map[compile.Key]*document.Document{},

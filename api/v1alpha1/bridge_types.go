@@ -6,6 +6,7 @@ import (
 )
 
 // BridgeSpec is a set of bridge pods and what may attach to them.
+// +kubebuilder:validation:XValidation:rule="!has(self.expose) || !has(self.expose.ingress) || (has(self.publicURL) && !self.publicURL.matches('^https?://([[]|[0-9.]+(:|/|$))'))",message="expose.ingress needs publicURL with a host name: that is the host it serves"
 type BridgeSpec struct {
 	// Suspend pauses reconciling of this Bridge. What runs goes on running.
 	// +optional
@@ -30,6 +31,7 @@ type BridgeSpec struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http','https'] && url(self).getHost() != ''",message="publicURL must be like https://hooks.example.com"
 	// +kubebuilder:validation:XValidation:rule="!self.endsWith('/') && !self.contains('?') && !self.contains('#')",message="publicURL must not end with a slash nor have a query"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('@')",message="publicURL must not have a user name or password: it is no secret"
 	PublicURL string `json:"publicURL,omitempty"`
 
 	// AllowedChannels is which namespaces' Channels may attach; only the
@@ -56,6 +58,7 @@ type BridgeSpec struct {
 
 	// Resources of the bridge container.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims are not supported: the pods have no resource claims"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 
@@ -78,6 +81,7 @@ type PlatformEndpoint struct {
 }
 
 // Expose is how a Bridge's pods are reached.
+// +kubebuilder:validation:XValidation:rule="!has(self.nodePort) || (has(self.serviceType) && self.serviceType in ['NodePort','LoadBalancer'])",message="nodePort is possible only with serviceType NodePort or LoadBalancer"
 type Expose struct {
 	// ServiceType of the webhook Service; ClusterIP when left out.
 	// +optional
@@ -100,16 +104,20 @@ type IngressTemplate struct {
 	// ClassName of the Ingress; the cluster's default class when left out.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="className must be the name of an IngressClass"
 	ClassName *string `json:"className,omitempty"`
 
 	// TLSSecretName of the certificate; none when left out.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="tlsSecretName must be the name of a Secret"
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
 
 	// Annotations of the Ingress, e.g. of cert-manager.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 253 && !format.qualifiedName().validate(k).hasValue())",message="annotations must have keys like example.com/name"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, self[k].size() <= 4096)",message="annotations must have values of at most 4096 characters"
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -120,7 +128,7 @@ type Egress struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=49
-	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self)",message="must be a CIDR like 203.0.113.0/24"
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a CIDR like 203.0.113.0/24, with no bits beyond the prefix"
 	// +listType=set
 	CIDRs []string `json:"cidrs,omitempty"`
 
@@ -145,7 +153,7 @@ type BridgeStatus struct {
 
 	// Replicas is how many pods there are, for the scale subresource.
 	// +optional
-	Replicas int32 `json:"replicas"`
+	Replicas int32 `json:"replicas,omitempty"`
 
 	// ReadyReplicas is how many of them serve.
 	// +optional
@@ -189,7 +197,10 @@ type Bridge struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +kubebuilder:validation:Required
-	Spec   BridgeSpec   `json:"spec"`
+	Spec BridgeSpec `json:"spec"`
+	// A fresh object says that nothing was observed yet, so that GitOps tools
+	// do not take it for healthy before the operator has seen it.
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status BridgeStatus `json:"status,omitempty"`
 }
 

@@ -30,6 +30,9 @@ type ChannelSpec struct {
 
 	// ReopenWindow of conversations on this Channel; the store's when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	ReopenWindow *metav1.Duration `json:"reopenWindow,omitempty"`
 
 	// ResendUnknown sends a message again when a crash left it unknown whether
@@ -53,6 +56,9 @@ type Credentials struct {
 	// Overlap is how long webhooks that are signed with a rotated-out secret
 	// are still accepted; 24h when left out. Set 0s after a leak.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Overlap *metav1.Duration `json:"overlap,omitempty"`
 }
 
@@ -84,7 +90,9 @@ type ChannelLimits struct {
 type ReceiveMode string
 
 const (
+	// ReceiveWebhook: the platform calls the Bridge.
 	ReceiveWebhook ReceiveMode = "Webhook"
+	// ReceivePolling: one bridge pod at a time fetches.
 	ReceivePolling ReceiveMode = "Polling"
 )
 
@@ -254,7 +262,10 @@ type Channel struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +kubebuilder:validation:Required
-	Spec   ChannelSpec   `json:"spec"`
+	Spec ChannelSpec `json:"spec"`
+	// A fresh object says that nothing was observed yet, so that GitOps tools
+	// do not take it for healthy before the operator has seen it.
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status ChannelStatus `json:"status,omitempty"`
 }
 

@@ -15,6 +15,11 @@ const (
 	// at any Secret.
 	CredentialsLabel = "bridgekeeper.dev/credentials"
 
+	// CredentialsInternal is the value of CredentialsLabel on the operator's own
+	// Secrets: one label, so that one cache holds all Secrets that it needs and
+	// no other, and another value, so that no Channel can be aimed at them.
+	CredentialsInternal = "internal"
+
 	// AutoCreatedLabel marks the default Bridge and ConversationStore that the
 	// operator made on first use.
 	AutoCreatedLabel = "bridgekeeper.dev/auto-created"
@@ -53,8 +58,11 @@ type SecretReference struct {
 type FromNamespaces string
 
 const (
-	FromSame     FromNamespaces = "Same"
-	FromAll      FromNamespaces = "All"
+	// FromSame lets the resource's own namespace in.
+	FromSame FromNamespaces = "Same"
+	// FromAll lets every namespace in.
+	FromAll FromNamespaces = "All"
+	// FromSelector lets in the namespaces whose labels match.
 	FromSelector FromNamespaces = "Selector"
 )
 

@@ -81,6 +81,11 @@ const (
 	ReasonMisconfigured = "Misconfigured"
 	// ReasonUnreachable: the other side does not answer.
 	ReasonUnreachable = "Unreachable"
+	// ReasonRateLimited: the platform asks to slow down.
+	ReasonRateLimited = "RateLimited"
+	// ReasonUnknown: a pod of another version gave a reason that this one
+	// cannot use.
+	ReasonUnknown = "Unknown"
 	// ReasonRolloutFailed: the workload does not come up.
 	ReasonRolloutFailed = "RolloutFailed"
 	// ReasonConflict: an object of the name that is needed belongs to somebody else.

@@ -25,6 +25,9 @@ type ConversationStoreSpec struct {
 	// ReopenWindow: a message within this time of a conversation's end reopens
 	// it; a later one begins a follow-up that links back. 24h when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	ReopenWindow *metav1.Duration `json:"reopenWindow,omitempty"`
 
 	// API is who may use the REST API.
@@ -38,14 +41,17 @@ type ConversationStoreSpec struct {
 
 	// Resources of the store's container.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims are not supported: the pods have no resource claims"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 
 // SQLiteBackend is the embedded database.
 type SQLiteBackend struct {
 	// StorageSize of the volume; 10Gi when left out. It can grow where the
-	// storage class allows it.
+	// storage class allows it; no volume can shrink.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="storageSize must be more than nothing, like 10Gi"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="storageSize cannot shrink: no volume can"
 	StorageSize *resource.Quantity `json:"storageSize,omitempty"`
 
 	// StorageClassName of the volume; the cluster's default class when left
@@ -53,6 +59,8 @@ type SQLiteBackend struct {
 	// locks do not hold there, and the store refuses to start.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="storageClassName must be the name of a StorageClass"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storageClassName is immutable: a volume cannot change its class"
 	StorageClassName *string `json:"storageClassName,omitempty"`
 }
 
@@ -60,19 +68,31 @@ type SQLiteBackend struct {
 type Retention struct {
 	// Messages and conversations; for ever when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Messages *metav1.Duration `json:"messages,omitempty"`
 
 	// Raw payloads of the platforms, for replay; 168h when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Raw *metav1.Duration `json:"raw,omitempty"`
 
 	// Events of the change log, which bounds how far back a cursor can
 	// resume; 720h when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Events *metav1.Duration `json:"events,omitempty"`
 
 	// Media of messages; as long as messages when left out.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Media *metav1.Duration `json:"media,omitempty"`
 }
 
@@ -91,8 +111,11 @@ type StoreAPI struct {
 type APIAccess string
 
 const (
-	APIAccessRead  APIAccess = "Read"
+	// APIAccessRead reads conversations, messages, contacts, events and media.
+	APIAccessRead APIAccess = "Read"
+	// APIAccessWrite sends, assigns, resolves and snoozes as well.
 	APIAccessWrite APIAccess = "Write"
+	// APIAccessAdmin reads and replays the raw journal as well.
 	APIAccessAdmin APIAccess = "Admin"
 )
 
@@ -113,6 +136,7 @@ type APIToken struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:XValidation:rule="self == '*' || !format.dns1123Label().validate(self).hasValue()",message="must be the name of a namespace, or * for all of this store"
 	// +listType=set
 	Namespaces []string `json:"namespaces"`
 
@@ -156,12 +180,29 @@ type ConversationStoreStatus struct {
 
 // EffectiveStore are a store's values in force.
 type EffectiveStore struct {
-	StorageSize       string `json:"storageSize,omitempty"`
-	ReopenWindow      string `json:"reopenWindow,omitempty"`
+	// StorageSize of the volume.
+	// +optional
+	StorageSize string `json:"storageSize,omitempty"`
+
+	// ReopenWindow of channels that name none of their own.
+	// +optional
+	ReopenWindow string `json:"reopenWindow,omitempty"`
+
+	// RetentionMessages is how long messages are kept, or "forever".
+	// +optional
 	RetentionMessages string `json:"retentionMessages,omitempty"`
-	RetentionRaw      string `json:"retentionRaw,omitempty"`
-	RetentionEvents   string `json:"retentionEvents,omitempty"`
-	RetentionMedia    string `json:"retentionMedia,omitempty"`
+
+	// RetentionRaw is how long raw payloads are kept, or "forever".
+	// +optional
+	RetentionRaw string `json:"retentionRaw,omitempty"`
+
+	// RetentionEvents is how long events are kept, or "forever".
+	// +optional
+	RetentionEvents string `json:"retentionEvents,omitempty"`
+
+	// RetentionMedia is how long media are kept, or "forever".
+	// +optional
+	RetentionMedia string `json:"retentionMedia,omitempty"`
 }
 
 // ConversationStore is where conversations live: contacts, messages, receipts,
@@ -184,7 +225,10 @@ type ConversationStore struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// +kubebuilder:validation:Required
-	Spec   ConversationStoreSpec   `json:"spec"`
+	Spec ConversationStoreSpec `json:"spec"`
+	// A fresh object says that nothing was observed yet, so that GitOps tools
+	// do not take it for healthy before the operator has seen it.
+	// +kubebuilder:default={"observedGeneration":-1}
 	Status ConversationStoreStatus `json:"status,omitempty"`
 }
 

@@ -1,7 +1,10 @@
 package document
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,6 +63,31 @@ type Document struct {
 	// entries they keep their last good version. Who loads the document notes in
 	// RunningHash what that is. Decode fills it and returns the same slice.
 	Damaged []Exception
+}
+
+// Sort puts the entries in the order that Find and Encode want: by Key.
+func (d *Document) Sort() {
+	slices.SortFunc(d.Entries, func(a, b Entry) int { return compareEntries(a.Kind, a.Name, b.Kind, b.Name) })
+}
+
+// Find looks an entry up in a sorted document (a decoded one is).
+func (d *Document) Find(kind EntryKind, name string) (Entry, bool) {
+	if d == nil {
+		return Entry{}, false
+	}
+	i, found := slices.BinarySearchFunc(d.Entries, name, func(e Entry, name string) int {
+		return compareEntries(e.Kind, e.Name, kind, name)
+	})
+	if !found {
+		return Entry{}, false
+	}
+	return d.Entries[i], true
+}
+
+// compareEntries orders as comparing Keys would (no kind is the beginning of
+// another), without making them.
+func compareEntries(kindA EntryKind, nameA string, kindB EntryKind, nameB string) int {
+	return cmp.Or(strings.Compare(string(kindA), string(kindB)), strings.Compare(nameA, nameB))
 }
 
 // BridgeSettings are the Settings of a bridge document.

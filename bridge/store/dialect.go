@@ -24,6 +24,9 @@ type dialect interface {
 	// classify wraps errors that mean "nothing was committed, try again" (disk
 	// full, I/O error, lock not granted) in ErrUnavailable, and leaves the rest.
 	classify(err error) error
+	// skipLocked ends a SELECT whose rows are taken by this transaction, passing
+	// over those that another one has; empty where there is one writer only.
+	skipLocked() string
 	// maxParams is how many placeholders one statement may have.
 	maxParams() int
 }

@@ -76,6 +76,12 @@ func contentID(content []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:16])
 }
 
+// splitChannel takes a "namespace/name" apart.
+func splitChannel(channel string) (namespace, name string) {
+	namespace, name, _ = strings.Cut(channel, "/")
+	return namespace, name
+}
+
 // namespaceOf is the namespace of a "namespace/name".
 func namespaceOf(channel string) string {
 	ns, _, _ := strings.Cut(channel, "/")

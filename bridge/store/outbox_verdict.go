@@ -73,6 +73,9 @@ func judgeReleased(r wire.PartReport, a attempt) verdict {
 }
 
 func judgeMigrated(r wire.PartReport, a attempt) verdict {
+	if r.Reason == "" {
+		r.Reason = "the contact's address changed"
+	}
 	v := retryLane(r, a)
 	if a.Number <= migrationsAtOnce && v.Part == partQueued {
 		v.LaneDelay = 0

@@ -59,9 +59,9 @@ func TestJudge(t *testing.T) {
 		{"unknown is never given up as failed", wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: "timeout"}, with(late, func(a *attempt) { a.Idempotent = true }),
 			verdict{Part: partUnknown, Ends: true, Reason: "timeout"}},
 		{"a move is followed at once", wire.PartReport{Outcome: wire.OutcomeMigrated, NewAddress: "-100"}, first,
-			verdict{Part: partQueued, Ends: true, Reason: "the platform could not be reached"}},
+			verdict{Part: partQueued, Ends: true, Reason: "the contact's address changed"}},
 		{"going in circles is not", wire.PartReport{Outcome: wire.OutcomeMigrated, NewAddress: "-100"}, with(first, func(a *attempt) { a.Number = 4 }),
-			verdict{Part: partQueued, Ends: true, LaneDelay: 4 * time.Second, Reason: "the platform could not be reached"}},
+			verdict{Part: partQueued, Ends: true, LaneDelay: 4 * time.Second, Reason: "the contact's address changed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, judge(c.report, c.at)) })
 	}
@@ -103,7 +103,7 @@ func TestJudgeNeverInventsASend(t *testing.T) {
 		require.LessOrEqual(t, v.LaneDelay, retryAfterCap)
 		require.LessOrEqual(t, v.ChannelDelay, retryAfterCap)
 		if v.Part == partFailed {
-			require.Zero(t, v.ChannelDelay, "a channel's trouble is not the message's")
+			require.False(t, v.ChannelFailed, "a channel's trouble is not the message's")
 		}
 	})
 }

@@ -49,6 +49,8 @@ type sqliteDialect struct{}
 
 func (sqliteDialect) rebind(query string) string { return query }
 
+func (sqliteDialect) skipLocked() string { return "" }
+
 func (sqliteDialect) maxParams() int { return 32766 } // SQLITE_MAX_VARIABLE_NUMBER
 
 func (sqliteDialect) migrations() (fs.FS, goose.Dialect) {

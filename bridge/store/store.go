@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
 
 // Parser turns a platform's payload into events, without credentials; it is
@@ -26,6 +27,9 @@ type Options struct {
 	Dir string
 	// Parsers are the platforms' parsers by name, for Replay.
 	Parsers map[string]Parser
+	// Capabilities are what the platforms can do, by name; Send checks messages
+	// against them. To a platform that is not named here, nothing can be sent.
+	Capabilities map[string]platform.Capabilities
 	// Log gets what operators should know; never content. Default: discarded.
 	Log *slog.Logger
 	// Metrics registers the store's metrics; nil: they are not registered.
@@ -54,7 +58,9 @@ type Store struct {
 	// loading keeps documents in order.
 	loading sync.Mutex
 
-	hooks hooks
+	healthSince since
+	outbox      *outbox
+	hooks       hooks
 	// loops run while Run does.
 	loops []func(ctx context.Context)
 
@@ -118,6 +124,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.commit = &committer{db: s.db, clock: s.opts.Now, ids: s.ids, log: s.log, metrics: s.metrics,
 		committed: func(ts []topic) { s.signals.wake(ts...) }}
 	s.loops = append(s.loops, s.runSnooze, s.runRetention)
+	s.openOutbox()
 	return s.commit.start(ctx)
 }
 

@@ -171,12 +171,12 @@ func call[Answer any](ctx context.Context, c *Client, path string, body any, tim
 	}
 	ctx, cancel := withDeadline(ctx, timeout)
 	defer cancel()
-	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(encoded))
-	if err != nil {
-		return answer, err
+	resp, err := c.post(ctx, path, encoded)
+	if errors.Is(err, errStaleCertificate) {
+		// The store refused it unread, because our certificate was rotated out
+		// between two requests on one connection. The next one shows the new one.
+		resp, err = c.post(ctx, path, encoded)
 	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := c.do(c.messages, req)
 	if err != nil {
 		return answer, err
 	}
@@ -187,9 +187,18 @@ func call[Answer any](ctx context.Context, c *Client, path string, body any, tim
 	// A broken answer says nothing about what was committed: asking again is
 	// safe (unique keys, leases), so it counts as unavailable.
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&answer); err != nil {
-		return answer, c.failed(req, fmt.Errorf("read the answer: %w", err))
+		return answer, c.failed(resp.Request, fmt.Errorf("read the answer: %w", err))
 	}
 	return answer, nil
+}
+
+func (c *Client) post(ctx context.Context, path string, body []byte) (*http.Response, error) {
+	req, err := c.request(ctx, http.MethodPost, path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return c.do(c.messages, req)
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
@@ -251,16 +260,20 @@ func (c *Client) refused(req *http.Request, resp *http.Response) error {
 // accept it (malformed, too large): repeating it is of no use.
 var ErrRejected = errors.New("rejected")
 
+// errStaleCertificate is an ErrUnavailable by 401.
+var errStaleCertificate = fmt.Errorf("%w: certificate not accepted", ErrUnavailable)
+
 func errorOf(status int) error {
 	switch {
+	case status == http.StatusUnauthorized:
+		return errStaleCertificate
 	case status == http.StatusForbidden:
 		return ErrForbidden
 	case status == http.StatusNotFound:
 		return ErrNotFound
 	case status == http.StatusConflict:
 		return ErrConflict
-	case status == http.StatusUnauthorized, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
-		// 401: our certificate was rotated out under us; the next connection shows the new one.
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
 		return ErrUnavailable
 	}
 	return ErrRejected

@@ -22,8 +22,8 @@ var (
 )
 
 // Store is the internal API as one Bridge sees it. All methods may be called
-// concurrently, obey ctx, and do not retry: the caller knows how long a
-// platform waits.
+// concurrently, obey ctx, and do not retry what failed: the caller knows how
+// long a platform waits.
 type Store interface {
 	// Ingest commits everything before it returns.
 	Ingest(ctx context.Context, req wire.IngestRequest) (wire.IngestResponse, error)

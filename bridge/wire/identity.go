@@ -20,6 +20,11 @@ func BridgeIdentity(namespace, name string) string {
 	return fmt.Sprintf("spiffe://%s/ns/%s/bridge/%s", trustDomain, namespace, name)
 }
 
+// StoreIdentity is the URI SAN of a ConversationStore's serving certificate.
+func StoreIdentity(namespace, name string) string {
+	return fmt.Sprintf("spiffe://%s/ns/%s/store/%s", trustDomain, namespace, name)
+}
+
 // Peer is who is at the other end of a connection: the operator, a Bridge, or
 // (both zero) neither.
 type Peer struct {

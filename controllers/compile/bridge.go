@@ -130,14 +130,15 @@ func (c *compiler) finishBridges() {
 		if !ok {
 			continue
 		}
-		sortEntries(br.entries)
-		br.result.Document = &document.Document{
+		doc := &document.Document{
 			Kind:       document.KindBridge,
 			Name:       key.String(),
 			Generation: br.bridge.Generation,
 			Settings:   mustJSON(settings),
 			Entries:    br.entries,
 		}
+		doc.Sort()
+		br.result.Document = doc
 	}
 }
 

@@ -106,6 +106,9 @@ func (c *compiler) listDefaults() {
 // wantDefault notes that the default object of a kind is used in a namespace
 // and missing. A Bridge needs a store, so that is made with it.
 func (c *compiler) wantDefault(kind, namespace string) {
+	if !c.opts.CreateDefaults {
+		return
+	}
 	c.defaults[Default{Kind: kind, Namespace: namespace}] = true
 	if kind == kindBridge && c.stores[Key{Namespace: namespace, Name: v1alpha1.DefaultName}] == nil {
 		c.defaults[Default{Kind: kindStore, Namespace: namespace}] = true
@@ -128,10 +131,4 @@ func indexEntries(doc *document.Document) entryIndex {
 
 func (x entryIndex) get(kind document.EntryKind, name string) *document.Entry {
 	return x[document.Entry{Kind: kind, Name: name}.Key()]
-}
-
-func sortEntries(entries []document.Entry) {
-	slices.SortFunc(entries, func(a, b document.Entry) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
-	})
 }

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -170,7 +171,9 @@ func (c *compiler) tokens(st *storeState) {
 	}
 }
 
-func tokenField(t v1alpha1.APIToken) string { return fmt.Sprintf("spec.api.tokens[%s].secretRef", t.Name) }
+func tokenField(t v1alpha1.APIToken) string {
+	return fmt.Sprintf("spec.api.tokens[%s].secretRef", t.Name)
+}
 
 // tokenSum is the hex SHA-256 of a token's value.
 func (c *compiler) tokenSum(st *storeState, t v1alpha1.APIToken) (string, *Finding) {
@@ -195,8 +198,14 @@ func tokenValueInvalid(t v1alpha1.APIToken, problem string) *Finding {
 		fmt.Sprintf("the value of key %q in Secret %s %s", tokenKey, t.SecretRef.Name, problem))
 }
 
-// add appends an entry made of types that always marshal.
+// add appends an entry. One that is as it was before is taken over, which
+// spares hashing it.
 func (st *storeState) add(kind document.EntryKind, name string, generation int64, spec any) {
+	raw := mustJSON(spec)
+	if e := st.before.get(kind, name); e != nil && e.Generation == generation && bytes.Equal(e.Spec, raw) {
+		st.entries = append(st.entries, *e)
+		return
+	}
 	st.entries = append(st.entries, mustEntry(kind, name, generation, spec))
 }
 
@@ -232,8 +241,8 @@ func (c *compiler) finishStores() {
 		default:
 			continue
 		}
-		sortEntries(st.entries)
 		doc.Entries = st.entries
+		doc.Sort()
 		st.result.Document = doc
 	}
 }

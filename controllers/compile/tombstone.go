@@ -44,13 +44,13 @@ func (br *bridgeState) owesRemoval(ch *v1alpha1.Channel) bool {
 func (c *compiler) deleting(ch *v1alpha1.Channel) *ChannelResult {
 	in := c.channelInput(ch)
 	result := &ChannelResult{Account: in.account, Receive: in.receive}
-	store := (*storeState)(nil)
+	var store *storeState
 	if in.ref.usable() {
 		result.Bridge, store = in.ref.key, in.bridge.store
 	}
 	if br := c.tombstones[in.key]; br != nil {
 		t, _ := br.removal(ch)
-		if checkSecret(in) == nil && first(in, credentialChecks) == nil {
+		if in.known && in.unusable == nil {
 			t.Credentials = in.credentials
 		}
 		entry := mustEntry(document.EntryTombstone, in.key.String(), ch.Generation, t)
@@ -58,9 +58,9 @@ func (c *compiler) deleting(ch *v1alpha1.Channel) *ChannelResult {
 		br.result.Tombstones++
 		result.Entry, result.Bridge, result.WebhookURL, store = &entry, br.key, t.WebhookURL, br.store
 	}
-	if store != nil && c.claims[claim{ch.Spec.Platform, in.account}] == in.key || store != nil && c.servedBefore(store, in) {
+	if store != nil && (result.Tombstone() || servedBefore(store, in)) {
 		result.Store = store.key
-		spec := c.storeChannel(in, result.Bridge)
+		spec := storeChannel(in, result.Bridge)
 		spec.Deleting = true
 		store.add(document.EntryChannel, in.key.String(), ch.Generation, spec)
 	}
@@ -68,7 +68,7 @@ func (c *compiler) deleting(ch *v1alpha1.Channel) *ChannelResult {
 }
 
 // servedBefore says whether the store knows the channel.
-func (c *compiler) servedBefore(st *storeState, in *channelInput) bool {
+func servedBefore(st *storeState, in *channelInput) bool {
 	e := st.before.get(document.EntryChannel, in.key.String())
 	if e == nil {
 		return false

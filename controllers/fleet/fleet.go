@@ -138,3 +138,23 @@ func (f *Fleet) Row(key, hash string) *document.ChannelStatus {
 	}
 	return nil
 }
+
+// Trouble is the worst trouble with sending that any serving pod reports for an
+// entry, in whatever version: every replica sends, not only the holder. nil
+// when none does.
+func (f *Fleet) Trouble(key string) *document.Duty {
+	if f == nil {
+		return nil
+	}
+	var worst *document.Duty
+	for i := range f.pods {
+		d := f.pods[i].Rows[key].Delivering
+		if d == nil || d.State != document.DutyFailed && d.State != document.DutyRetrying {
+			continue
+		}
+		if worst == nil || worst.State == document.DutyRetrying && d.State == document.DutyFailed {
+			worst = d
+		}
+	}
+	return worst
+}

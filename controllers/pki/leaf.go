@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"net/url"
 	"slices"
 	"time"
@@ -22,19 +21,6 @@ type Leaf struct {
 	Identity string
 	// DNSNames that clients dial.
 	DNSNames []string
-}
-
-// Identities, as they stand in the URI SAN of certificates.
-const OperatorIdentity = "spiffe://bridgekeeper/operator"
-
-// BridgeIdentity is the URI SAN of a Bridge's pods.
-func BridgeIdentity(namespace, name string) string { return identity(namespace, "bridge", name) }
-
-// StoreIdentity is the URI SAN of a ConversationStore's pods.
-func StoreIdentity(namespace, name string) string { return identity(namespace, "store", name) }
-
-func identity(namespace, kind, name string) string {
-	return fmt.Sprintf("spiffe://bridgekeeper/ns/%s/%s/%s", namespace, kind, name)
 }
 
 // Issue makes a key and a certificate signed by the current authority, as the

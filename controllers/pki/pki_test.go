@@ -7,11 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-var leaf = Leaf{Identity: BridgeIdentity("shop", "default"), DNSNames: []string{"default-bridge.shop.svc"}}
+var leaf = Leaf{Identity: wire.BridgeIdentity("shop", "default"), DNSNames: []string{"default-bridge.shop.svc"}}
 
 func newAuthorities(t *testing.T) *Authorities {
 	t.Helper()
@@ -89,7 +91,7 @@ func TestRenewWritesOnlyWhenNeeded(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, changed, "two thirds of 30 days are over")
 
-	_, changed, err = a.Renew(data, Leaf{Identity: BridgeIdentity("shop", "other"), DNSNames: leaf.DNSNames}, start)
+	_, changed, err = a.Renew(data, Leaf{Identity: wire.BridgeIdentity("shop", "other"), DNSNames: leaf.DNSNames}, start)
 	require.NoError(t, err)
 	require.True(t, changed, "it is for somebody else")
 

@@ -165,3 +165,17 @@ func bridgeIngress(b *v1alpha1.Bridge) client.Object {
 	}
 	return ing
 }
+
+// BridgeUnwanted lists, by name only, the objects that another spec of this
+// Bridge would have and this one has not.
+func BridgeUnwanted(b *v1alpha1.Bridge) []client.Object {
+	meta := metav1.ObjectMeta{Namespace: b.Namespace, Name: BridgeChild(b.Name)}
+	var out []client.Object
+	if Replicas(b) < 2 {
+		out = append(out, &policyv1.PodDisruptionBudget{ObjectMeta: meta})
+	}
+	if bridgeIngress(b) == nil {
+		out = append(out, &networkingv1.Ingress{ObjectMeta: meta})
+	}
+	return out
+}

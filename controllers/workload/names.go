@@ -2,6 +2,7 @@ package workload
 
 import (
 	"fmt"
+	"maps"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -90,6 +91,13 @@ func BridgeServiceURL(namespace, name string) string {
 
 // ServerName is what the pods of a child call themselves in their certificate.
 func ServerName(namespace, child string) string { return child + "." + namespace + ".svc" }
+
+// SecretLabels are the labels of the operator's own Secrets, with extra ones.
+func SecretLabels(extra map[string]string) map[string]string {
+	l := map[string]string{LabelManagedBy: ManagedBy, v1alpha1.CredentialsLabel: v1alpha1.CredentialsInternal}
+	maps.Copy(l, extra)
+	return l
+}
 
 func objectMeta(namespace, name, component, instance string, owner metav1.OwnerReference) metav1.ObjectMeta {
 	return metav1.ObjectMeta{

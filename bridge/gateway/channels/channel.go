@@ -8,8 +8,6 @@
 package channels
 
 import (
-	"net/url"
-	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -31,8 +29,9 @@ type Channel struct {
 	// Loaded is the platform's own view, made by Platform.Load.
 	Loaded platform.Channel
 
-	endpoint string   // base URL it was loaded with
-	redacted []string // secrets and their escaped forms, longest first
+	endpoint string // base URL it was loaded with
+	private  bool   // loaded with the client that reaches private addresses
+	secrets  []string
 }
 
 // Key is the entry's key within the document.
@@ -52,19 +51,16 @@ func (c *Channel) Endpoint() string { return c.endpoint }
 // keep a condition's message readable and leave no room for a whole payload.
 const maxReason = 300
 
-// minSecret is the shortest value that is taken out of texts. Anything shorter
-// cannot be a secret (platforms' tokens begin at 16 characters) and would
-// tear words apart.
-const minSecret = 6
+// minRedacted is the shortest value beside the secrets that is taken out:
+// shorter ones would tear words apart.
+const minRedacted = 4
 
 // Redact takes the channel's secrets, and also (the address of a contact, a
 // text …) out of a text that is about to leave the process, and bounds it.
 func (c *Channel) Redact(text string, also ...string) string {
-	for _, s := range c.redacted {
-		text = strings.ReplaceAll(text, s, "[redacted]")
-	}
+	text = platform.Redact(text, c.secrets...)
 	for _, s := range also {
-		if s != "" {
+		if len(s) >= minRedacted {
 			text = strings.ReplaceAll(text, s, "[redacted]")
 		}
 	}
@@ -79,22 +75,4 @@ func truncate(s string, n int) string {
 		n--
 	}
 	return s[:n] + "…"
-}
-
-// redactions lists every form in which a secret may turn up in an error text:
-// as it is, and escaped in a URL (Telegram's token is part of the path). The
-// longest come first, so that a secret that contains another goes as a whole.
-func redactions(secrets []string) []string {
-	seen := map[string]bool{}
-	var forms []string
-	for _, s := range secrets {
-		for _, form := range []string{s, url.PathEscape(s), url.QueryEscape(s)} {
-			if len(form) >= minSecret && !seen[form] {
-				seen[form] = true
-				forms = append(forms, form)
-			}
-		}
-	}
-	sort.Slice(forms, func(i, j int) bool { return len(forms[i]) > len(forms[j]) })
-	return forms
 }

@@ -18,15 +18,27 @@ import (
 type Loader struct {
 	table     *Table
 	platforms func(name string) platform.Platform
-	client    *http.Client
+	// Public reaches the internet only; private also what the platform team
+	// named: endpoints in the cluster, or everything where the Bridge allows it.
+	public, private *http.Client
 
 	mu sync.Mutex // one document at a time
 }
 
 // NewLoader makes a loader that fills table. platforms finds a platform by
-// name (nil: unknown); client is what the platforms call with.
-func NewLoader(table *Table, platforms func(name string) platform.Platform, client *http.Client) *Loader {
-	return &Loader{table: table, platforms: platforms, client: client}
+// name; nil: unknown.
+func NewLoader(table *Table, platforms func(name string) platform.Platform) *Loader {
+	return &Loader{
+		table: table, platforms: platforms,
+		public:  platform.NewClient(platform.GuardOptions{}),
+		private: platform.NewClient(platform.GuardOptions{AllowPrivate: true}),
+	}
+}
+
+// Close drops idle connections to the platforms.
+func (l *Loader) Close() {
+	l.public.CloseIdleConnections()
+	l.private.CloseIdleConnections()
 }
 
 // Apply puts a document into force, entry by entry. A bad entry keeps its last
@@ -65,7 +77,7 @@ type builder struct {
 }
 
 func (b *builder) apply(ctx context.Context, e document.Entry) {
-	if running := b.old.entry(e.Key()); running != nil && running.Hash == e.Hash && running.endpoint == b.endpoint(running.Spec.Platform) {
+	if running := b.old.entry(e.Key()); running != nil && running.Hash == e.Hash && b.sameSettings(running) {
 		b.next.put(running)
 		return
 	}
@@ -89,6 +101,23 @@ func (b *builder) keep(x *document.Exception) {
 		x.RunningHash = running.Hash
 		b.next.put(running)
 	}
+}
+
+// sameSettings says that what the document says for all channels of this
+// platform is still what the channel was loaded with.
+func (b *builder) sameSettings(c *Channel) bool {
+	return c.endpoint == b.endpoint(c.Spec.Platform) && c.private == b.reachesPrivate(c.endpoint)
+}
+
+func (b *builder) reachesPrivate(endpoint string) bool {
+	return endpoint != "" || b.next.Settings.AllowPrivateHosts
+}
+
+func (b *builder) client(private bool) *http.Client {
+	if private {
+		return b.loader.private
+	}
+	return b.loader.public
 }
 
 func (b *builder) endpoint(platformName string) string {
@@ -116,21 +145,22 @@ func (b *builder) load(ctx context.Context, e document.Entry) (c *Channel, err e
 		return nil, &platform.FieldError{Field: "receive", Message: fmt.Sprintf("%s cannot receive by %q; it can by %v", spec.Platform, spec.Receive, caps.Receive)}
 	}
 	endpoint := b.endpoint(spec.Platform)
-	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, Client: b.loader.client})
+	private := b.reachesPrivate(endpoint)
+	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, Client: b.client(private)})
 	if err != nil {
 		return nil, redactedError(err, spec)
 	}
 	return &Channel{
 		Kind: e.Kind, Name: e.Name, Generation: e.Generation, Hash: e.Hash,
 		Spec: spec, Platform: p, Capabilities: caps, Loaded: view,
-		endpoint: endpoint, redacted: redactions(view.Secrets()),
+		endpoint: endpoint, private: private, secrets: view.Secrets(),
 	}, nil
 }
 
 // redactedError takes the credentials out of what Load complains about: the
 // text goes to a condition, and a channel that did not load has no Secrets yet.
 func redactedError(err error, spec document.Channel) error {
-	c := &Channel{redacted: redactions(valuesOf(spec))}
+	c := &Channel{secrets: valuesOf(spec)}
 	if fe, ok := errors.AsType[*platform.FieldError](err); ok {
 		return &platform.FieldError{Field: fe.Field, Message: c.Redact(fe.Message)}
 	}

@@ -32,7 +32,7 @@ type Metrics struct {
 	Connections     prometheus.Gauge       // pollers that run here
 	ConnectionErrs  *prometheus.CounterVec // platform, reason
 	Duties          *prometheus.CounterVec // platform, duty, state
-	DutiesDue       prometheus.Gauge       // due and waiting for a worker
+	DutiesRunning   prometheus.Gauge
 	Media           *prometheus.CounterVec // platform, result
 	Acks            *prometheus.CounterVec // platform, result
 	Panics          *prometheus.CounterVec // where
@@ -68,7 +68,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Connections:     f.gauge("connections", "Pollers that run in this replica."),
 		ConnectionErrs:  f.counterVec("connection_errors_total", "Failed fetches.", "platform", "reason"),
 		Duties:          f.counterVec("duties_total", "Probes, registrations and profile syncs by how they ended.", "platform", "duty", "state"),
-		DutiesDue:       f.gauge("duties_due", "Duties that are due and wait for a worker."),
+		DutiesRunning:   f.gauge("duties_running", "Duties that run now."),
 		Media:           f.counterVec("media_total", "Attachments fetched from platforms.", "platform", "result"),
 		Acks:            f.counterVec("acks_total", "Words back to the platform after an event was stored.", "platform", "result"),
 		Panics:          f.counterVec("panics_total", "Bugs that were caught; report them.", "where"),

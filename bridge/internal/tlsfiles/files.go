@@ -27,8 +27,9 @@ const checkInterval = time.Second
 // Files are a certificate, its key and the CA bundle that peers are verified
 // against. All methods may be called concurrently.
 type Files struct {
-	dir string
-	now func() time.Time
+	dir   string
+	now   func() time.Time
+	every time.Duration
 
 	mu      sync.Mutex
 	checked time.Time
@@ -47,7 +48,7 @@ type material struct {
 
 // Open reads the folder. An error names the file that is missing or wrong.
 func Open(dir string) (*Files, error) {
-	f := &Files{dir: dir, now: time.Now}
+	f := &Files{dir: dir, now: time.Now, every: checkInterval}
 	stamp := f.readStamp()
 	m, err := f.read()
 	if err != nil {
@@ -58,6 +59,13 @@ func Open(dir string) (*Files, error) {
 	return f, nil
 }
 
+// CheckEvery sets how often the folder is looked at, before it is used; tests
+// have no second to wait.
+func (f *Files) CheckEvery(d time.Duration) *Files {
+	f.every = d
+	return f
+}
+
 // Version grows with every change of the folder that was taken over.
 func (f *Files) Version() int64 { return f.latest().version }
 
@@ -66,7 +74,7 @@ func (f *Files) latest() *material {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.now()
-	if now.Sub(f.checked) < checkInterval {
+	if now.Sub(f.checked) < f.every {
 		return f.current
 	}
 	f.checked = now

@@ -66,11 +66,11 @@ func New(engine store.Internal, opts Options) *API {
 func (a *API) Drain() { a.drain() }
 
 func (a *API) routes() {
-	a.handle("POST "+wire.PathIngest, jsonCall(a, a.ingest))
-	a.handle("POST "+wire.PathSession, jsonCall(a, a.engine.Session))
-	a.handle("POST "+wire.PathLease, jsonCall(a, a.lease))
-	a.handle("POST "+wire.PathReport, jsonCall(a, a.engine.Report))
-	a.handle("POST "+wire.PathMediaLease, jsonCall(a, a.leaseMedia))
+	a.handle("POST "+wire.PathIngest, jsonCall(a.engine.Ingest))
+	a.handle("POST "+wire.PathSession, jsonCall(a.engine.Session))
+	a.handle("POST "+wire.PathLease, jsonCall(a.lease))
+	a.handle("POST "+wire.PathReport, jsonCall(a.engine.Report))
+	a.handle("POST "+wire.PathMediaLease, jsonCall(a.leaseMedia))
 	a.handle("PUT "+wire.PathMedia+"{id}", a.putMedia)
 	a.handle("GET "+wire.PathMedia+"{id}", a.getMedia)
 	a.handle("POST "+wire.PathMedia+"{id}/report", a.reportMedia)

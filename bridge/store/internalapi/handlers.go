@@ -21,7 +21,7 @@ func (e *malformedError) Error() string { return e.reason }
 
 // jsonCall decodes a body, calls the engine and encodes the answer. Unknown
 // fields are ignored: during an upgrade the bridge may be of another version.
-func jsonCall[Request, Answer any](a *API, call func(ctx context.Context, bridge string, req Request) (Answer, error)) handler {
+func jsonCall[Request, Answer any](call func(ctx context.Context, bridge string, req Request) (Answer, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request, bridge string) error {
 		var req Request
 		if err := decode(w, r, &req); err != nil {
@@ -83,14 +83,6 @@ func limitReading(w http.ResponseWriter, d time.Duration) {
 		deadline = time.Now().Add(d)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(deadline) // unsupported only in tests without a connection
-}
-
-func (a *API) ingest(ctx context.Context, bridge string, req wire.IngestRequest) (wire.IngestResponse, error) {
-	answer, err := a.engine.Ingest(ctx, bridge, req)
-	if err == nil {
-		a.metrics.ingested(answer)
-	}
-	return answer, err
 }
 
 func (a *API) lease(ctx context.Context, bridge string, req wire.LeaseRequest) (wire.LeaseResponse, error) {

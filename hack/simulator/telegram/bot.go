@@ -46,7 +46,6 @@ type chatKey struct {
 // peer is what a user has done with a bot.
 type peer struct {
 	started, blocked bool
-	reachable        bool // the bot has met the user, e.g. in a group
 }
 
 func newBot(s *Server, spec BotSpec) *Bot {

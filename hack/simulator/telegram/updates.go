@@ -148,12 +148,12 @@ func (b *Bot) take(offset int64, limit int) []*update {
 	b.queue = slices.DeleteFunc(b.queue, func(u *update) bool { return now.After(u.expires) })
 	var out []*update
 	for _, u := range b.queue {
-		if len(out) == limit {
+		// One that a fault holds back holds back all behind it: the next offset
+		// would confirm it unseen.
+		if len(out) == limit || u.visible.After(now) {
 			break
 		}
-		if !u.visible.After(now) {
-			out = append(out, u)
-		}
+		out = append(out, u)
 	}
 	return out
 }

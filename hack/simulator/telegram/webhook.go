@@ -479,9 +479,9 @@ func (b *Bot) Inject(in Injection) (status int, err error) {
 // forgedUpdate is a message that was never sent.
 func forgedUpdate(id int64) []byte {
 	forger := User{ID: 666, FirstName: "Forger"}
-	raw, _ := json.Marshal(map[string]any{"update_id": id, "message": &Message{
+	payload, _ := json.Marshal(&Message{
 		MessageID: 1, From: &forger, Date: time.Now().Unix(), Text: "forged",
 		Chat: Chat{ID: forger.ID, Type: "private", FirstName: forger.FirstName},
-	}})
-	return raw
+	})
+	return (&update{id: id, kind: "message", payload: payload}).body()
 }

@@ -180,9 +180,6 @@ func (b *Bot) SetGroupStatus(group int64, status string, by int64) error {
 		old = "left"
 	}
 	g.bots[b.user.ID] = status
-	for id := range maps.Keys(g.members) {
-		b.peer(id).reachable = true
-	}
 	b.memberUpdate(g.chat, u.user, old, status)
 	return nil
 }

@@ -15,7 +15,7 @@ CREATE TABLE contacts (
     display_name TEXT    NOT NULL DEFAULT '',
     language     TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX contacts_namespace ON contacts (namespace, id);
 
 -- An address of a contact on a channel. conversation is the latest one held
@@ -30,14 +30,13 @@ CREATE TABLE identities (
     reachable_at INTEGER NOT NULL DEFAULT 0, -- platform time of the last opt-in or opt-out
     conversation TEXT    NOT NULL DEFAULT '',
     created_at   INTEGER NOT NULL,
-    UNIQUE (channel, external_id)
+    UNIQUE (external_id, channel) -- what differs comes first: comparisons are half of an insert
 );
 CREATE INDEX identities_contact ON identities (contact);
 
 -- An exchange with one identity. updated_at is the latest activity.
 CREATE TABLE conversations (
     id              TEXT    NOT NULL PRIMARY KEY,
-    namespace       TEXT    NOT NULL,
     channel         TEXT    NOT NULL,
     contact         TEXT    NOT NULL REFERENCES contacts (id),
     identity        INTEGER NOT NULL REFERENCES identities (id),
@@ -51,9 +50,10 @@ CREATE TABLE conversations (
     updated_at      INTEGER NOT NULL,
     solved_at       INTEGER NOT NULL DEFAULT 0,
     last_inbound_at INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX conversations_namespace ON conversations (namespace, updated_at, id);
-CREATE INDEX conversations_channel ON conversations (channel, updated_at, id);
+) WITHOUT ROWID;
+-- Every message moves its conversation in this index, so there is only one:
+-- lists over several channels or states are merged when they are read.
+CREATE INDEX conversations_activity ON conversations (channel, state, updated_at, id);
 CREATE INDEX conversations_contact ON conversations (contact);
 CREATE INDEX conversations_snoozed ON conversations (snoozed_until) WHERE state = 'snoozed';
 
@@ -86,12 +86,12 @@ CREATE INDEX messages_conversation ON messages (conversation, timestamp, id);
 -- it is drawn when the event is taken. Both are ULIDs, so one index serves
 -- lookup by message and removal by age.
 CREATE TABLE external_ids (
+    external_id TEXT NOT NULL,
     channel     TEXT NOT NULL,
     kind        TEXT NOT NULL, -- message.Event.Kind
-    external_id TEXT NOT NULL,
     direction   TEXT NOT NULL, -- '' for kinds without one
     id          TEXT NOT NULL,
-    PRIMARY KEY (channel, kind, external_id, direction)
+    PRIMARY KEY (external_id, channel, kind, direction)
 ) WITHOUT ROWID;
 CREATE INDEX external_ids_id ON external_ids (id);
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
@@ -69,7 +70,7 @@ func (f *httpFetcher) use(a *pki.Authorities, now time.Time) error {
 	if string(f.authority) == string(a.Bundle()) && now.Before(f.notAfter) {
 		return nil
 	}
-	issued, err := a.Issue(pki.Leaf{Identity: pki.OperatorIdentity}, now)
+	issued, err := a.Issue(pki.Leaf{Identity: wire.OperatorIdentity}, now)
 	if err != nil {
 		return fmt.Errorf("the operator's own certificate: %w", err)
 	}

@@ -1,0 +1,165 @@
+package v1alpha1_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+)
+
+const crdDir = "../../config/crd/bases"
+
+// resources are the kinds of the group, by their plural.
+var resources = map[string]string{
+	"ConversationStore": "conversationstores",
+	"Bridge":            "bridges",
+	"Channel":           "channels",
+}
+
+// apiServer is a real API server with the CRDs in it, installed as users do
+// who know nothing of server-side apply.
+type apiServer struct {
+	client     dynamic.Interface
+	kubectl    string
+	kubeconfig string
+}
+
+var (
+	environment = &envtest.Environment{}
+	startOnce   sync.Once
+	started     *apiServer
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if started != nil {
+		if err := environment.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stopping the API server:", err)
+			code = 1
+		}
+		_ = os.RemoveAll(filepath.Dir(started.kubeconfig))
+	}
+	os.Exit(code)
+}
+
+// server starts the API server on first use.
+func server(t *testing.T) *apiServer {
+	t.Helper()
+	assets := os.Getenv("KUBEBUILDER_ASSETS")
+	if assets == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set, so there is no API server to test against; run:\n" +
+			"  export KUBEBUILDER_ASSETS=$(hack/cluster/cluster.sh binaries --envtest)")
+	}
+	startOnce.Do(func() {
+		var err error
+		started, err = start(assets)
+		require.NoError(t, err)
+	})
+	if started == nil {
+		t.Fatal("there is no API server; the first failure says why")
+	}
+	return started
+}
+
+func start(assets string) (*apiServer, error) {
+	config, err := environment.Start()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "bridgekeeper-api")
+	if err != nil {
+		return nil, err
+	}
+	s := &apiServer{kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(dir, "kubeconfig")}
+	if err := os.WriteFile(s.kubeconfig, environment.KubeConfig, 0o600); err != nil {
+		return nil, err
+	}
+	if s.client, err = dynamic.NewForConfig(config); err != nil {
+		return nil, err
+	}
+	for _, args := range [][]string{
+		{"apply", "-f", crdDir}, // client-side: keeps a copy of each CRD in an annotation
+		{"wait", "--for=condition=Established", "--timeout=30s", "-f", crdDir},
+	} {
+		if out, err := s.run("", args...); err != nil {
+			return nil, fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
+		}
+	}
+	return s, nil
+}
+
+// run runs kubectl and returns what it wrote.
+func (s *apiServer) run(stdin string, args ...string) (string, error) {
+	cmd := exec.Command(s.kubectl, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func (s *apiServer) resource(kind string) dynamic.ResourceInterface {
+	gvr := schema.GroupVersionResource{Group: v1alpha1.GroupVersion.Group, Version: v1alpha1.GroupVersion.Version, Resource: resources[kind]}
+	return s.client.Resource(gvr).Namespace("default")
+}
+
+// try creates an object without keeping it, as strictly as kubectl does: an
+// unknown field is an error.
+func (s *apiServer) try(u *unstructured.Unstructured) error {
+	_, err := s.resource(u.GetKind()).Create(context.Background(), u, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldValidation: metav1.FieldValidationStrict,
+	})
+	return err
+}
+
+// keep creates an object and deletes it when the test is over.
+func (s *apiServer) keep(t *testing.T, u *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	kept, err := s.resource(u.GetKind()).Create(t.Context(), u, metav1.CreateOptions{FieldValidation: metav1.FieldValidationStrict})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		err := s.resource(u.GetKind()).Delete(context.Background(), u.GetName(), metav1.DeleteOptions{})
+		if !apierrors.IsNotFound(err) {
+			require.NoError(t, err)
+		}
+	})
+	return kept
+}
+
+// minimal are the smallest manifests that work.
+var minimal = map[string]string{
+	"ConversationStore": `{metadata: {name: default, namespace: default}, spec: {}}`,
+	"Bridge":            `{metadata: {name: default, namespace: default}, spec: {}}`,
+	"Channel": `{metadata: {name: telegram-main, namespace: default},
+	             spec: {platform: telegram, telegram: {botID: "110201543"}, credentials: {secretRef: {name: telegram-main}}}}`,
+}
+
+// manifest is the minimal manifest of a kind.
+func manifest(t *testing.T, kind string) *unstructured.Unstructured {
+	t.Helper()
+	return parse(t, kind, minimal[kind])
+}
+
+func parse(t *testing.T, kind, text string) *unstructured.Unstructured {
+	t.Helper()
+	u := &unstructured.Unstructured{}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &u.Object))
+	u.SetAPIVersion(v1alpha1.GroupVersion.String())
+	u.SetKind(kind)
+	return u
+}

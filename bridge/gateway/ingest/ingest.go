@@ -1,0 +1,116 @@
+// Package ingest brings platform requests into the store, many in one request.
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/batch"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/metrics"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+const (
+	// maxConcurrent requests are on the way to the store. One would leave the
+	// line idle for a round trip after every commit; the store gathers
+	// concurrent requests into one transaction itself, so more than a few only
+	// make each of them smaller.
+	maxConcurrent = 4
+	// maxEnvelopes share a request: at 5 ms a commit, 4 requests of 256 are
+	// 200 000 messages a second, far above what one pod receives.
+	maxEnvelopes = 256
+	// maxBytes bounds a request; a single larger envelope goes alone. An
+	// envelope is 1 to 5 KiB, so 4 MiB do not bind before maxEnvelopes does,
+	// except for polled batches.
+	maxBytes = 4 << 20
+	// maxPending and maxPendingBytes bound what waits in memory while the store
+	// is away: a pod of 256 MiB keeps three quarters for everything else.
+	maxPending      = 8192
+	maxPendingBytes = 64 << 20
+	// callTimeout bounds one request to the store; its commit takes
+	// milliseconds, a failover of its database some seconds.
+	callTimeout = 15 * time.Second
+)
+
+// ErrOverloaded means that too much waits for the store already.
+var ErrOverloaded = batch.ErrOverloaded
+
+// Store is where envelopes go.
+type Store interface {
+	Ingest(ctx context.Context, req wire.IngestRequest) (wire.IngestResponse, error)
+}
+
+// Batcher makes envelopes durable. Make one with New; its methods may be
+// called concurrently.
+type Batcher struct {
+	store   Store
+	metrics *metrics.Metrics
+	batches *batch.Batcher[wire.Envelope, wire.EnvelopeResult]
+}
+
+// New makes a batcher that sends to s.
+func New(s Store, m *metrics.Metrics) *Batcher {
+	b := &Batcher{store: s, metrics: m}
+	b.batches = batch.New(batch.Options[wire.Envelope, wire.EnvelopeResult]{
+		Send: b.send, Size: sizeOf, Concurrency: maxConcurrent, MaxItems: maxEnvelopes, MaxBytes: maxBytes,
+		MaxPending: maxPending, MaxPendingBytes: maxPendingBytes, CallTimeout: callTimeout,
+		Pending: func(n int) { m.IngestPending.Set(float64(n)) },
+	})
+	return b
+}
+
+// Ingest returns when the store has committed env, with one result per
+// element, or when ctx is done. On an error nothing is known to be durable:
+// store.ErrUnavailable (also when ctx is done) asks to try again later, any
+// other error is the store's refusal of this envelope.
+func (b *Batcher) Ingest(ctx context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
+	result, err := b.batches.Do(ctx, env)
+	for _, e := range result.Elements {
+		b.metrics.Elements.WithLabelValues(env.Platform, string(e.Result)).Inc()
+	}
+	return result, err
+}
+
+// Wait returns when nothing is on the way any more. Callers of Ingest must have ended.
+func (b *Batcher) Wait() { b.batches.Wait() }
+
+// sizeOf estimates the JSON of an envelope: base64 of the payload (4/3), its
+// elements (about as much again) and names.
+func sizeOf(env wire.Envelope) int {
+	return len(env.Raw)*7/3 + 256*(len(env.Elements)+1)
+}
+
+func (b *Batcher) send(ctx context.Context, envelopes []wire.Envelope) ([]wire.EnvelopeResult, error) {
+	b.metrics.IngestBatch.Observe(float64(len(envelopes)))
+	start := time.Now()
+	resp, err := b.store.Ingest(ctx, wire.IngestRequest{Envelopes: envelopes})
+	if err == nil {
+		err = checkShape(envelopes, resp)
+	}
+	b.metrics.IngestDuration.WithLabelValues(label(err)).Observe(time.Since(start).Seconds())
+	return resp.Envelopes, err
+}
+
+// checkShape guards against a store that answers another question: taking a
+// short answer for a whole one would acknowledge what was never stored.
+func checkShape(envelopes []wire.Envelope, resp wire.IngestResponse) error {
+	for i := range min(len(envelopes), len(resp.Envelopes)) {
+		if got, want := len(resp.Envelopes[i].Elements), len(envelopes[i].Elements); got != want {
+			return fmt.Errorf("%w: the store answered %d of %d elements", store.ErrUnavailable, got, want)
+		}
+	}
+	return nil
+}
+
+func label(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case batch.Retryable(err):
+		return "unavailable"
+	default:
+		return "refused"
+	}
+}

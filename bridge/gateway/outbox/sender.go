@@ -1,0 +1,208 @@
+// Package outbox sends what the store hands out.
+//
+//	store ──Lease (long poll)──► deliveries, one per lane
+//	                               │  a worker each, parts in order
+//	        ◄──Report: sending──── │  before the first byte goes out
+//	                               ▼  Platform.Send
+//	        ◄──Report: outcome──── together with "sending" of the next part
+//
+// A lane is the store's business: within one lease nothing else of it is out,
+// so order is by completion. A crash between "sending" and the outcome leaves
+// the part unknown, never sent twice in silence. When the process stops, the
+// part on the way is finished and what was not tried is given back.
+package outbox
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/metrics"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/status"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+const (
+	// DefaultWorkers send at one time. By Little's law 64 sends of 0.1 to 0.3 s
+	// are 200 to 600 messages a second, more than the largest account of any
+	// platform may send, and 64 stuck ones (30 s) cost 64 goroutines.
+	DefaultWorkers = 64
+	// SendTimeout bounds one send; the store's leases outlast it.
+	SendTimeout = 30 * time.Second
+	// leaseWait is how long the store holds a lease request when there is
+	// nothing to do: long, as it costs nothing, but below the minute at which
+	// idle connections are cut.
+	leaseWait = 20 * time.Second
+	// leaseSlack is added to leaseWait for the way there and back.
+	leaseSlack = 10 * time.Second
+	// pause keeps a channel out of leases that this replica cannot send for: its
+	// document is behind the store's by some seconds.
+	pause = 5 * time.Second
+	// A failed lease is tried again soon and at most every 5 s.
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 5 * time.Second
+	// lateReports is how long an outcome is still told after its lease: the
+	// store made it unknown by then, and a late report clears that up. Five
+	// minutes outlast a store that moves to another node with its volume.
+	lateReports = 5 * time.Minute
+)
+
+// Store hands out deliveries and takes reports.
+type Store interface {
+	Lease(ctx context.Context, req wire.LeaseRequest) (wire.LeaseResponse, error)
+	Report(ctx context.Context, req wire.ReportRequest) (wire.ReportResponse, error)
+	OpenMedia(ctx context.Context, id string) (store.MediaMeta, io.ReadCloser, error)
+}
+
+// Config is what a Sender needs.
+type Config struct {
+	Table    *channels.Table
+	Store    Store
+	Instance string
+	Rows     *status.Rows
+	Metrics  *metrics.Metrics
+	Log      *slog.Logger
+	Workers  int // zero: DefaultWorkers
+}
+
+// Sender leases and sends. Make one with New and Run it once.
+type Sender struct {
+	Config
+	reports *reporter
+	trouble *trouble
+	slots   chan struct{} // one token per free worker
+	active  sync.WaitGroup
+
+	mu     sync.Mutex
+	paused map[string]time.Time // channels that cannot be sent for, until when
+}
+
+// New makes a sender.
+func New(c Config) *Sender {
+	if c.Workers == 0 {
+		c.Workers = DefaultWorkers
+	}
+	s := &Sender{
+		Config: c, reports: newReporter(c.Store, c.Instance, c.Workers), trouble: newTrouble(c.Rows),
+		slots: make(chan struct{}, c.Workers), paused: map[string]time.Time{},
+	}
+	for range c.Workers {
+		s.slots <- struct{}{}
+	}
+	return s
+}
+
+// Run leases and sends until ctx is done. Then it finishes what is on the way;
+// hard ends even that, and what it cuts off is reported as it stands.
+func (s *Sender) Run(ctx, hard context.Context) {
+	defer s.reports.groups.Wait()
+	defer s.active.Wait()
+	for failures := 0; ctx.Err() == nil; {
+		free := s.takeSlots(ctx)
+		if free == 0 {
+			return
+		}
+		deliveries, err := s.lease(ctx, free)
+		for range free - min(free, len(deliveries)) {
+			s.slots <- struct{}{}
+		}
+		for _, d := range deliveries {
+			s.active.Go(func() { s.work(ctx, hard, d) })
+		}
+		if err == nil {
+			failures = 0
+			continue
+		}
+		if failures++; failures == 1 && ctx.Err() == nil {
+			s.Log.Warn("nothing can be leased to send", "error", err)
+		}
+		sleep(ctx, backoff(failures))
+	}
+}
+
+// takeSlots waits for a free worker and takes all that are free.
+func (s *Sender) takeSlots(ctx context.Context) int {
+	select {
+	case <-ctx.Done():
+		return 0
+	case <-s.slots:
+	}
+	for free := 1; ; free++ {
+		select {
+		case <-s.slots:
+		default:
+			return free
+		}
+	}
+}
+
+// leased is a delivery with its end by our clock.
+type leased struct {
+	wire.Delivery
+	until time.Time
+}
+
+func (s *Sender) lease(ctx context.Context, free int) ([]leased, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseWait+leaseSlack)
+	defer cancel()
+	resp, err := s.Store.Lease(ctx, wire.LeaseRequest{Instance: s.Instance, Max: free, Wait: leaseWait, Paused: s.pausedNow()})
+	if err != nil {
+		return nil, err
+	}
+	received := time.Now()
+	out := make([]leased, len(resp.Deliveries))
+	for i, d := range resp.Deliveries {
+		out[i] = leased{Delivery: d, until: received.Add(d.Expires)}
+	}
+	if len(out) > free { // a store that gives more than was asked for: the rest waits for a slot
+		for range len(out) - free {
+			<-s.slots
+		}
+	}
+	return out, nil
+}
+
+// pausedNow are the channels that this replica cannot send for.
+func (s *Sender) pausedNow() []string {
+	snapshot := s.Table.Snapshot()
+	var names []string
+	for ch := range snapshot.Channels {
+		if ch.Spec.Suspended {
+			names = append(names, ch.Name)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, until := range s.paused {
+		if time.Now().After(until) || snapshot.Channel(name) != nil {
+			delete(s.paused, name)
+			continue
+		}
+		names = append(names, name)
+	}
+	s.trouble.forget(func(name string) bool { return snapshot.Channel(name) != nil })
+	return names
+}
+
+func (s *Sender) pauseChannel(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused[name] = time.Now().Add(pause)
+}
+
+func backoff(failures int) time.Duration {
+	d := min(minBackoff<<min(failures, 10), maxBackoff)
+	return d - rand.N(d/2)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,95 @@
+package telegram
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// FetchMedia implements platform.MediaFetcher. The link that getFile gives
+// holds the token and lives for an hour; neither it nor a part of it is kept.
+func (p *Platform) FetchMedia(ctx context.Context, ch platform.Channel, ref string) (platform.Media, error) {
+	c := self(ch)
+	fileID, _, _ := strings.Cut(ref, refSeparator)
+	var f struct {
+		FilePath string `json:"file_path"`
+	}
+	if err := c.call(ctx, "getFile", params{"file_id": fileID}, &f); err != nil {
+		return platform.Media{}, err
+	}
+	link, err := c.fileURL(f.FilePath)
+	if err != nil {
+		return platform.Media{}, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)
+	if err != nil {
+		return platform.Media{}, &platform.Error{Class: wire.ErrMisconfigured, Reason: "the base URL for telegram is not a URL"}
+	}
+	resp, err := platform.Open(c.client, req)
+	if err != nil {
+		return platform.Media{}, c.redact(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return platform.Media{}, c.redact(downloadError(resp, p))
+	}
+	return platform.Media{Body: resp.Body, MimeType: mimeType(resp.Header), Name: path.Base(f.FilePath), Size: resp.ContentLength}, nil
+}
+
+// fileURL is where the bytes are. A server in local mode names a path on its
+// own disk, which is not to be had over the network.
+func (c *channel) fileURL(filePath string) (string, error) {
+	if filePath == "" {
+		return "", &platform.Error{Class: wire.ErrContentRejected, Reason: "Telegram names no path for the file"}
+	}
+	segments := strings.Split(filePath, "/")
+	for i, s := range segments {
+		if s == "" || s == "." || s == ".." {
+			return "", &platform.Error{Class: wire.ErrMisconfigured, Reason: "the Bot API server names a path of its own disk; run it without --local"}
+		}
+		segments[i] = url.PathEscape(s)
+	}
+	return c.endpoint + "/file/bot" + c.token + "/" + strings.Join(segments, "/"), nil
+}
+
+func downloadError(resp *http.Response, p *Platform) error {
+	e := platform.StatusError(platform.Answer{Status: resp.StatusCode, Header: resp.Header}, p.clock())
+	if e == nil { // a 2xx without the whole file
+		e = &platform.Error{Class: wire.ErrRetryable, Reason: resp.Status}
+	}
+	e.MaybeSent = false // nothing is sent by fetching
+	if resp.StatusCode == http.StatusNotFound {
+		e.Class = wire.ErrRetryable // the link was just made: it is there in a moment
+	}
+	return e
+}
+
+// mimeType is empty when the server does not know it: the message's own is
+// better then.
+func mimeType(h http.Header) string {
+	t := h.Get("Content-Type")
+	if strings.HasPrefix(t, "application/octet-stream") {
+		return ""
+	}
+	return t
+}
+
+// Ack implements platform.Acker: a pressed button shows a clock until its query
+// is answered.
+func (p *Platform) Ack(ctx context.Context, ch platform.Channel, e message.Event) error {
+	id, ok := strings.CutPrefix(e.ExternalID, callbackPrefix)
+	if !ok || e.Message == nil || e.Message.Type != message.TypePostback {
+		return nil
+	}
+	err := self(ch).call(ctx, "answerCallbackQuery", params{"callback_query_id": id}, nil)
+	if saysOneOf(err, "query is too old") {
+		return nil // the clock has stopped by itself
+	}
+	return err
+}

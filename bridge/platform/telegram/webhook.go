@@ -1,0 +1,153 @@
+package telegram
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// defaultMaxConnections is Telegram's own.
+const defaultMaxConnections = 40
+
+// registration is what this process has set.
+type registration struct {
+	secret string // hash of the webhook secret
+	at     time.Time
+}
+
+// Register implements platform.Registrar. The secret cannot be read back, so it
+// is set once by each process, when it changes, and when Telegram reports that
+// updates are refused with 401.
+//
+// It fails with class Retryable while all is registered but Telegram reports
+// that it cannot deliver: only Telegram sees a certificate that expired.
+func (p *Platform) Register(ctx context.Context, ch platform.Channel, registered string) (taken string, err error) {
+	c := self(ch)
+	if c.webhookURL == "" {
+		return "", &platform.Error{Class: wire.ErrMisconfigured, Reason: "there is no webhook URL: give the Bridge a publicURL, or receive by Polling"}
+	}
+	var info webhookInfo
+	if err := c.call(ctx, "getWebhookInfo", nil, &info); err != nil {
+		return "", err
+	}
+	if registered != "" && info.URL != "" && info.URL != registered && !c.ours(info.URL) {
+		return origin(info.URL), nil
+	}
+	if !p.stale(c, info) {
+		return "", c.deliveryTrouble(info, p.lastSet(c), p.clock())
+	}
+	if err := c.setWebhook(ctx); err != nil {
+		return "", err
+	}
+	p.registered.Store(c.key(), registration{secret: c.secretHash(), at: p.clock()})
+	return "", nil
+}
+
+// origin is as much of a stranger's URL as may be shown: its path may be a secret.
+func origin(webhook string) string {
+	u, err := url.Parse(webhook)
+	if err != nil || u.Host == "" {
+		return "another address"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// ours says whether a URL is this channel's: the one that it has now, or its
+// path at an address that the Bridge had before.
+func (c *channel) ours(webhook string) bool {
+	if webhook == "" {
+		return false
+	}
+	if webhook == c.webhookURL {
+		return true
+	}
+	u, err := url.Parse(webhook)
+	return err == nil && strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/webhooks/"+c.name)
+}
+
+func (c *channel) key() string { return c.endpoint + " " + c.account }
+
+func (c *channel) secretHash() string {
+	sum := sha256.Sum256([]byte(c.secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func (p *Platform) lastSet(c *channel) registration {
+	if r, ok := p.registered.Load(c.key()); ok {
+		return r.(registration)
+	}
+	return registration{}
+}
+
+// stale says whether what stands at Telegram must be set again.
+func (p *Platform) stale(c *channel, info webhookInfo) bool {
+	last := p.lastSet(c)
+	refused := info.LastErrorDate > last.at.Unix() && strings.Contains(info.LastErrorMessage, "401")
+	return info.URL != c.webhookURL || last.secret != c.secretHash() || refused ||
+		!sameSet(info.AllowedUpdates, allowedUpdates) ||
+		(info.MaxConnections != 0 && info.MaxConnections != c.maxConnections())
+}
+
+func (c *channel) maxConnections() int {
+	if c.config.MaxConnections == 0 {
+		return defaultMaxConnections
+	}
+	return c.config.MaxConnections
+}
+
+func (c *channel) setWebhook(ctx context.Context) error {
+	err := c.call(ctx, "setWebhook", params{
+		"url": c.webhookURL, "secret_token": c.secret, "max_connections": c.maxConnections(), "allowed_updates": allowedUpdates,
+	}, nil)
+	// A bad URL is for people to mend; a name that does not resolve yet is not.
+	if saysOneOf(err, "bad webhook") {
+		e := err.(*platform.Error)
+		e.Class = wire.ErrMisconfigured
+		if saysOneOf(err, "resolve", "timed out", "timeout", "connect") {
+			e.Class = wire.ErrRetryable
+		}
+	}
+	return err
+}
+
+// deliveryTrouble reports Telegram's last error while updates wait and it is
+// fresh: Telegram tries again within minutes, so an older one is over.
+func (c *channel) deliveryTrouble(info webhookInfo, last registration, now time.Time) error {
+	const fresh = 10 * time.Minute
+	at := time.Unix(info.LastErrorDate, 0)
+	if info.PendingUpdateCount == 0 || info.LastErrorMessage == "" || at.Before(last.at) || now.Sub(at) > fresh {
+		return nil
+	}
+	return c.redact(&platform.Error{
+		Class:  wire.ErrRetryable,
+		Reason: fmt.Sprintf("registered, but Telegram cannot deliver %d updates: %s", info.PendingUpdateCount, info.LastErrorMessage),
+	})
+}
+
+// Unregister implements platform.Registrar. Updates that wait are kept: the
+// next to receive for the bot gets them.
+func (p *Platform) Unregister(ctx context.Context, ch platform.Channel) error {
+	c := self(ch)
+	p.registered.Delete(c.key())
+	var info webhookInfo
+	if err := c.call(ctx, "getWebhookInfo", nil, &info); err != nil {
+		return err
+	}
+	if !c.ours(info.URL) {
+		return nil
+	}
+	return c.call(ctx, "deleteWebhook", params{"drop_pending_updates": false}, nil)
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}

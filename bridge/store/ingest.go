@@ -1,0 +1,264 @@
+package store
+
+import (
+	"context"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// Ingest keeps what platforms told. What can be done without the database
+// (checks, keys, encoding) is done on the caller's goroutine; the rest is one
+// function in a shared transaction.
+func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestRequest) (wire.IngestResponse, error) {
+	st := s.state.Load()
+	envelopes := make([]*intake, len(req.Envelopes))
+	weight := 0
+	for i := range req.Envelopes {
+		envelopes[i] = s.prepare(st, routeFor(st, bridge), &req.Envelopes[i])
+		weight += 1 + len(envelopes[i].elements)
+	}
+	var resp wire.IngestResponse
+	err := s.write(ctx, weight, func(t *txn) error {
+		results := make([]wire.EnvelopeResult, len(envelopes))
+		for i, env := range envelopes {
+			elements, err := s.take(t, env)
+			if err != nil {
+				return err
+			}
+			results[i].Elements = elements
+		}
+		resp = wire.IngestResponse{Envelopes: results}
+		return nil
+	})
+	if err != nil {
+		return wire.IngestResponse{}, err
+	}
+	s.metrics.ingested(resp)
+	return resp, nil
+}
+
+// intake is an envelope on its way in. It does not change once the transaction
+// has begun, which may be run twice.
+type intake struct {
+	*wire.Envelope
+	channel  *Channel // of the URL or the poller; nil where there is none in force
+	elements []element
+	refused  bool // the URL's channel is another Bridge's
+	// raw is the journal's entry where there is one already (a replay).
+	raw string
+}
+
+// element is an event with what was found out about it without the database.
+type element struct {
+	channel   *Channel
+	kind      string // message.Event.Kind
+	direction message.Direction
+	key       string // external id under which it is known
+	event     message.Event
+	content   string // JSON of event.Message without attachments, '' when there is none
+	// verdict is set when the element goes no further than the journal.
+	verdict wire.ElementResult
+}
+
+// take brings an envelope into the database: fence, journal, then each element
+// for itself.
+func (s *Store) take(t *txn, env *intake) ([]wire.ElementResult, error) {
+	if verdict, err := fence(t, env); err != nil || verdict != "" {
+		return verdicts(env, verdict), err
+	}
+	raw, err := journal(t, env)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]wire.ElementResult, len(env.elements))
+	for i := range env.elements {
+		e := &env.elements[i]
+		if results[i] = e.verdict; e.verdict.Result != "" {
+			continue
+		}
+		a := &arrival{element: e, s: s, t: t, raw: raw}
+		if results[i], err = a.run(stagesOf(e)); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
+// verdicts answers every element of an envelope alike.
+func verdicts(env *intake, v wire.Result) []wire.ElementResult {
+	results := make([]wire.ElementResult, len(env.elements))
+	for i := range results {
+		results[i].Result = v
+	}
+	return results
+}
+
+// fence refuses an envelope of a connection that another one has replaced, and
+// commits the platform's offset with the messages otherwise.
+func fence(t *txn, env *intake) (wire.Result, error) {
+	if env.Fence == nil {
+		return "", nil
+	}
+	if env.channel == nil {
+		return wire.ResultForbidden, nil
+	}
+	held, err := t.exec(`UPDATE assignments SET cursor = CASE WHEN ? = '' THEN cursor ELSE ? END WHERE channel = ? AND token = ?`,
+		env.Fence.Cursor, env.Fence.Cursor, env.channel.Name, env.Fence.Token)
+	if err != nil {
+		return "", err
+	}
+	if held == 0 {
+		return wire.ResultStale, nil
+	}
+	return "", nil
+}
+
+// journal keeps the payload as it came and returns the entry's id. A payload
+// that speaks of several namespaces belongs to none: only callers that see
+// everything see it.
+func journal(t *txn, env *intake) (string, error) {
+	if env.raw != "" || len(env.Raw) == 0 {
+		return env.raw, nil
+	}
+	channel, namespace, unrouted, any := whereabouts(env)
+	if !any && (env.refused || len(env.elements) > 0) {
+		return "", nil // nothing of it is the caller's to keep
+	}
+	id := t.newID()
+	_, err := t.exec(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
+	return id, err
+}
+
+// whereabouts says where an envelope belongs: to a channel or a namespace where
+// all its elements agree, and whether some of it went nowhere.
+func whereabouts(env *intake) (channel, namespace string, unrouted, any bool) {
+	mixedChannel, mixedNamespace := false, false
+	see := func(name string) {
+		ns := namespaceOf(name)
+		if any {
+			mixedChannel, mixedNamespace = mixedChannel || name != channel, mixedNamespace || ns != namespace
+		}
+		channel, namespace, any = name, ns, true
+	}
+	if env.channel != nil {
+		see(env.channel.Name)
+	}
+	for i := range env.elements {
+		switch e := &env.elements[i]; {
+		case e.verdict.Result == wire.ResultForbidden:
+		case e.channel != nil:
+			see(e.channel.Name)
+		default:
+			unrouted = true
+			see("")
+		}
+	}
+	if mixedChannel {
+		channel = ""
+	}
+	if mixedNamespace {
+		namespace = ""
+	}
+	return channel, namespace, unrouted, any
+}
+
+// arrival is an element within the transaction: what the stages find out about
+// it and hand on to each other.
+type arrival struct {
+	*element
+	s   *Store
+	t   *txn
+	raw string // entry of the journal
+
+	id      string // of the message; for other events a number of their own
+	party   party
+	media   []mediaRow // attachments to fetch
+	waiting bool       // parked events may wait for this message
+}
+
+// A stage does one thing with an element. It ends the way through the stages
+// with a result, or hands on with none.
+type stage func(*arrival) (wire.Result, error)
+
+// The stages of each kind of event, in order. Between conversation and events
+// is where a message is decided upon (who gets it, does it answer a question).
+var (
+	messageStages = []stage{
+		(*arrival).dedupe,
+		(*arrival).identify,
+		(*arrival).profile,
+		(*arrival).converse,
+		(*arrival).keep,
+		(*arrival).fetchMedia,
+		(*arrival).announce,
+		(*arrival).applyParked,
+	}
+	effectStages     = []stage{(*arrival).dedupe, (*arrival).affect}
+	receiptStages    = []stage{(*arrival).dedupe, (*arrival).receive}
+	membershipStages = []stage{(*arrival).dedupe, (*arrival).identify, (*arrival).profile, (*arrival).reach}
+	migrationStages  = []stage{(*arrival).dedupe, (*arrival).migrate}
+)
+
+func stagesOf(e *element) []stage {
+	switch {
+	case e.event.Receipt != nil:
+		return receiptStages
+	case e.event.Membership != nil:
+		return membershipStages
+	case e.event.Migration != nil:
+		return migrationStages
+	case isEffect(e.event.Message.Type):
+		return effectStages
+	default:
+		return messageStages
+	}
+}
+
+// isEffect says whether a message changes another one instead of being one.
+func isEffect(t message.Type) bool {
+	return t == message.TypeEdit || t == message.TypeDeletion || t == message.TypeReaction
+}
+
+func (a *arrival) run(stages []stage) (wire.ElementResult, error) {
+	for _, stage := range stages {
+		if result, err := stage(a); err != nil || result != "" {
+			return wire.ElementResult{Result: result, ID: a.messageID()}, err
+		}
+	}
+	return wire.ElementResult{Result: wire.ResultStored, ID: a.messageID()}, nil
+}
+
+// messageID is the id that the caller learns: only messages have one.
+func (a *arrival) messageID() string {
+	if a.event.Message == nil || isEffect(a.event.Message.Type) {
+		return ""
+	}
+	return a.id
+}
+
+// dedupe takes the event under its unique key, or ends here because it was
+// taken before: the constraint decides, nothing that is remembered elsewhere.
+func (a *arrival) dedupe() (wire.Result, error) {
+	a.id = a.t.newID()
+	taken, err := a.t.takeKey(a.channel.Name, a.kind, a.key, a.direction, a.id)
+	if err != nil || taken == a.id {
+		return "", err
+	}
+	a.id = taken
+	return wire.ResultDuplicate, nil
+}
+
+// takeKey puts an event under its unique key and returns the id that is there
+// now: the given one, or that of the event that was there before.
+func (t *txn) takeKey(channel, kind, key string, direction message.Direction, id string) (string, error) {
+	n, err := t.exec(`INSERT INTO external_ids (channel, kind, external_id, direction, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		channel, kind, key, string(direction), id)
+	if err != nil || n == 1 {
+		return id, err
+	}
+	_, err = one(background, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind = ? AND external_id = ? AND direction = ?`,
+		channel, kind, key, string(direction))
+	return id, err
+}

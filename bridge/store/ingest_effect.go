@@ -1,0 +1,289 @@
+package store
+
+import (
+	"cmp"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+const (
+	// maxParked bounds what waits for its message, per channel: a page whose
+	// receipts are for messages of another tool would fill the table otherwise.
+	maxParked = 10_000
+	// parkedFor is how long an event waits for its message. Platforms repeat for
+	// a day at most (Telegram 24 h, Meta up to 36 h), so what has not come by
+	// then will not come.
+	parkedFor = 48 * time.Hour
+)
+
+// actorShop is who reacts when it is not the contact.
+const actorShop = "shop"
+
+// affect applies an edit, a deletion or a reaction to the message it is about.
+// None of them opens, wakes or moves a conversation: nobody is asking anything.
+func (a *arrival) affect() (wire.Result, error) {
+	m := a.event.Message
+	id, found, err := a.t.messageByExternalID(a.channel.Name, m.Target)
+	if err != nil {
+		return "", err
+	}
+	if !found {
+		return wire.ResultParked, a.t.park(a.id, a.channel.Name, m.Target, a.event)
+	}
+	return "", a.s.applyEffect(a.t, a.channel, id, *m, actorOf(m))
+}
+
+func actorOf(m *message.Message) string {
+	if m.Direction != message.Outbound && m.Contact != nil && m.Contact.ExternalID != "" {
+		return m.Contact.ExternalID
+	}
+	return actorShop
+}
+
+// receive hands a receipt to the outbox.
+func (a *arrival) receive() (wire.Result, error) {
+	r := *a.event.Receipt
+	_, found, err := a.s.hooks.receipt(a.t, a.channel, r)
+	if err != nil || found {
+		return "", err
+	}
+	return wire.ResultParked, a.t.park(a.id, a.channel.Name, r.ExternalID, a.event)
+}
+
+// reach records whether an identity can be written to. An older word than the
+// last one changes nothing.
+func (a *arrival) reach() (wire.Result, error) {
+	m := a.event.Membership
+	reachable := m.Status == message.MembershipOptedIn
+	n, err := a.t.exec(`UPDATE identities SET reachable = ?, reachable_at = ? WHERE id = ? AND reachable_at <= ?`,
+		boolInt(reachable), ms(m.Timestamp), a.party.identity, ms(m.Timestamp))
+	if err == nil && n == 1 && reachable != a.party.reachable {
+		a.t.event(Event{Type: EventContactUpdated, Channel: a.channel.Name, Contact: a.party.contact})
+	}
+	return "", err
+}
+
+// migrate moves an identity to its new address.
+func (a *arrival) migrate() (wire.Result, error) {
+	return "", a.s.migrateIdentity(a.t, a.channel, a.event.Migration.From, a.event.Migration.To)
+}
+
+// migrateIdentity gives an identity a new address; it keeps its contact and
+// its conversations. When the new address is known already (its first message
+// overtook the news), that identity joins the contact instead, so that what is
+// sent from now on goes to the new address either way. An unknown old address
+// is nothing to move.
+func (s *Store) migrateIdentity(t *txn, ch *Channel, from, to string) error {
+	var oldID, newID int64
+	var contact string
+	found, err := one(background, t, []any{&oldID, &contact}, `SELECT id, contact FROM identities WHERE channel = ? AND external_id = ?`, ch.Name, from)
+	if err != nil || !found {
+		return err
+	}
+	taken, err := one(background, t, []any{&newID}, `SELECT id FROM identities WHERE channel = ? AND external_id = ?`, ch.Name, to)
+	if err != nil {
+		return err
+	}
+	t.event(Event{Type: EventContactUpdated, Channel: ch.Name, Contact: contact})
+	if !taken {
+		_, err = t.exec(`UPDATE identities SET external_id = ? WHERE id = ?`, to, oldID)
+		return err
+	}
+	return t.joinIdentities(oldID, newID, contact)
+}
+
+// joinIdentities gives the new identity to the contact, and the old one's
+// conversations to the new identity.
+func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
+	if _, err := t.exec(`UPDATE identities SET contact = ? WHERE id = ?`, contact, newID); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE conversations SET contact = ?, identity = ? WHERE identity IN (?, ?)`, contact, newID, oldID, newID)
+	return err
+}
+
+// messageByExternalID finds a message of either direction.
+func (t *txn) messageByExternalID(channel, externalID string) (id string, found bool, err error) {
+	found, err = one(background, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind = 'message' AND external_id = ? ORDER BY direction LIMIT 1`,
+		channel, externalID)
+	return id, found, err
+}
+
+// recordExternalID puts a sent part's platform id under the unique key and
+// applies what came before it. owner is the message that has the id: another
+// one where an echo was faster than the answer to the send.
+func (s *Store) recordExternalID(t *txn, ch *Channel, direction message.Direction, externalID, messageID string) (owner string, err error) {
+	if owner, err = t.takeKey(ch.Name, "message", externalID, direction, messageID); err != nil || owner != messageID {
+		return owner, err
+	}
+	return owner, s.applyParked(t, ch, externalID, messageID, direction)
+}
+
+// park keeps an event until the message comes that it is about.
+func (t *txn) park(id, channel, target string, event message.Event) error {
+	raw, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO parked_events (id, channel, target, event) VALUES (?, ?, ?, ?)`, id, channel, target, string(raw))
+	return err
+}
+
+// parked is an event that waited.
+type parked struct {
+	id    string
+	event message.Event
+}
+
+// when orders what waited for the same message.
+func (p parked) when() time.Time {
+	if p.event.Receipt != nil {
+		return p.event.Receipt.Timestamp
+	}
+	return p.event.Message.Timestamp
+}
+
+// applyParked applies the events that waited for a message, in the order of
+// their time. Receipts are for outbound messages only and go on waiting
+// otherwise.
+func (s *Store) applyParked(t *txn, ch *Channel, externalID, messageID string, direction message.Direction) error {
+	waiting, err := all(background, t, scanParked, `SELECT id, event FROM parked_events WHERE channel = ? AND target = ? ORDER BY id`, ch.Name, externalID)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(waiting, func(a, b parked) int { return cmp.Or(a.when().Compare(b.when()), cmp.Compare(a.id, b.id)) })
+	for _, p := range waiting {
+		switch {
+		case p.event.Message != nil:
+			err = s.applyEffect(t, ch, messageID, *p.event.Message, actorOf(p.event.Message))
+		case direction == message.Outbound && s.hooks.receipt != nil:
+			_, _, err = s.hooks.receipt(t, ch, *p.event.Receipt)
+		default:
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM parked_events WHERE id = ?`, p.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanParked(rows *sql.Rows) (p parked, err error) {
+	var raw string
+	if err := rows.Scan(&p.id, &raw); err != nil {
+		return p, err
+	}
+	return p, json.Unmarshal([]byte(raw), &p.event)
+}
+
+// target is the message that an effect is about, as it stands.
+type target struct {
+	id, conversation, contact, text, content string
+	editedAt, deletedAt                      int64
+}
+
+// applyEffect applies an edit, a deletion or a reaction to a message, whoever
+// made it. On a deleted message nothing has an effect any more.
+func (s *Store) applyEffect(t *txn, ch *Channel, messageID string, m message.Message, actor string) error {
+	tg := target{id: messageID}
+	found, err := one(background, t, []any{&tg.conversation, &tg.contact, &tg.text, &tg.content, &tg.editedAt, &tg.deletedAt},
+		`SELECT m.conversation, v.contact, m.text, m.content, m.edited_at, m.deleted_at
+		FROM messages m JOIN conversations v ON v.id = m.conversation WHERE m.id = ?`, messageID)
+	if err != nil || !found || tg.deletedAt != 0 {
+		return err
+	}
+	switch m.Type {
+	case message.TypeEdit:
+		err = t.edit(ch, tg, m)
+	case message.TypeDeletion:
+		err = s.delete(t, tg, m.Timestamp)
+	case message.TypeReaction:
+		err = t.react(tg, m, actor)
+	}
+	if err != nil {
+		return err
+	}
+	t.event(Event{Type: EventMessageUpdated, Channel: ch.Name, Conversation: tg.conversation, Contact: tg.contact, MessageID: tg.id})
+	return nil
+}
+
+// edit replaces what a message says and keeps what it said before. An edit
+// that is older than the last one came late: it only joins the versions.
+func (t *txn) edit(ch *Channel, tg target, m message.Message) error {
+	at := ms(m.Timestamp)
+	attachments, err := t.knownAttachments(tg)
+	if err != nil {
+		return err
+	}
+	next := m
+	var fetch []mediaRow
+	next.Attachments, fetch = t.adopt(ch, m.Attachments, attachments)
+	content, err := mergeContent(tg.content, next)
+	if err != nil {
+		return err
+	}
+	text, before, beforeContent, until := m.Text, tg.text, tg.content, at
+	if at < tg.editedAt {
+		before, beforeContent, until = m.Text, content, tg.editedAt
+	}
+	if _, err := t.exec(`INSERT INTO message_versions (message, version, until, text, content)
+		SELECT ?, COUNT(*) + 1, ?, ?, ? FROM message_versions WHERE message = ?`, tg.id, until, before, beforeContent, tg.id); err != nil {
+		return err
+	}
+	if at < tg.editedAt {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE messages SET text = ?, content = ?, edited_at = ? WHERE id = ?`, text, content, at, tg.id); err != nil {
+		return err
+	}
+	return t.insertMedia(tg.id, fetch)
+}
+
+// delete removes what a message said, in all its versions, and the attachments
+// that no other message names, as its writer wished. That there was a message
+// stays.
+func (s *Store) delete(t *txn, tg target, at time.Time) error {
+	if _, err := t.exec(`UPDATE messages SET text = '', content = '', deleted_at = ? WHERE id = ?`, ms(at), tg.id); err != nil {
+		return err
+	}
+	media, err := all(background, t, scanMedia, selectMedia+`WHERE id IN (SELECT media FROM message_media WHERE message = ?)`, tg.id)
+	if err != nil {
+		return err
+	}
+	for _, q := range []string{
+		`DELETE FROM message_versions WHERE message = ?`,
+		`DELETE FROM reactions WHERE message = ?`,
+		`DELETE FROM message_media WHERE message = ?`,
+	} {
+		if _, err := t.exec(q, tg.id); err != nil {
+			return err
+		}
+	}
+	for _, m := range media {
+		if err := s.removeMedia(t, m, mediaGoes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// react puts an actor's reaction on a message, in place of the one before, or
+// takes it off. Taking off another emoji than the one that stands changes
+// nothing: platforms tell "old off, new on" in either order.
+func (t *txn) react(tg target, m message.Message, actor string) error {
+	if m.Reaction.Action == message.ReactionRemove {
+		_, err := t.exec(`DELETE FROM reactions WHERE message = ? AND actor = ? AND (? = '' OR emoji = ?)`, tg.id, actor, m.Reaction.Emoji, m.Reaction.Emoji)
+		return err
+	}
+	_, err := t.exec(`INSERT INTO reactions (message, actor, emoji, timestamp) VALUES (?, ?, ?, ?)
+		ON CONFLICT (message, actor) DO UPDATE SET emoji = excluded.emoji, timestamp = excluded.timestamp`, tg.id, actor, m.Reaction.Emoji, ms(m.Timestamp))
+	return err
+}

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// party is whom a message is exchanged with: an identity, its contact and the
+// latest conversation with it.
+type party struct {
+	identity     int64
+	contact      string
+	displayName  string
+	language     string
+	username     string
+	reachable    bool
+	reachableAt  int64
+	conversation string // '' when there is none (any more)
+	state        ConversationState
+	solvedAt     int64
+}
+
+const (
+	selectParty = `SELECT i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
+		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0),
+		(SELECT COUNT(*) FROM parked_events p WHERE p.channel = ? AND p.target = ?)
+		FROM identities i JOIN contacts c ON c.id = i.contact LEFT JOIN conversations v ON v.id = i.conversation
+		WHERE i.channel = ? AND i.external_id = ?`
+	insertContact = `INSERT INTO contacts (id, namespace, display_name, language, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	// An address of the contact on this very channel, under another name: the
+	// contact has moved on from the address that it was first known by.
+	selectMoved = `SELECT COUNT(*) FROM identities WHERE contact = ? AND channel = ?`
+)
+
+// who is the contact that the event is about.
+func (a *arrival) who() *message.Contact {
+	if a.event.Message != nil {
+		return a.event.Message.Contact
+	}
+	return &a.event.Membership.Contact
+}
+
+// identify finds whom the event is from, or makes their acquaintance.
+func (a *arrival) identify() (wire.Result, error) {
+	c, p := a.who(), &a.party
+	var waiting int
+	var reachable int64
+	found, err := one(background, a.t, []any{&p.identity, &p.contact, &p.displayName, &p.language, &p.username, &reachable,
+		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &waiting},
+		selectParty, a.channel.Name, a.key, a.channel.Name, c.ExternalID)
+	if err != nil {
+		return "", err
+	}
+	p.reachable, a.waiting = reachable == 1, waiting > 0 || !found
+	if found {
+		return "", nil
+	}
+	*p = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true}
+	return "", a.meet(c)
+}
+
+// meet makes an identity and, unless the person is known already, a contact.
+// The contact's id follows from where it was first met, so a channel that was
+// recreated under another name finds its old contacts again.
+func (a *arrival) meet(c *message.Contact) error {
+	p, ch := &a.party, a.channel
+	for generation := 0; ; generation++ {
+		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation)
+		made, err := a.t.exec(insertContact, p.contact, ch.Namespace, c.DisplayName, c.Language, ms(a.t.now))
+		if err != nil {
+			return err
+		}
+		if made == 1 {
+			a.t.event(Event{Type: EventContactCreated, Channel: ch.Name, Contact: p.contact})
+			break
+		}
+		var moved int
+		if _, err := one(background, a.t, []any{&moved}, selectMoved, p.contact, ch.Name); err != nil {
+			return err
+		}
+		if moved == 0 {
+			if _, err := one(background, a.t, []any{&p.displayName, &p.language}, `SELECT display_name, language FROM contacts WHERE id = ?`, p.contact); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	_, err := one(background, a.t, []any{&p.identity}, `INSERT INTO identities (channel, external_id, contact, username, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id`,
+		ch.Name, c.ExternalID, p.contact, c.Username, ms(a.t.now))
+	return err
+}
+
+// profile takes over what the platform tells about the contact now. Fields
+// that it does not tell stay as they are. An inbound message also proves that
+// its writer can be written to, unless they opted out after writing it.
+func (a *arrival) profile() (wire.Result, error) {
+	c, p := a.who(), &a.party
+	name, language, username := or(c.DisplayName, p.displayName), or(c.Language, p.language), or(c.Username, p.username)
+	reachable := p.reachable || a.event.Message != nil && a.direction == message.Inbound && ms(a.event.Message.Timestamp) > p.reachableAt
+	changed := false
+	if name != p.displayName || language != p.language {
+		if _, err := a.t.exec(`UPDATE contacts SET display_name = ?, language = ? WHERE id = ?`, name, language, p.contact); err != nil {
+			return "", err
+		}
+		changed = true
+	}
+	if username != p.username || reachable != p.reachable {
+		if _, err := a.t.exec(`UPDATE identities SET username = ?, reachable = ? WHERE id = ?`, username, boolInt(reachable), p.identity); err != nil {
+			return "", err
+		}
+		changed = true
+	}
+	if changed {
+		a.t.event(Event{Type: EventContactUpdated, Channel: a.channel.Name, Contact: p.contact})
+	}
+	return "", nil
+}
+
+func or(told, known string) string {
+	if told != "" {
+		return told
+	}
+	return known
+}
+
+// course is what a message does to the conversation it could belong to.
+type course int
+
+const (
+	courseKeep     course = iota // it goes in, the state stays
+	courseOpen                   // it goes in and the conversation is open (again)
+	courseBegin                  // it begins a conversation
+	courseFollowUp               // it begins one that links back to the solved one
+)
+
+// courseOf decides from recorded facts only. state is that of the latest
+// conversation with the identity, "" when there is none. What the shop wrote
+// in the platform's own app (echo) never wakes or reopens anything.
+func courseOf(state ConversationState, solved, now time.Time, window time.Duration, echo bool) course {
+	switch {
+	case state == "":
+		return courseBegin
+	case echo, state == ConversationOpen:
+		return courseKeep
+	case state == ConversationSolved && now.Sub(solved) > window:
+		return courseFollowUp
+	}
+	return courseOpen
+}
+
+// converse finds the conversation of the message, or begins one.
+func (a *arrival) converse() (wire.Result, error) {
+	p, t := &a.party, a.t
+	echo := a.direction == message.Outbound
+	inboundAt := ms(t.now)
+	if echo {
+		inboundAt = 0
+	}
+	switch courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo) {
+	case courseBegin:
+		return "", a.beginConversation("", echo, inboundAt)
+	case courseFollowUp:
+		return "", a.beginConversation(p.conversation, echo, inboundAt)
+	case courseOpen:
+		_, err := t.exec(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
+			ms(t.now), inboundAt, p.conversation)
+		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
+		return "", err
+	}
+	if echo {
+		return "", t.touchConversation(p.conversation)
+	}
+	_, err := t.exec(`UPDATE conversations SET updated_at = ?, last_inbound_at = ? WHERE id = ?`, ms(t.now), inboundAt, p.conversation)
+	return "", err
+}
+
+// beginConversation makes a conversation: open, or pending where the shop has
+// written first and waits for the contact.
+func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int64) error {
+	p, t := &a.party, a.t
+	state := ConversationOpen
+	if echo {
+		state = ConversationPending
+	}
+	p.conversation = t.newID()
+	if _, err := t.exec(`INSERT INTO conversations (id, channel, contact, identity, state, follow_up_of, created_at, updated_at, last_inbound_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, p.conversation, a.channel.Name, p.contact, p.identity,
+		string(state), followUpOf, ms(t.now), ms(t.now), inboundAt); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE identities SET conversation = ? WHERE id = ?`, p.conversation, p.identity)
+	t.event(Event{Type: EventConversationCreated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
+	return err
+}
+
+// keep stores the message itself.
+func (a *arrival) keep() (wire.Result, error) {
+	m, content := a.event.Message, a.content
+	if len(m.Attachments) > 0 {
+		with := *m
+		with.Attachments, a.media = a.t.adopt(a.channel, m.Attachments, nil)
+		var err error
+		if content, err = encodeContent(with); err != nil {
+			return "", err
+		}
+	}
+	row := messageRow{
+		ID: a.id, Channel: a.channel.Name, Conversation: a.party.conversation, Direction: a.direction, Type: m.Type,
+		ExternalID: a.key, Timestamp: m.Timestamp, AuthorKind: message.AuthorContact, Text: m.Text, Content: content,
+		ReplyTo: m.ReplyTo, Status: message.StatusReceived, Raw: a.raw,
+	}
+	if m.Echo {
+		row.Status, row.AuthorKind = message.StatusSent, message.AuthorAgent
+		if m.Author != nil {
+			row.AuthorKind, row.AuthorName = m.Author.Kind, m.Author.Name
+		}
+	}
+	return "", a.t.insertMessage(row)
+}
+
+// fetchMedia queues the attachments that a bridge has to fetch.
+func (a *arrival) fetchMedia() (wire.Result, error) {
+	return "", a.t.insertMedia(a.id, a.media)
+}
+
+// announce tells the event log.
+func (a *arrival) announce() (wire.Result, error) {
+	a.t.event(Event{Type: EventMessageCreated, Channel: a.channel.Name, Conversation: a.party.conversation, Contact: a.party.contact, MessageID: a.id})
+	return "", nil
+}
+
+// applyParked applies what came before its message.
+func (a *arrival) applyParked() (wire.Result, error) {
+	if !a.waiting {
+		return "", nil
+	}
+	return "", a.s.applyParked(a.t, a.channel, a.key, a.id, a.direction)
+}

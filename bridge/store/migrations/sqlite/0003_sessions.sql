@@ -1,0 +1,24 @@
+-- Which process of a Bridge has which channel's connection and duties.
+-- Conventions as in 0001_core.sql.
+
+-- +goose Up
+
+-- One row per living bridge process. revision grows when its channels change.
+CREATE TABLE sessions (
+    bridge     TEXT    NOT NULL, -- "namespace/name"
+    instance   TEXT    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revision   INTEGER NOT NULL,
+    PRIMARY KEY (bridge, instance)
+) WITHOUT ROWID;
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+-- A cursor belongs to a platform account: a Channel that is deleted and made
+-- again for another account must not begin at the old one's offset.
+ALTER TABLE assignments ADD COLUMN account TEXT NOT NULL DEFAULT '';
+CREATE INDEX assignments_session ON assignments (session) WHERE session <> '';
+
+-- +goose Down
+DROP INDEX assignments_session;
+ALTER TABLE assignments DROP COLUMN account;
+DROP TABLE sessions;

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+)
+
+// The outbox. A message to send is planned into parts when it is queued, and
+// waits in the lane of its contact. A bridge leases lanes, not messages:
+//
+//	Send ──plan──► deliveries + parts ──► lane due ──► channel due
+//	                                                      │ Lease: channels in turn, their due lanes,
+//	                                                      │ the first delivery of each
+//	   ┌──────────── Report: sending, sent ◄── bridge ◄───┘
+//	   ├──────────── Report: retry, failed, unknown … (the lane's turn ends)
+//	   └──────────── lease over: what was being sent is unknown, the rest waits
+//
+// What a report means is decided by judge, what the parts make of a message by
+// deriveDelivery and messageStatus; all three are pure. The rest of these files
+// keeps rows in step:
+//
+//   - a lane that is not leased and has something to send has due_at > 0;
+//   - a channel with a due lane has due_at > 0, at most as late as the earliest
+//     of its lanes or its own ready_at;
+//   - a part is sent by the holder of its lane's lease only, and after it was
+//     reported as sending.
+
+const (
+	// leaseFor is how long a lane is held. A bridge gives a send 30 s; twice
+	// that again is left for its report to be repeated while the store restarts,
+	// and for waiting behind other sends of the same bridge. Every accepted
+	// report begins it anew, so that a message of many parts does not outlive it.
+	leaseFor = 90 * time.Second
+
+	// leaseMax bounds the deliveries of one answer; 1000 of 4 KiB are 4 MiB.
+	leaseMax = 1000
+
+	// leaseWaitMax bounds a long poll, so that a connection that died unnoticed
+	// is not waited on for ever. Proxies commonly cut at 60 s.
+	leaseWaitMax = 55 * time.Second
+
+	// expireBatch bounds the leases that one transaction ends, so that the death
+	// of a large bridge does not stop the writer; the rest follows in the next.
+	expireBatch = 200
+
+	// expireEvery is how often leases are looked through where nobody asks for
+	// deliveries; a message of a dead bridge becomes unknown that much later.
+	expireEvery = 5 * time.Second
+)
+
+// outbox is what the outbox keeps in memory; nothing of it is needed after a
+// restart.
+type outbox struct {
+	bells *bells
+	draw  func() float64 // for jitter, in [0, 1)
+	sql   outboxSQL
+	// opened is when this process began to serve: sessions could not renew before.
+	opened  time.Time
+	metrics *outboxMetrics
+}
+
+// openOutbox hangs the outbox and the sessions into the store.
+func (s *Store) openOutbox() {
+	s.outbox = &outbox{bells: newBells(), draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries)}
+	s.hooks.receipt = s.applyReceipt
+	s.hooks.documentLoaded = s.documentLoaded
+	s.loops = append(s.loops, s.runLeases, s.runSessions)
+}
+
+// documentLoaded brings rows in line with a new document: whose channels are
+// whose, which may send, and what is sent no more.
+func (s *Store) documentLoaded(t *txn, st *state) error {
+	if err := s.syncChannels(t, st); err != nil {
+		return err
+	}
+	if err := s.reassignAll(t, st); err != nil {
+		return err
+	}
+	t.wake(topicOutbox) // runLeases cancels what deleted channels had to send
+	t.afterCommit(s.outbox.bells.ringAll)
+	return nil
+}
+
+// capabilities of a channel's platform. A platform that the store was not told
+// about has none: nothing can be sent there.
+func (s *Store) capabilities(ch *Channel) (platform.Capabilities, bool) {
+	caps, ok := s.opts.Capabilities[ch.Platform]
+	return caps, ok
+}
+
+// sendRate is how many platform requests a channel may make per second; 0: any.
+func sendRate(ch *Channel, caps platform.Capabilities) float64 {
+	if ch.OutboundPerSecond > 0 {
+		return float64(ch.OutboundPerSecond)
+	}
+	return caps.RatePerSec
+}
+
+// outboxSQL are statements that differ between databases.
+type outboxSQL struct {
+	claimLanes    string
+	expiredLeases string
+}
+
+func newOutboxSQL(d dialect) outboxSQL {
+	return outboxSQL{
+		claimLanes: `UPDATE lanes SET lease = lease + 1, lease_bridge = ?, lease_instance = ?, lease_until = ?, lease_delivery = '', due_at = 0
+			WHERE id IN (SELECT id FROM lanes WHERE channel = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?` + d.skipLocked() + `)
+			RETURNING ` + laneColumns,
+		expiredLeases: `SELECT ` + laneColumns + ` FROM lanes WHERE lease_until > 0 AND lease_until <= ? ORDER BY lease_until LIMIT ?` + d.skipLocked(),
+	}
+}
+
+// runLeases ends leases whose holders are silent, cancels what deleted channels
+// had to send, and forgets old keys. Lease does the first too; this is for when
+// nobody calls it.
+func (s *Store) runLeases(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	loaded := s.signals.next(topicOutbox)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-loaded:
+		case <-tick.C:
+		}
+		loaded = s.signals.next(topicOutbox)
+		if err := s.expireLeases(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("leases that are over could not be ended; tried again", "err", err, "after", expireEvery)
+		}
+		if err := s.cancelGone(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("what deleted channels had to send could not be cancelled; tried again", "err", err, "after", expireEvery)
+		}
+		if err := s.forgetKeys(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("old idempotency keys could not be removed; tried again", "err", err, "after", expireEvery)
+		}
+	}
+}

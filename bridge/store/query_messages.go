@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+)
+
+func messageID(m message.Message) string { return m.ID }
+
+// Messages lists messages in the order in which they were stored.
+func (s *Store) Messages(ctx context.Context, scope Scope, q MessageQuery) (Page[message.Message], error) {
+	limit, pos, from, err := start(listMessages, q.PageQuery)
+	if err != nil {
+		return Page[message.Message]{}, err
+	}
+	if !from {
+		pos.ID = ""
+	}
+	keys, err := s.messageKeys(ctx, scope, q, pos.ID, limit+1)
+	if err != nil {
+		return Page[message.Message]{}, err
+	}
+	return pageOf(listMessages, keys, limit, messageID, func(ids []string) ([]message.Message, error) { return s.loadMessages(ctx, s.read, ids) })
+}
+
+// messageKeys reads keys along the index that fits the query.
+func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]key, error) {
+	read := func(c conditions) ([]key, error) {
+		c.add("m.id > ?", after)
+		if q.Direction != "" {
+			c.add("m.direction = ?", string(q.Direction))
+		}
+		return all(ctx, s.read, scanKey, `SELECT 0, m.id FROM messages m `+c.where()+`ORDER BY m.id LIMIT ?`, append(c.args, limit)...)
+	}
+	var c conditions
+	if q.Channel != "" {
+		if err := seeChannel(scope, q.Channel); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case q.Contact != "":
+		if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
+			return nil, err
+		}
+		c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", q.Contact)
+		if q.Channel != "" {
+			c.add("m.channel || '' = ?", q.Channel) // not by the channel's index: a contact has fewer messages
+		}
+		return read(c)
+	case q.Channel != "":
+		c.add("m.channel = ?", q.Channel)
+		return read(c)
+	case scope.All:
+		return read(c)
+	}
+	channels, err := s.channels(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	return merge(channels, limit, key.compare, func(channel string, bound *key) ([]key, error) {
+		var c conditions
+		c.add("m.channel = ?", channel)
+		if bound != nil {
+			c.add("m.id < ?", bound.id)
+		}
+		return read(c)
+	})
+}
+
+func (s *Store) seeContact(ctx context.Context, scope Scope, id string) (bool, error) {
+	var ns string
+	found, err := one(ctx, s.read, []any{&ns}, `SELECT namespace FROM contacts WHERE id = ?`, id)
+	return found && scope.Allows(ns), err
+}
+
+// Message returns one message.
+func (s *Store) Message(ctx context.Context, scope Scope, id string) (message.Message, error) {
+	list, err := s.loadMessages(ctx, s.read, []string{id})
+	if err != nil {
+		return message.Message{}, err
+	}
+	if len(list) == 0 || !scope.Allows(list[0].Namespace) {
+		return message.Message{}, fmt.Errorf("message %s: %w", id, ErrNotFound)
+	}
+	return list[0], nil
+}
+
+// ConversationMessages lists a conversation in the order of its messages' time.
+func (s *Store) ConversationMessages(ctx context.Context, scope Scope, id string, p PageQuery) (Page[message.Message], error) {
+	limit, pos, from, err := start(listConversationMessages, p)
+	if err != nil {
+		return Page[message.Message]{}, err
+	}
+	if _, err := s.conversation(ctx, s.read, scope, id); err != nil {
+		return Page[message.Message]{}, err
+	}
+	var c conditions
+	c.add("m.conversation = ?", id)
+	if from {
+		c.add("(m.timestamp, m.id) > (?, ?)", pos.At, pos.ID)
+	}
+	keys, err := all(ctx, s.read, scanKey, `SELECT m.timestamp, m.id FROM messages m `+c.where()+`ORDER BY m.timestamp, m.id LIMIT ?`, append(c.args, limit+1)...)
+	if err != nil {
+		return Page[message.Message]{}, err
+	}
+	return pageOf(listConversationMessages, keys, limit, messageID, func(ids []string) ([]message.Message, error) { return s.loadMessages(ctx, s.read, ids) })
+}

@@ -1,0 +1,209 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+const selectRaw = `SELECT id, platform, namespace, channel, transport, received_at, unrouted, LENGTH(payload) FROM raw_entries `
+
+func scanRaw(rows *sql.Rows) (e RawEntry, err error) {
+	var received, unrouted int64
+	err = rows.Scan(&e.ID, &e.Platform, &e.Namespace, &e.Channel, &e.Transport, &received, &unrouted, &e.Size)
+	e.ReceivedAt, e.Unrouted = fromMS(received), unrouted == 1
+	return e, err
+}
+
+// RawEntries lists the raw journal, oldest first. A list comes without
+// payloads; ask for one ID to get its payload.
+func (s *Store) RawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[RawEntry], error) {
+	p, err := s.rawEntries(ctx, scope, q)
+	for i := range p.Items {
+		e := &p.Items[i]
+		_, e.Channel = splitChannel(e.Channel)
+		if q.ID != "" {
+			if e.Payload, err = s.payload(ctx, e.ID); err != nil {
+				return Page[RawEntry]{}, err
+			}
+		}
+	}
+	return p, err
+}
+
+func (s *Store) payload(ctx context.Context, id string) (payload []byte, err error) {
+	_, err = one(ctx, s.read, []any{&payload}, `SELECT payload FROM raw_entries WHERE id = ?`, id)
+	return payload, err
+}
+
+// rawEntries lists entries without payload and with Channel as "namespace/name".
+func (s *Store) rawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[RawEntry], error) {
+	limit, err := limitOf(q.PageQuery)
+	if err != nil {
+		return Page[RawEntry]{}, err
+	}
+	pos, from, err := after(listRaw, q.After)
+	if err != nil {
+		return Page[RawEntry]{}, err
+	}
+	var c conditions
+	if q.Channel != "" {
+		if err := seeChannel(scope, q.Channel); err != nil {
+			return Page[RawEntry]{}, err
+		}
+		c.add("channel = ?", q.Channel)
+	}
+	if !scope.All {
+		namespaces := slices.Compact(slices.Sorted(slices.Values(scope.Namespaces)))
+		if namespaces = slices.DeleteFunc(namespaces, func(ns string) bool { return ns == "" }); len(namespaces) == 0 {
+			return Page[RawEntry]{Items: []RawEntry{}}, nil
+		}
+		c.add("namespace IN "+in(len(namespaces)), anys(namespaces)...)
+	}
+	if q.ID != "" {
+		c.add("id = ?", q.ID)
+	}
+	if q.Unrouted {
+		c.add("unrouted = 1")
+	}
+	if !q.Since.IsZero() {
+		// received_at is when the bridge had it; ids are drawn a little later.
+		c.add("id >= ?", idBefore(q.Since))
+		c.add("received_at >= ?", ms(q.Since))
+	}
+	if from {
+		c.add("id > ?", pos.ID)
+	}
+	list, err := all(ctx, s.read, scanRaw, selectRaw+c.where()+`ORDER BY id LIMIT ?`, append(c.args, limit+1)...)
+	if err != nil {
+		return Page[RawEntry]{}, err
+	}
+	return page(list, limit, func(e RawEntry) position { return position{List: listRaw, ID: e.ID} }), nil
+}
+
+// replayPage is how many raw entries are parsed and ingested at a time.
+const replayPage = 50
+
+// Replay parses raw entries again, with the platform's parser of this version
+// and the channels of the document in force, and ingests what is missing.
+// Whatever was stored before is a duplicate; cursors of connections do not
+// move. Entries older than messages are kept are left out: what retention
+// removed does not come back.
+func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResult, error) {
+	var total ReplayResult
+	if keep := time.Duration(s.state.Load().settings.Retention.Messages); keep > 0 {
+		if oldest := s.now().Add(-keep); q.Since.Before(oldest) {
+			q.Since = oldest
+		}
+	}
+	q.Limit = replayPage
+	for {
+		p, err := s.rawEntries(ctx, scope, q)
+		if err != nil {
+			return total, err
+		}
+		for _, e := range p.Items {
+			if err := s.replay(ctx, scope, e, &total); err != nil {
+				return total, fmt.Errorf("raw entry %s: %w", e.ID, err)
+			}
+		}
+		if q.After = p.Next; p.Next == "" {
+			return total, nil
+		}
+	}
+}
+
+// replay ingests one entry again.
+func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *ReplayResult) error {
+	total.Entries++
+	st := s.state.Load()
+	parse := s.opts.Parsers[raw.Platform]
+	if parse == nil {
+		total.Invalid++
+		return nil
+	}
+	own := st.channel(raw.Channel)
+	accountID := ""
+	if own != nil {
+		accountID = own.Account
+	}
+	payload, err := s.payload(ctx, raw.ID)
+	if err != nil {
+		return err
+	}
+	events, err := parse(accountID, payload)
+	if err != nil {
+		total.Invalid++
+		return nil //nolint:nilerr // a payload that cannot be parsed is a result, not a failure
+	}
+	env := wire.Envelope{Platform: raw.Platform, ReceivedAt: raw.ReceivedAt, Transport: "replay"}
+	for _, ev := range events {
+		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, raw, ev), Event: ev})
+	}
+	in := s.prepare(st, routeWithin(st, scope), &env)
+	in.raw = raw.ID
+	var results []wire.ElementResult
+	if err := s.write(ctx, 1+len(in.elements), func(t *txn) (err error) {
+		if results, err = s.take(t, in); err != nil || !raw.Unrouted {
+			return err
+		}
+		return t.rerouted(in)
+	}); err != nil {
+		return err
+	}
+	total.count(results)
+	return nil
+}
+
+// routeAgain finds the channel of a replayed event: the one that has the
+// account it names now, else the one that the payload came in on.
+func routeAgain(st *state, raw RawEntry, ev message.Event) string {
+	if ev.Account == "" {
+		return raw.Channel
+	}
+	if ch := st.accounts[account{raw.Platform, ev.Account}]; ch != nil {
+		return ch.Name
+	}
+	return ""
+}
+
+// routeWithin is the router of a replay: no Bridge calls, but nothing outside
+// the caller's namespaces is written.
+func routeWithin(st *state, scope Scope) router {
+	return func(name string) (*Channel, wire.Result) {
+		if ch := st.channel(name); ch != nil && scope.Allows(ch.Namespace) {
+			return ch, ""
+		}
+		return nil, wire.ResultUnrouted
+	}
+}
+
+// rerouted takes the mark off an entry that has found its channels.
+func (t *txn) rerouted(env *intake) error {
+	channel, namespace, unrouted, any := whereabouts(env)
+	if unrouted || !any {
+		return nil
+	}
+	_, err := t.exec(`UPDATE raw_entries SET unrouted = 0, channel = ?, namespace = ? WHERE id = ?`, channel, namespace, env.raw)
+	return err
+}
+
+func (r *ReplayResult) count(results []wire.ElementResult) {
+	for _, e := range results {
+		switch e.Result {
+		case wire.ResultStored, wire.ResultParked:
+			r.Stored++
+		case wire.ResultDuplicate:
+			r.Duplicates++
+		case wire.ResultInvalid:
+			r.Invalid++
+		default:
+			r.Unrouted++
+		}
+	}
+}

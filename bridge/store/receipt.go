@@ -1,0 +1,240 @@
+package store
+
+import (
+	"database/sql"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+)
+
+// applyReceipt applies what a platform told about outbound messages. A receipt
+// for an external id that nobody has yet is not found: it waits for its
+// message and comes again. Watermarks are kept with the lane, so that they hold
+// for messages whose send is reported later, too; hence any order of receipts
+// and reports gives the same status.
+func (s *Store) applyReceipt(t *txn, ch *Channel, r message.Receipt) (id string, found bool, err error) {
+	if receiptRank[r.Status] == 0 {
+		return "", true, nil // not a status that a receipt can have; nothing would ever come of it
+	}
+	if r.ExternalID == "" {
+		return "", true, s.applyWatermark(t, ch, r)
+	}
+	var have message.Status
+	found, err = one(background, t, []any{&id, &have}, `SELECT message, receipt FROM sent_ids WHERE channel = ? AND external_id = ?`, ch.Name, r.ExternalID)
+	if err != nil {
+		return "", false, err
+	}
+	if !found {
+		return s.receiptForEcho(t, ch, r)
+	}
+	if joinReceipt(have, r.Status) == have {
+		return id, true, nil
+	}
+	if _, err := t.exec(`UPDATE sent_ids SET receipt = ?, reason = ? WHERE channel = ? AND external_id = ?`, string(r.Status), r.Reason, ch.Name, r.ExternalID); err != nil {
+		return "", false, err
+	}
+	return id, true, s.refreshByID(t, id)
+}
+
+// receiptForEcho applies a receipt to a message that the shop wrote in the
+// platform's own app: it never was in the outbox, and is one external id.
+func (s *Store) receiptForEcho(t *txn, ch *Channel, r message.Receipt) (id string, found bool, err error) {
+	var e echo
+	found, err = one(background, t, e.fields(), `SELECT m.id, m.status, m.conversation, v.contact FROM external_ids x
+		JOIN messages m ON m.id = x.id JOIN conversations v ON v.id = m.conversation
+		WHERE x.channel = ? AND x.kind = 'message' AND x.external_id = ? AND x.direction = 'outbound'`, ch.Name, r.ExternalID)
+	if err != nil || !found {
+		return "", false, err
+	}
+	return e.id, true, s.receiptOf(t, ch, e, r)
+}
+
+// echo is an outbound message that is not in the outbox.
+type echo struct {
+	id           string
+	status       message.Status
+	conversation string
+	contact      string
+}
+
+func (e *echo) fields() []any { return []any{&e.id, &e.status, &e.conversation, &e.contact} }
+
+func (s *Store) receiptOf(t *txn, ch *Channel, e echo, r message.Receipt) error {
+	if joinReceipt(e.status, r.Status) == e.status {
+		return nil
+	}
+	reason := ""
+	if r.Status == message.StatusFailed {
+		reason = r.Reason
+	}
+	if _, err := t.exec(`UPDATE messages SET status = ?, reason = ? WHERE id = ?`, string(r.Status), reason, e.id); err != nil {
+		return err
+	}
+	t.event(Event{Type: EventMessageUpdated, Channel: ch.Name, Conversation: e.conversation, Contact: e.contact, MessageID: e.id})
+	return nil
+}
+
+// applyWatermark applies a receipt for everything that was sent to a contact
+// up to a time. What an earlier watermark has covered is not looked at again.
+func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) error {
+	var contact string
+	known, err := one(background, t, []any{&contact}, `SELECT contact FROM identities WHERE channel = ? AND external_id = ?`, ch.Name, r.Contact)
+	if err != nil || !known {
+		return err
+	}
+	l, err := laneFor(t, ch.Name, contact)
+	if err != nil {
+		return err
+	}
+	var after int64
+	until := ms(r.Watermark)
+	update := ""
+	switch r.Status {
+	case message.StatusDelivered:
+		after, update = l.deliveredUntil, `UPDATE lanes SET delivered_until = ? WHERE id = ?`
+	case message.StatusRead:
+		after, update = l.readUntil, `UPDATE lanes SET read_until = ? WHERE id = ?`
+	default:
+		return nil // no platform tells the rest by watermark
+	}
+	if until <= after {
+		return nil
+	}
+	if _, err := t.exec(update, until, l.id); err != nil {
+		return err
+	}
+	if err := s.expandToSent(t, &l, r, after, until); err != nil {
+		return err
+	}
+	return s.expandToEchoes(t, ch, contact, r, after, until)
+}
+
+// watermark is what the lane's watermarks say of something sent at that time.
+func (l *laneRow) watermark(sent time.Time) message.Status {
+	switch at := ms(sent); {
+	case at <= l.readUntil:
+		return message.StatusRead
+	case at <= l.deliveredUntil:
+		return message.StatusDelivered
+	}
+	return ""
+}
+
+func (s *Store) expandToSent(t *txn, l *laneRow, r message.Receipt, after, until int64) error {
+	type sent struct {
+		externalID, message string
+		receipt             message.Status
+	}
+	covered, err := all(background, t, func(rows *sql.Rows) (x sent, err error) {
+		return x, rows.Scan(&x.externalID, &x.message, &x.receipt)
+	}, `SELECT external_id, message, receipt FROM sent_ids WHERE lane = ? AND sent_at > ? AND sent_at <= ? ORDER BY sent_at`, l.id, after, until)
+	if err != nil {
+		return err
+	}
+	changed := map[string]bool{}
+	for _, x := range covered {
+		if joinReceipt(x.receipt, r.Status) == x.receipt {
+			continue
+		}
+		if _, err := t.exec(`UPDATE sent_ids SET receipt = ?, reason = '' WHERE channel = ? AND external_id = ?`, string(r.Status), l.channel, x.externalID); err != nil {
+			return err
+		}
+		changed[x.message] = true
+	}
+	for _, x := range covered {
+		if !changed[x.message] {
+			continue
+		}
+		delete(changed, x.message)
+		if err := s.refreshByID(t, x.message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) expandToEchoes(t *txn, ch *Channel, contact string, r message.Receipt, after, until int64) error {
+	echoes, err := all(background, t, func(rows *sql.Rows) (e echo, err error) { return e, rows.Scan(e.fields()...) },
+		`SELECT m.id, m.status, m.conversation, v.contact FROM conversations v JOIN messages m ON m.conversation = v.id
+		WHERE v.contact = ? AND v.channel = ? AND m.timestamp > ? AND m.timestamp <= ? AND m.direction = 'outbound'
+		AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message = m.id)`, contact, ch.Name, after, until)
+	if err != nil {
+		return err
+	}
+	for _, e := range echoes {
+		if err := s.receiptOf(t, ch, e, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refreshByID brings a message's status in line after a receipt.
+func (s *Store) refreshByID(t *txn, id string) error {
+	d, l, err := loadDelivery(t, id)
+	if err != nil || d == nil {
+		return err
+	}
+	return s.refreshMessage(t, d, l)
+}
+
+// refreshMessage brings a message's status in line with its delivery.
+func (s *Store) refreshMessage(t *txn, d *delivery, l *laneRow) error {
+	return s.refresh(t, d, l, "")
+}
+
+// refresh writes a message's status, reason and, once there is one, its first
+// external id; a change of the first two is an event.
+func (s *Store) refresh(t *txn, d *delivery, l *laneRow, externalID string) error {
+	var have message.Status
+	var haveReason string
+	found, err := one(background, t, []any{&have, &haveReason}, `SELECT status, reason FROM messages WHERE id = ?`, d.message)
+	if err != nil || !found {
+		return err
+	}
+	status, reason, err := statusOf(t, d)
+	if err != nil {
+		return err
+	}
+	changed := status != have || reason != haveReason
+	if !changed && externalID == "" {
+		return nil
+	}
+	if _, err := t.exec(`UPDATE messages SET status = ?, reason = ?, external_id = CASE WHEN external_id = '' THEN ? ELSE external_id END WHERE id = ?`,
+		string(status), reason, externalID, d.message); err != nil || !changed {
+		return err
+	}
+	t.event(Event{Type: EventMessageUpdated, Channel: l.channel, Conversation: d.conversation, Contact: l.contact, MessageID: d.message})
+	if status != have {
+		t.afterCommit(func() { s.outbox.metrics.status(status) })
+	}
+	return nil
+}
+
+// statusOf is what people see of a delivery, and why when that is not good.
+func statusOf(t *txn, d *delivery) (message.Status, string, error) {
+	switch d.state {
+	case deliverySent:
+	case deliveryQueued:
+		return message.StatusQueued, "", nil
+	default:
+		return messageStatus(d.state, nil), d.reason, nil
+	}
+	type receipt struct {
+		status message.Status
+		reason string
+	}
+	list, err := all(background, t, func(rows *sql.Rows) (r receipt, err error) { return r, rows.Scan(&r.status, &r.reason) },
+		`SELECT receipt, reason FROM sent_ids WHERE message = ? ORDER BY part, external_id`, d.message)
+	if err != nil {
+		return "", "", err
+	}
+	statuses, reason := make([]message.Status, len(list)), ""
+	for i, r := range list {
+		statuses[i] = r.status
+		if r.status == message.StatusFailed && reason == "" {
+			reason = r.reason
+		}
+	}
+	return messageStatus(d.state, statuses), reason, nil
+}

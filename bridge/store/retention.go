@@ -1,0 +1,311 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+)
+
+const (
+	// sweepEvery is how often what is too old is looked for. A retention is
+	// days, so a minute is exact enough, and a look is a step in an index.
+	sweepEvery = time.Minute
+
+	// sweepBatch is how many rows go in one transaction. It is shared with
+	// whoever writes meanwhile; a row takes about 50 µs with its indexes, so a
+	// batch adds some 25 ms to their wait.
+	sweepBatch = 500
+
+	// mediaBatch is how many media are looked at in one step.
+	mediaBatch = 1000
+
+	// unnamedFor is how long an upload waits for the message that names it.
+	unnamedFor = 24 * time.Hour
+)
+
+// runRetention removes what is too old, and garbage.
+func (s *Store) runRetention(ctx context.Context) {
+	w := sweeper{s: s}
+	for ctx.Err() == nil {
+		if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("retention could not remove everything that is too old; it is tried again", "err", err)
+		}
+		pause(ctx, sweepEvery, nil)
+	}
+}
+
+// sweeper remembers where its hands stand: media and files are looked at a
+// piece at a time, around and around.
+type sweeper struct {
+	s     *Store
+	media string // id of the last media looked at
+	shard int    // of the media files, next to be looked at
+}
+
+// sweep removes all that is too old by now.
+func (w *sweeper) sweep(ctx context.Context) error {
+	keep := w.s.state.Load().settings.Retention
+	for _, step := range []func(context.Context, document.Retention) error{
+		w.messages, w.keys, w.raw, w.events, w.parked, w.mediaRows, w.mediaFiles,
+	} {
+		if err := step(ctx, keep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// horizon is before which time something is too old; zero when it is kept for ever.
+func (w *sweeper) horizon(keep document.Duration) time.Time {
+	if keep <= 0 {
+		return time.Time{}
+	}
+	return w.s.now().Add(-time.Duration(keep))
+}
+
+// batches runs remove in transactions of their own until there is nothing left.
+func (w *sweeper) batches(ctx context.Context, table string, remove func(t *txn) (int64, error)) error {
+	for {
+		var n int64
+		err := w.s.write(ctx, sweepBatch, func(t *txn) (err error) {
+			n, err = remove(t)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", table, err)
+		}
+		w.s.metrics.removed.WithLabelValues(table).Add(float64(n))
+		if n < sweepBatch {
+			return nil
+		}
+	}
+}
+
+// older says whether a table has a row below an id, so that sweeps without
+// work do not write.
+func (w *sweeper) older(ctx context.Context, table, id string) (bool, error) {
+	var least sql.NullString
+	_, err := one(ctx, w.s.read, []any{&least}, `SELECT MIN(id) FROM `+table)
+	return least.Valid && least.String < id, err
+}
+
+// byAge removes the rows of a table that are older than keep; its ids are in
+// the order of their time.
+func (w *sweeper) byAge(ctx context.Context, table string, keep document.Duration) error {
+	h := w.horizon(keep)
+	if h.IsZero() {
+		return nil
+	}
+	limit := idBefore(h)
+	if found, err := w.older(ctx, table, limit); err != nil || !found {
+		return err
+	}
+	query := `DELETE FROM ` + table + ` WHERE id IN (SELECT id FROM ` + table + ` WHERE id < ? ORDER BY id LIMIT ?)`
+	return w.batches(ctx, table, func(t *txn) (int64, error) { return t.exec(query, limit, sweepBatch) })
+}
+
+// messages removes old messages, and conversations that are old and empty then.
+func (w *sweeper) messages(ctx context.Context, keep document.Retention) error {
+	h := w.horizon(keep.Messages)
+	if h.IsZero() {
+		return nil
+	}
+	limit := idBefore(h)
+	if found, err := w.older(ctx, "messages", limit); err != nil || !found {
+		return err
+	}
+	return w.batches(ctx, "messages", func(t *txn) (int64, error) {
+		type row struct{ id, conversation string }
+		list, err := all(background, t, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.id, &r.conversation) },
+			`SELECT id, conversation FROM messages WHERE id < ? ORDER BY id LIMIT ?`, limit, sweepBatch)
+		if err != nil || len(list) == 0 {
+			return 0, err
+		}
+		n, err := t.exec(`DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ? ORDER BY id LIMIT ?)`, limit, sweepBatch)
+		if err != nil {
+			return 0, err
+		}
+		seen := map[string]bool{}
+		for _, r := range list {
+			if seen[r.conversation] {
+				continue
+			}
+			seen[r.conversation] = true
+			if _, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
+				r.conversation, ms(h), r.conversation); err != nil {
+				return 0, err
+			}
+		}
+		return n, nil
+	})
+}
+
+// keys removes the unique keys of messages that are gone, and those of edits,
+// receipts and the like of the same age. Platforms repeat for days at most, and
+// a replay leaves out what is older than messages are kept.
+func (w *sweeper) keys(ctx context.Context, keep document.Retention) error {
+	return w.byAge(ctx, "external_ids", keep.Messages)
+}
+
+func (w *sweeper) raw(ctx context.Context, keep document.Retention) error {
+	return w.byAge(ctx, "raw_entries", keep.Raw)
+}
+
+// events removes the beginning of the log and moves the horizon. The log is in
+// the order of its time, so only its beginning is looked at.
+func (w *sweeper) events(ctx context.Context, keep document.Retention) error {
+	h := w.horizon(keep.Events)
+	if h.IsZero() {
+		return nil
+	}
+	var first sql.NullInt64
+	if _, err := one(ctx, w.s.read, []any{&first}, `SELECT time FROM events ORDER BY cursor LIMIT 1`); err != nil || !first.Valid || first.Int64 >= ms(h) {
+		return err
+	}
+	return w.batches(ctx, "events", func(t *txn) (int64, error) {
+		type row struct{ cursor, time int64 }
+		list, err := all(background, t, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.cursor, &r.time) },
+			`SELECT cursor, time FROM events ORDER BY cursor LIMIT ?`, sweepBatch)
+		if err != nil {
+			return 0, err
+		}
+		var last int64
+		for _, r := range list {
+			if r.time >= ms(h) {
+				break
+			}
+			last = r.cursor
+		}
+		if last == 0 {
+			return 0, nil
+		}
+		if _, err := t.exec(`UPDATE event_head SET horizon = ? WHERE id = 1`, last); err != nil {
+			return 0, err
+		}
+		return t.exec(`DELETE FROM events WHERE cursor <= ?`, last)
+	})
+}
+
+// parked removes what has waited too long for its message, and the oldest of
+// what is too much on one channel.
+func (w *sweeper) parked(ctx context.Context, _ document.Retention) error {
+	if err := w.byAge(ctx, "parked_events", document.Duration(parkedFor)); err != nil {
+		return err
+	}
+	type crowd struct {
+		channel string
+		n       int64
+	}
+	crowds, err := all(ctx, w.s.read, func(rows *sql.Rows) (c crowd, err error) { return c, rows.Scan(&c.channel, &c.n) },
+		`SELECT channel, COUNT(*) FROM parked_events GROUP BY channel HAVING COUNT(*) > ?`, maxParked)
+	for _, c := range crowds {
+		excess := c.n - maxParked
+		w.s.log.Warn("too many events wait for messages that do not come; the oldest are dropped", "channel", c.channel, "dropped", excess)
+		if err := w.batches(ctx, "parked_events", func(t *txn) (int64, error) {
+			n, err := t.exec(`DELETE FROM parked_events WHERE id IN (SELECT id FROM parked_events WHERE channel = ? ORDER BY id LIMIT ?)`, c.channel, min(excess, sweepBatch))
+			excess -= n
+			return n, err
+		}); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// mediaFate is what retention does with a media.
+type mediaFate int
+
+const (
+	mediaStays mediaFate = iota
+	mediaExpires
+	mediaGoes
+)
+
+// fateOf decides from recorded facts only. named says that a message names it.
+func fateOf(m mediaRow, named bool, retention, unnamed string) mediaFate {
+	switch {
+	case !named && m.ID < unnamed:
+		return mediaGoes
+	case m.State != message.MediaUnavailable && m.ID < retention:
+		return mediaExpires
+	}
+	return mediaStays
+}
+
+// mediaRows looks at the next media: those that no message names go, those
+// that are too old become unavailable.
+func (w *sweeper) mediaRows(ctx context.Context, keep document.Retention) error {
+	retention := ""
+	if h := w.horizon(keep.Media); !h.IsZero() {
+		retention = idBefore(h)
+	}
+	unnamed := idBefore(w.s.now().Add(-unnamedFor))
+	type row struct {
+		mediaRow
+		named bool
+	}
+	list, err := all(ctx, w.s.read, func(rows *sql.Rows) (r row, err error) {
+		var names int
+		err = rows.Scan(&r.ID, &r.State, &r.SHA256, &names)
+		r.named = names > 0
+		return r, err
+	}, `SELECT m.id, m.state, m.sha256, (SELECT COUNT(*) FROM message_media n WHERE n.media = m.id) FROM media m WHERE m.id > ? ORDER BY m.id LIMIT ?`, w.media, mediaBatch)
+	if err != nil {
+		return err
+	}
+	w.media = ""
+	if len(list) == mediaBatch {
+		w.media = list[len(list)-1].ID
+	}
+	for _, r := range list {
+		if fate := fateOf(r.mediaRow, r.named, retention, unnamed); fate != mediaStays {
+			if err := w.s.write(ctx, 1, func(t *txn) error { return w.s.removeMedia(t, r.mediaRow, fate) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) removeMedia(t *txn, m mediaRow, fate mediaFate) error {
+	if m.SHA256 != "" {
+		t.afterCommit(func() { s.media.discard(m.SHA256) })
+	}
+	if fate == mediaGoes {
+		_, err := t.exec(`DELETE FROM media WHERE id = ? AND NOT EXISTS (SELECT 1 FROM message_media WHERE media = ?)`, m.ID, m.ID)
+		return err
+	}
+	t.c.metrics.removed.WithLabelValues("media").Inc()
+	if _, err := t.exec(`UPDATE media SET sha256 = '' WHERE id = ?`, m.ID); err != nil {
+		return err
+	}
+	return t.giveUpMedia(m.ID, reasonExpired)
+}
+
+// mediaFiles removes files that nothing names: those that lost their last name
+// since, and, a shard at a time, what a crash may have left.
+func (w *sweeper) mediaFiles(ctx context.Context, _ document.Retention) error {
+	found, err := w.s.media.shard(w.shard)
+	if err != nil {
+		return err
+	}
+	w.shard = (w.shard + 1) % 256
+	for _, sum := range append(w.s.media.discarded(), found...) {
+		removed, err := w.s.media.removeUnused(sum, func() (bool, error) {
+			var n int
+			_, err := one(ctx, w.s.read, []any{&n}, `SELECT COUNT(*) FROM media WHERE sha256 = ?`, sum)
+			return n > 0, err
+		})
+		if err != nil {
+			return err
+		}
+		if removed {
+			w.s.metrics.removed.WithLabelValues("media_files").Inc()
+		}
+	}
+	return nil
+}

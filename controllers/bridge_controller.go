@@ -1,0 +1,73 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+// bridgeReconciler runs Bridges.
+type bridgeReconciler struct{ *shared }
+
+// Reconcile implements reconcile.Reconciler.
+func (r *bridgeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	b := &v1alpha1.Bridge{}
+	if err := r.client.Get(ctx, req.NamespacedName, b); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	current := r.compiler.current.Load()
+	if current == nil || stale(current.bridges, b) {
+		return ctrl.Result{}, nil // the compiler tells us
+	}
+	deleting := !b.DeletionTimestamp.IsZero()
+	if deleting && current.Bridges[req.NamespacedName].Tombstones == 0 {
+		return ctrl.Result{}, r.setFinalizer(ctx, b, false)
+	}
+	if !deleting {
+		if err := r.setFinalizer(ctx, b, true); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	var again time.Duration
+	var trouble *compile.Finding
+	if !b.Spec.Suspend && !deleting {
+		var err error
+		if again, trouble, err = r.children(ctx, b, current); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	recheck, err := r.writeBridgeStatus(ctx, b, current, trouble)
+	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
+}
+
+// children applies the certificate and the workload, and removes what is no
+// longer wanted.
+func (r *bridgeReconciler) children(ctx context.Context, b *v1alpha1.Bridge, current *compiled) (time.Duration, *compile.Finding, error) {
+	child := workload.BridgeChild(b.Name)
+	secret, err := r.certs.secret(ctx, workload.BridgeOwner(b), b.Namespace, child, pki.Leaf{
+		Identity: wire.BridgeIdentity(b.Namespace, b.Name), DNSNames: []string{workload.ServerName(b.Namespace, child)},
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	store := current.Bridges[client.ObjectKeyFromObject(b)].Store
+	objects := append([]client.Object{secret}, workload.Bridge(b, store, r.options.Workload)...)
+	trouble, err := r.applyAll(ctx, b, objects)
+	if err != nil || trouble != nil {
+		return r.certs.renewIn(secret), trouble, err
+	}
+	return r.certs.renewIn(secret), nil, r.deleteUnwanted(ctx, b, workload.BridgeUnwanted(b))
+}
+
+func bridgeOwner(b *v1alpha1.Bridge) owner {
+	return owner{document.KindBridge, client.ObjectKeyFromObject(b)}
+}

@@ -1,0 +1,86 @@
+package controllers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+)
+
+// removalPatience is how long a deleted Channel waits for its webhook to be
+// removed at the platform before it is let go, so that a platform that is
+// down, or a token that was revoked first, blocks no namespace for ever.
+const removalPatience = 5 * time.Minute
+
+// channelReconciler tells the truth about Channels. A Channel has no children:
+// the compiler puts it into its Bridge's document.
+type channelReconciler struct {
+	*shared
+	told toldHashes
+}
+
+// toldHashes remembers which entry's Event was written, so that a reconcile
+// that is repeated does not tell it again.
+type toldHashes struct{ m sync.Map }
+
+// swap keeps hash and says whether it was there already.
+func (t *toldHashes) swap(key types.NamespacedName, hash string) bool {
+	old, _ := t.m.Swap(key, hash)
+	return old == hash
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *channelReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	ch := &v1alpha1.Channel{}
+	if err := r.client.Get(ctx, req.NamespacedName, ch); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.told.m.Delete(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	current := r.compiler.current.Load()
+	if current == nil || stale(current.channels, ch) {
+		return ctrl.Result{}, nil // the compiler tells us
+	}
+	result := current.Channels[req.NamespacedName]
+	if !ch.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, ch, current, result)
+	}
+	if err := r.setFinalizer(ctx, ch, true); err != nil {
+		return ctrl.Result{}, err
+	}
+	again, err := r.writeChannelStatus(ctx, ch, current, result)
+	return ctrl.Result{RequeueAfter: again}, err
+}
+
+// finalize holds a Channel until a bridge pod has removed its webhook.
+func (r *channelReconciler) finalize(ctx context.Context, ch *v1alpha1.Channel, current *compiled, result *compile.ChannelResult) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(ch, v1alpha1.FinalizerDuties) {
+		return ctrl.Result{}, nil
+	}
+	left := ch.DeletionTimestamp.Add(removalPatience).Sub(r.now())
+	if result.Tombstone() && !r.removed(result) {
+		if left > 0 {
+			_, err := r.writeChannelStatus(ctx, ch, current, result)
+			return ctrl.Result{RequeueAfter: left}, err
+		}
+		r.events.warning(ch, v1alpha1.EventWebhookLeftRegistered,
+			"the webhook could not be removed at the platform within %s; remove it there by hand, or it goes on sending to %s", removalPatience, result.WebhookURL)
+	}
+	return ctrl.Result{}, r.setFinalizer(ctx, ch, false)
+}
+
+// removed says whether the replica that has the duty reports it done.
+func (r *channelReconciler) removed(result *compile.ChannelResult) bool {
+	pods := r.pods.fleet(owner{document.KindBridge, result.Bridge})
+	row := pods.Row(result.Entry.Key(), result.Entry.Hash)
+	return row != nil && row.Webhook != nil && row.Webhook.State == document.DutyDone
+}

@@ -1,0 +1,86 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+)
+
+// applyAll applies the children of parent in order. An object that the API
+// server refuses, or that belongs to somebody else, comes back as a finding:
+// it is for a person, and the children before it stand.
+func (s *shared) applyAll(ctx context.Context, parent client.Object, objects []client.Object) (*compile.Finding, error) {
+	for _, o := range objects {
+		done, err := s.applier.apply(ctx, o)
+		var conflict *conflictError
+		switch {
+		case errors.As(err, &conflict):
+			return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonConflict, Message: err.Error(), Terminal: true}, nil
+		case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
+			return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonRolloutFailed, Message: err.Error(), Terminal: true}, nil
+		case err != nil:
+			return nil, err
+		}
+		if done.drift {
+			s.events.normal(parent, v1alpha1.EventDriftRepaired, "%s %s was changed by somebody else and is as it should be again", o.GetObjectKind().GroupVersionKind().Kind, o.GetName())
+		}
+	}
+	return nil, nil
+}
+
+// deleteUnwanted removes children that an earlier spec asked for, if they are ours.
+func (s *shared) deleteUnwanted(ctx context.Context, parent client.Object, objects []client.Object) error {
+	for _, o := range objects {
+		err := s.client.Get(ctx, client.ObjectKeyFromObject(o), o)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !metav1.IsControlledBy(o, parent) {
+			continue
+		}
+		if err := s.client.Delete(ctx, o, client.Preconditions{UID: ptrTo(o.GetUID())}); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ptrTo(u types.UID) *types.UID { return &u }
+
+// setFinalizer adds or removes our finalizer, guarded by the resourceVersion;
+// obj is the object as it is then.
+func (s *shared) setFinalizer(ctx context.Context, obj client.Object, want bool) error {
+	before, ok := obj.DeepCopyObject().(client.Object)
+	if !ok {
+		return nil // a copy of a client.Object is one
+	}
+	change := controllerutil.RemoveFinalizer
+	if want {
+		change = controllerutil.AddFinalizer
+	}
+	if !change(obj, v1alpha1.FinalizerDuties) {
+		return nil
+	}
+	err := s.client.Patch(ctx, obj, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldOwner))
+	return client.IgnoreNotFound(err)
+}
+
+// soonest is the earlier of two times to look again; 0 is never.
+func soonest(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,124 @@
+package compile
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+)
+
+const (
+	// defaultOverlap: a platform repeats what was not acknowledged for about a
+	// day, signed with the secret of the first attempt.
+	defaultOverlap = 24 * time.Hour
+	// maxPrevious bounds how many rotated-out credentials a webhook is verified
+	// with: verification must stay cheap, and nobody rotates five times a day
+	// without wanting the oldest gone.
+	maxPrevious = 4
+)
+
+// channelEntry is the channel's entry in the Bridge's document. rotated says
+// that the credentials are others than before.
+func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated bool) {
+	spec := channelSpec(in)
+	if e := unchanged(in, spec); e != nil {
+		return *e, false
+	}
+	before := decodeChannel(in.previous)
+	if before != nil {
+		rotated = !maps.Equal(before.Credentials, spec.Credentials)
+		spec.PreviousCredentials = c.previousCredentials(in, spec, before)
+	}
+	spec.RegisterWebhook = c.mayRegister(in, spec, before)
+	return mustEntry(document.EntryChannel, in.key.String(), in.channel.Generation, spec), rotated
+}
+
+// channelSpec is all of the entry that does not depend on what was before.
+func channelSpec(in *channelInput) document.Channel {
+	spec := document.Channel{
+		UID:         in.uid,
+		Platform:    string(in.channel.Spec.Platform),
+		Account:     in.account,
+		Suspended:   in.channel.Spec.Suspend,
+		Receive:     wireReceive(in.receive),
+		WebhookURL:  in.webhookURL,
+		Credentials: in.credentials,
+		Config:      mustJSON(typedBlock(in.channel)),
+	}
+	if l := in.channel.Spec.Limits; l != nil {
+		spec.Limits = document.Limits{
+			InboundPerSecond:  int(l.InboundPerSecond),
+			OutboundPerSecond: int(l.OutboundPerSecond),
+			MaxMediaBytes:     l.MaxMediaBytes,
+		}
+	}
+	return spec
+}
+
+// unchanged returns the previous entry when it is what a settled channel would
+// get now: registered if it has a webhook, no rotation going on. That is the
+// case of nearly all channels nearly always, and it costs no decoding.
+func unchanged(in *channelInput, spec document.Channel) *document.Entry {
+	if in.previous == nil || in.previous.Generation != in.channel.Generation {
+		return nil
+	}
+	spec.RegisterWebhook = spec.WebhookURL != ""
+	if !bytes.Equal(in.previous.Spec, mustJSON(spec)) {
+		return nil
+	}
+	return in.previous
+}
+
+// previousCredentials are the rotated-out values that still verify webhooks.
+// The newest come first. An overlap that was shortened applies to those that
+// are rotated out already, so that 0s after a leak ends all of them at once.
+func (c *compiler) previousCredentials(in *channelInput, spec document.Channel, before *document.Channel) []document.PreviousCredentials {
+	overlap := defaultOverlap
+	if o := in.channel.Spec.Credentials.Overlap; o != nil {
+		overlap = o.Duration
+	}
+	if overlap <= 0 || spec.Receive != document.ReceiveWebhook {
+		return nil
+	}
+	// Round up: the document keeps seconds, and nothing ends early.
+	latest := c.now.Add(overlap + time.Second - 1).Truncate(time.Second)
+	candidates := before.PreviousCredentials
+	if before.Receive == document.ReceiveWebhook {
+		candidates = append([]document.PreviousCredentials{{Values: before.Credentials, Until: latest}}, candidates...)
+	}
+	var kept []document.PreviousCredentials
+	for _, p := range candidates {
+		if p.Until.After(latest) {
+			p.Until = latest
+		}
+		if len(kept) == maxPrevious || !p.Until.After(c.now) || maps.Equal(p.Values, spec.Credentials) || holds(kept, p.Values) {
+			continue
+		}
+		kept = append(kept, p)
+		c.until(p.Until)
+	}
+	return kept
+}
+
+func holds(kept []document.PreviousCredentials, values map[string]string) bool {
+	return slices.ContainsFunc(kept, func(p document.PreviousCredentials) bool { return maps.Equal(p.Values, values) })
+}
+
+// mayRegister says whether the webhook may be registered: every serving pod has
+// loaded what the registration depends on. Once said, it stays said until that
+// changes.
+func (c *compiler) mayRegister(in *channelInput, spec document.Channel, before *document.Channel) bool {
+	if in.receive != v1alpha1.ReceiveWebhook || spec.WebhookURL == "" {
+		return false
+	}
+	if c.opts.RegisterAtOnce {
+		return true
+	}
+	if before == nil || before.Receive != spec.Receive || before.WebhookURL != spec.WebhookURL || !maps.Equal(before.Credentials, spec.Credentials) {
+		return false
+	}
+	return before.RegisterWebhook || c.Fleets[in.bridge.key].Loaded(in.bridge.previous, in.previous.Key())
+}

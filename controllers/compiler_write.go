@@ -1,0 +1,116 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+// output is one document to write and whose it is.
+type output struct {
+	owner
+	child string
+	ref   metav1.OwnerReference
+	doc   *document.Document
+}
+
+// outputs lists the documents of a result. A suspended or deleted resource
+// keeps what it has, but for a Bridge that still has webhooks to remove.
+func outputs(s *compile.Snapshot, r *compile.Result) []output {
+	var out []output
+	for _, st := range s.Stores {
+		key := client.ObjectKeyFromObject(st)
+		o := output{owner: owner{document.KindStore, key}, child: workload.StoreChild(st.Name), ref: workload.StoreOwner(st)}
+		if !st.Spec.Suspend {
+			o.doc = r.Stores[key].Document
+		}
+		out = append(out, o)
+	}
+	for _, b := range s.Bridges {
+		key := client.ObjectKeyFromObject(b)
+		o := output{owner: owner{document.KindBridge, key}, child: workload.BridgeChild(b.Name), ref: workload.BridgeOwner(b)}
+		if !b.Spec.Suspend {
+			o.doc = r.Bridges[key].Document
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// writeDocuments writes what changed. One document that fails does not hold
+// the others up.
+func (c *compiler) writeDocuments(ctx context.Context, s *compile.Snapshot, next *compiled) error {
+	var errs []error
+	seen := map[owner]bool{}
+	for _, o := range outputs(s, next.Result) {
+		seen[o.owner] = true
+		finding, err := c.writeDocument(ctx, o)
+		if finding != nil {
+			next.problems[o.owner] = finding
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if d := c.written[o.owner]; d != nil {
+			next.documents[o.owner] = d
+		}
+	}
+	for o := range c.written {
+		if !seen[o] {
+			delete(c.written, o) // its Secrets go with its owner
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Finding, error) {
+	previous := c.written[o.owner]
+	if o.doc == nil || !compile.Changed(o.doc, previous) && c.untouched(ctx, o, previous) {
+		return nil, nil
+	}
+	files, finding := compile.Encode(o.doc, previous)
+	if finding != nil {
+		return finding, nil
+	}
+	// Shard 0 names the hashes of the others: written last, a pod that reads in
+	// between has a complete old document for longest.
+	for i := len(files) - 1; i >= 0; i-- {
+		name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)}
+		done, err := c.applier.apply(ctx, &corev1.Secret{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: name.Namespace, Name: name.Name,
+				Labels:          workload.SecretLabels(map[string]string{workload.LabelDocument: string(o.kind)}),
+				OwnerReferences: []metav1.OwnerReference{o.ref},
+			},
+			Data: map[string][]byte{workload.DocumentKey: files[i]},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
+		}
+		c.versions[name] = done.version
+	}
+	c.written[o.owner] = o.doc
+	return nil, nil
+}
+
+// untouched says whether the Secrets are as this process wrote them.
+func (c *compiler) untouched(ctx context.Context, o output, doc *document.Document) bool {
+	for i := range doc.Shards {
+		name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)}
+		secret := &corev1.Secret{}
+		if err := c.client.Get(ctx, name, secret); err != nil || secret.ResourceVersion != c.versions[name] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,101 @@
+package conditions
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+)
+
+// Transition is a change that is worth an Event.
+type Transition struct {
+	Condition string // type of the condition that changed
+	Type      string // corev1.EventTypeNormal or EventTypeWarning
+	Reason    string
+	Message   string
+}
+
+// quiet are reasons for False that are as the user wants it.
+var quiet = map[string]bool{
+	v1alpha1.ReasonPolling:     true,
+	v1alpha1.ReasonSuspended:   true,
+	v1alpha1.ReasonProgressing: true,
+	v1alpha1.ReasonDeleting:    true,
+}
+
+// told are the conditions with Events of their own. Accepted and ResolvedRefs
+// are not among them: Ready repeats their reason once it is sure that they do
+// not pass.
+var told = []string{
+	v1alpha1.ConditionCredentialsValid,
+	v1alpha1.ConditionWebhookRegistered,
+	v1alpha1.ConditionProfileSynced,
+	v1alpha1.ConditionDelivering,
+	v1alpha1.ConditionStoreReachable,
+	v1alpha1.ConditionStorageLow,
+}
+
+// Diff lists the transitions between two statuses that deserve an Event: what
+// became Ready, what broke, and what works again. A reason is told once.
+func Diff(before, after []metav1.Condition) []Transition {
+	var out []Transition
+	reasons := map[string]bool{}
+	add := func(t *Transition) {
+		if t == nil || t.Type == corev1.EventTypeWarning && reasons[t.Reason] {
+			return
+		}
+		reasons[t.Reason] = true
+		out = append(out, *t)
+	}
+	add(readyTransition(before, after))
+	for _, typ := range told {
+		add(transition(meta.FindStatusCondition(before, typ), meta.FindStatusCondition(after, typ)))
+	}
+	return out
+}
+
+// readyTransition: Ready is trouble when it is stalled, not while it is on the way.
+func readyTransition(before, after []metav1.Condition) *Transition {
+	ready := meta.FindStatusCondition(after, v1alpha1.ConditionReady)
+	if ready == nil {
+		return nil
+	}
+	t := &Transition{Condition: ready.Type, Reason: ready.Reason, Message: ready.Message}
+	stalled := meta.IsStatusConditionTrue(after, v1alpha1.ConditionStalled)
+	switch {
+	case stalled && reasonOf(before, v1alpha1.ConditionStalled) != ready.Reason:
+		t.Type = corev1.EventTypeWarning
+	case ready.Status == metav1.ConditionTrue && !meta.IsStatusConditionTrue(before, v1alpha1.ConditionReady):
+		t.Type = corev1.EventTypeNormal
+	default:
+		return nil
+	}
+	return t
+}
+
+func transition(old, cur *metav1.Condition) *Transition {
+	if cur == nil {
+		return nil
+	}
+	t := &Transition{Condition: cur.Type, Type: corev1.EventTypeWarning, Reason: cur.Reason, Message: cur.Message}
+	wasBad := old != nil && bad(old)
+	switch {
+	case bad(cur) && !(wasBad && old.Reason == cur.Reason):
+		return t
+	case cur.Status == metav1.ConditionTrue && wasBad && !bad(cur):
+		t.Type = corev1.EventTypeNormal
+		return t
+	default:
+		return nil
+	}
+}
+
+// bad says whether a condition tells of trouble. StorageLow is trouble when
+// true; the others when false for a reason that nobody asked for.
+func bad(c *metav1.Condition) bool {
+	if c.Type == v1alpha1.ConditionStorageLow {
+		return c.Status == metav1.ConditionTrue
+	}
+	return c.Status == metav1.ConditionFalse && !quiet[c.Reason]
+}

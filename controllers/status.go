@@ -1,0 +1,163 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/conditions"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+func (r *storeReconciler) writeStoreStatus(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled, trouble *compile.Finding) (time.Duration, error) {
+	o := storeOwner(st)
+	facts, err := r.statefulSet(ctx, types.NamespacedName{Namespace: st.Namespace, Name: workload.StoreChild(st.Name)})
+	if err != nil {
+		return 0, err
+	}
+	status, again := conditions.Store(conditions.StoreInput{
+		Store: st, Result: current.Stores[o.name], Document: current.document(o), Fleet: r.pods.fleet(o), Workload: facts,
+		Trouble: firstFinding(trouble, current.problems[o]),
+		Backend: "sqlite", URL: workload.StoreRESTURL(st.Namespace, st.Name), Now: r.now(),
+	})
+	if status.Effective != nil {
+		size := workload.StorageSize(st)
+		status.Effective.StorageSize = size.String()
+	}
+	changed := st.DeepCopy()
+	changed.Status = status
+	return again, r.writeStatus(ctx, st, changed, &st.Status, &changed.Status, st.Status.Conditions, status.Conditions)
+}
+
+func (r *bridgeReconciler) writeBridgeStatus(ctx context.Context, b *v1alpha1.Bridge, current *compiled, trouble *compile.Finding) (time.Duration, error) {
+	o := bridgeOwner(b)
+	facts, err := r.deployment(ctx, types.NamespacedName{Namespace: b.Namespace, Name: workload.BridgeChild(b.Name)})
+	if err != nil {
+		return 0, err
+	}
+	status, again := conditions.Bridge(conditions.BridgeInput{
+		Bridge: b, Result: current.Bridges[o.name], Document: current.document(o), Fleet: r.pods.fleet(o), Workload: facts,
+		Trouble:    firstFinding(trouble, current.problems[o]),
+		Selector:   metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: workload.BridgeSelector(b.Name)}),
+		ServiceURL: workload.BridgeServiceURL(b.Namespace, b.Name), Now: r.now(),
+	})
+	changed := b.DeepCopy()
+	changed.Status = status
+	return again, r.writeStatus(ctx, b, changed, &b.Status, &changed.Status, b.Status.Conditions, status.Conditions)
+}
+
+func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1.Channel, current *compiled, result *compile.ChannelResult) (time.Duration, error) {
+	o := owner{document.KindBridge, result.Bridge}
+	status, again := conditions.Channel(conditions.ChannelInput{
+		Channel: ch, Result: result, Document: current.document(o), Fleet: r.pods.fleet(o),
+		BridgeTrouble: r.bridgeTrouble(ctx, current, o),
+		Now:           r.now(),
+	})
+	changed := ch.DeepCopy()
+	changed.Status = status
+	if result.Rotated && ch.Status.ObservedGeneration != 0 {
+		r.rotated(ch, result)
+	}
+	return again, r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions)
+}
+
+// rotated tells once that other credentials were put into force. The result
+// of one compilation has it, the next one has not.
+func (r *channelReconciler) rotated(ch *v1alpha1.Channel, result *compile.ChannelResult) {
+	if result.Entry == nil || r.told.swap(client.ObjectKeyFromObject(ch), result.Entry.Hash) {
+		return
+	}
+	r.events.normal(ch, v1alpha1.EventCredentialsRotated, "the credentials changed and are being put into force; webhooks with the old ones are accepted for the overlap")
+}
+
+// bridgeTrouble is why a Bridge takes in nothing new.
+func (r *channelReconciler) bridgeTrouble(ctx context.Context, current *compiled, o owner) string {
+	if o.name.Name == "" {
+		return ""
+	}
+	if f := current.problems[o]; f != nil {
+		return f.Message
+	}
+	b := &v1alpha1.Bridge{}
+	if err := r.client.Get(ctx, o.name, b); err == nil && b.Spec.Suspend {
+		return "spec.suspend is set on it"
+	}
+	return ""
+}
+
+// writeStatus writes a status that changed, and Events for what matters in the
+// change. It is guarded by the resourceVersion: Ready is latched, so a write
+// on top of an older status would lose what came between.
+func (s *shared) writeStatus(ctx context.Context, before, after client.Object, oldStatus, newStatus any, oldConditions, newConditions []metav1.Condition) error {
+	if equality.Semantic.DeepEqual(oldStatus, newStatus) {
+		return nil
+	}
+	err := s.client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldOwner))
+	if err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	for _, t := range conditions.Diff(oldConditions, newConditions) {
+		if t.Type == corev1.EventTypeWarning {
+			s.events.warning(after, t.Reason, "%s: %s", t.Condition, t.Message)
+		} else {
+			s.events.normal(after, t.Reason, "%s: %s", t.Condition, t.Message)
+		}
+	}
+	return nil
+}
+
+func firstFinding(findings ...*compile.Finding) *compile.Finding {
+	for _, f := range findings {
+		if f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// deployment reads how a Bridge's Deployment stands; zero when it is not there.
+func (s *shared) deployment(ctx context.Context, name types.NamespacedName) (conditions.Workload, error) {
+	d := &appsv1.Deployment{}
+	if err := s.client.Get(ctx, name, d); err != nil {
+		return conditions.Workload{Desired: 1}, client.IgnoreNotFound(err)
+	}
+	w := conditions.Workload{
+		Replicas: d.Status.Replicas, Ready: d.Status.ReadyReplicas, Updated: d.Status.UpdatedReplicas,
+		Observed: d.Status.ObservedGeneration >= d.Generation,
+	}
+	if d.Spec.Replicas != nil {
+		w.Desired = *d.Spec.Replicas
+	}
+	for _, c := range d.Status.Conditions {
+		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" ||
+			c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
+			w.Failed = c.Message
+		}
+	}
+	return w, nil
+}
+
+// statefulSet reads how a store's StatefulSet stands; zero when it is not there.
+func (s *shared) statefulSet(ctx context.Context, name types.NamespacedName) (conditions.Workload, error) {
+	d := &appsv1.StatefulSet{}
+	if err := s.client.Get(ctx, name, d); err != nil {
+		return conditions.Workload{Desired: 1}, client.IgnoreNotFound(err)
+	}
+	w := conditions.Workload{
+		Replicas: d.Status.Replicas, Ready: d.Status.ReadyReplicas, Updated: d.Status.UpdatedReplicas,
+		Observed: d.Status.ObservedGeneration >= d.Generation,
+	}
+	if d.Spec.Replicas != nil {
+		w.Desired = *d.Spec.Replicas
+	}
+	return w, nil
+}

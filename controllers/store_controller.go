@@ -1,0 +1,88 @@
+package controllers
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+)
+
+// storeReconciler runs ConversationStores.
+type storeReconciler struct{ *shared }
+
+// Reconcile implements reconcile.Reconciler.
+func (r *storeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	st := &v1alpha1.ConversationStore{}
+	if err := r.client.Get(ctx, req.NamespacedName, st); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	current := r.compiler.current.Load()
+	if current == nil || stale(current.stores, st) {
+		return ctrl.Result{}, nil // the compiler tells us
+	}
+	if !st.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, r.finalize(ctx, st, current)
+	}
+	if err := r.setFinalizer(ctx, st, true); err != nil {
+		return ctrl.Result{}, err
+	}
+	var again time.Duration
+	var trouble *compile.Finding
+	if !st.Spec.Suspend {
+		var err error
+		if again, trouble, err = r.children(ctx, st, current); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	recheck, err := r.writeStoreStatus(ctx, st, current, trouble)
+	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
+}
+
+// children applies the certificate and the workload.
+func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (time.Duration, *compile.Finding, error) {
+	child := workload.StoreChild(st.Name)
+	host := workload.ServerName(st.Namespace, child)
+	secret, err := r.certs.secret(ctx, workload.StoreOwner(st), st.Namespace, child, pki.Leaf{
+		Identity: wire.StoreIdentity(st.Namespace, st.Name), DNSNames: []string{host, host + ".cluster.local"},
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	objects := append([]client.Object{secret}, workload.Store(st, storeBridges(current, client.ObjectKeyFromObject(st)), r.options.Workload)...)
+	trouble, err := r.applyAll(ctx, st, objects)
+	return r.certs.renewIn(secret), trouble, err
+}
+
+// storeBridges lists the Bridges that use a store.
+func storeBridges(current *compiled, store types.NamespacedName) []types.NamespacedName {
+	var out []types.NamespacedName
+	for key, b := range current.Bridges {
+		if b.Store == store {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// finalize lets a store go once no Bridge uses it: a pod that writes to a
+// store which is being taken down would lose nothing, but answer errors for ever.
+func (r *storeReconciler) finalize(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) error {
+	if len(storeBridges(current, client.ObjectKeyFromObject(st))) > 0 {
+		_, err := r.writeStoreStatus(ctx, st, current, nil)
+		return err
+	}
+	return r.setFinalizer(ctx, st, false)
+}
+
+func storeOwner(st *v1alpha1.ConversationStore) owner {
+	return owner{document.KindStore, client.ObjectKeyFromObject(st)}
+}

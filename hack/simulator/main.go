@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/control"
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch err := run(ctx, os.Args[1:], nil); {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "simulator:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done. ready, if not nil, gets the two addresses once
+// they listen.
+func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) error {
+	cfg, err := load(args)
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		return fmt.Errorf("log-level %q: use debug, info, warn or error", cfg.LogLevel)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	tg := telegram.New(telegram.Options{AllowHTTP: cfg.AllowHTTPWebhooks, Seed: cfg.Seed, Limits: cfg.Limits, Log: log})
+	defer tg.Close()
+	for _, spec := range cfg.Bots {
+		if _, err := tg.AddBot(spec); err != nil {
+			return err
+		}
+	}
+	for _, u := range cfg.Users {
+		tg.NewUser(u)
+	}
+	api, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return err
+	}
+	ctl, err := net.Listen("tcp", cfg.ControlListen)
+	if err != nil {
+		_ = api.Close()
+		return err
+	}
+	log.Info("listening", "api", api.Addr().String(), "control", ctl.Addr().String(), "bots", len(cfg.Bots))
+	if ready != nil {
+		ready(api.Addr(), ctl.Addr())
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	serve(ctx, group, api, tg.Handler())
+	serve(ctx, group, ctl, control.Root(control.Platform{Name: "telegram", Control: tg.Control()}))
+	return group.Wait()
+}
+
+// serve runs a server in the group and shuts it down when ctx is done. Long
+// polls do not end by themselves in time, so what is left after a second is
+// cut off.
+func serve(ctx context.Context, group *errgroup.Group, l net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	group.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if srv.Shutdown(last) != nil {
+			return srv.Close()
+		}
+		return nil
+	})
+}
