@@ -9,7 +9,10 @@ IMAGE   ?= ghcr.io/bridgekeeper/bridgekeeper:v0.1.0
 CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bridgekeeper
 # One heavy thing at a time: test binaries of packages run two at once.
 TESTFLAGS ?= -p 2 -timeout 15m
-GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+export CGO_ENABLED = 0
+# One way to compile for binaries and tests alike, so that nothing is compiled twice.
+export GOFLAGS = -trimpath
+GO_BUILD = go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     = go tool -modfile=hack/tools/go.mod
 CLUSTER_SH = hack/cluster/cluster.sh
 LINT     = $(CACHE)/bin/golangci-lint-v2.15.0

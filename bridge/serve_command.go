@@ -15,6 +15,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/outbox"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/docload"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/storeclient"
 )
@@ -75,7 +76,7 @@ func runServe(ctx context.Context, f serveFlags) error {
 	if err := f.bind(&options); err != nil {
 		return err
 	}
-	slog.Info("bridge serves", "version", version, "public", f.listen, "internal", f.internalListen, "health", f.healthAt, "documents", f.documents)
+	slog.Info("bridge serves", "version", version, "public", f.listen, "internal", f.internalListen, "health", f.healthAt, "documents", f.documents, "memoryLimit", memlimit.Apply())
 	return gateway.Serve(ctx, g, options)
 }
 

@@ -66,7 +66,9 @@ func (f storeFlags) open(ctx context.Context, registry prometheus.Registerer) (s
 	for name, parse := range all.Parsers() {
 		parsers[name] = parse
 	}
-	return store.Open(ctx, store.Options{Dir: f.data, Parsers: parsers, Log: slog.Default(), Metrics: registry})
+	return store.Open(ctx, store.Options{
+		Dir: f.data, Parsers: parsers, Capabilities: all.Capabilities(), Log: slog.Default(), Metrics: registry,
+	})
 }
 
 // bind opens the listeners before anything else runs: an address in use is an

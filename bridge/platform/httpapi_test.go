@@ -36,7 +36,7 @@ func TestRetryAfter(t *testing.T) {
 func TestRedact(t *testing.T) {
 	const token = "123:ab/c+d"
 	tests := map[string]string{
-		"plain " + token:                            "plain [redacted]",
+		"plain " + token: "plain [redacted]",
 		"url https://h/bot" + url.PathEscape(token): "url https://h/bot[redacted]",
 		"query ?t=" + url.QueryEscape(token):        "query ?t=[redacted]",
 		"nothing":                                   "nothing",

@@ -17,27 +17,27 @@ import (
 //	channel b ─┼─► merge, bounded by the page ─► the rows of the page
 //	channel c ─┘
 
-// key is an item's place in the order of a list: a time (0 where the order is
+// sortKey is an item's place in the order of a list: a time (0 where the order is
 // that of the ids) and the id.
-type key struct {
+type sortKey struct {
 	at int64
 	id string
 }
 
-func (k key) compare(o key) int { return cmp.Or(cmp.Compare(k.at, o.at), cmp.Compare(k.id, o.id)) }
+func (k sortKey) compare(o sortKey) int { return cmp.Or(cmp.Compare(k.at, o.at), cmp.Compare(k.id, o.id)) }
 
-func scanKey(rows *sql.Rows) (k key, err error) { return k, rows.Scan(&k.at, &k.id) }
+func scanKey(rows *sql.Rows) (k sortKey, err error) { return k, rows.Scan(&k.at, &k.id) }
 
 // latestFirst is the order of lists that begin with the newest.
-func latestFirst(a, b key) int { return b.compare(a) }
+func latestFirst(a, b sortKey) int { return b.compare(a) }
 
 // merge reads up to limit keys in order out of several parts. fetch reads those
 // of one part; bound is the last key of a full page so far, what comes after it
 // is of no use.
-func merge[P any](parts []P, limit int, order func(a, b key) int, fetch func(part P, bound *key) ([]key, error)) ([]key, error) {
-	var merged []key
+func merge[P any](parts []P, limit int, order func(a, b sortKey) int, fetch func(part P, bound *sortKey) ([]sortKey, error)) ([]sortKey, error) {
+	var merged []sortKey
 	for _, part := range parts {
-		var bound *key
+		var bound *sortKey
 		if len(merged) == limit {
 			bound = &merged[limit-1]
 		}
@@ -111,7 +111,7 @@ func seeChannel(scope Scope, channel string) error {
 }
 
 // inOrder sorts rows as their keys are; rows that are no longer there are left out.
-func inOrder[T any](keys []key, rows []T, id func(T) string) []T {
+func inOrder[T any](keys []sortKey, rows []T, id func(T) string) []T {
 	index := make(map[string]T, len(rows))
 	for _, r := range rows {
 		index[id(r)] = r
@@ -126,7 +126,7 @@ func inOrder[T any](keys []key, rows []T, id func(T) string) []T {
 }
 
 // pageOf cuts keys that were read one too far, loads the rows and makes the page.
-func pageOf[T any](list string, keys []key, limit int, id func(T) string, load func(ids []string) ([]T, error)) (Page[T], error) {
+func pageOf[T any](list string, keys []sortKey, limit int, id func(T) string, load func(ids []string) ([]T, error)) (Page[T], error) {
 	next := ""
 	if len(keys) > limit {
 		keys = keys[:limit]

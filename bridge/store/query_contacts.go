@@ -30,8 +30,8 @@ func (s *Store) Contacts(ctx context.Context, scope Scope, q ContactQuery) (Page
 	return pageOf(listContacts, keys, limit, func(c Contact) string { return c.ID }, load)
 }
 
-func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, after string, limit int) ([]key, error) {
-	read := func(c conditions) ([]key, error) {
+func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, after string, limit int) ([]sortKey, error) {
+	read := func(c conditions) ([]sortKey, error) {
 		c.add("c.id > ?", after)
 		return all(ctx, s.read, scanKey, `SELECT 0, c.id FROM contacts c `+c.where()+`ORDER BY c.id LIMIT ?`, append(c.args, limit)...)
 	}
@@ -54,7 +54,7 @@ func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, af
 		return read(c)
 	}
 	namespaces := slices.Compact(slices.Sorted(slices.Values(scope.Namespaces)))
-	return merge(namespaces, limit, key.compare, func(ns string, bound *key) ([]key, error) {
+	return merge(namespaces, limit, sortKey.compare, func(ns string, bound *sortKey) ([]sortKey, error) {
 		own := conditions{slices.Clone(c.sql), slices.Clone(c.args)}
 		own.add("c.namespace = ?", ns)
 		if bound != nil {

@@ -19,9 +19,9 @@ func (s *Store) Conversations(ctx context.Context, scope Scope, q ConversationQu
 	if err != nil {
 		return Page[Conversation]{}, err
 	}
-	var before *key
+	var before *sortKey
 	if from {
-		before = &key{pos.At, pos.ID}
+		before = &sortKey{pos.At, pos.ID}
 	}
 	keys, err := s.conversationKeys(ctx, scope, q, before, limit+1)
 	if err != nil {
@@ -44,8 +44,8 @@ func (s *Store) loadConversations(ctx context.Context, ids []string) ([]Conversa
 }
 
 // conversationKeys reads keys along the index that fits the query.
-func (s *Store) conversationKeys(ctx context.Context, scope Scope, q ConversationQuery, before *key, limit int) ([]key, error) {
-	read := func(c conditions) ([]key, error) {
+func (s *Store) conversationKeys(ctx context.Context, scope Scope, q ConversationQuery, before *sortKey, limit int) ([]sortKey, error) {
+	read := func(c conditions) ([]sortKey, error) {
 		if before != nil {
 			c.add("(v.updated_at, v.id) < (?, ?)", before.at, before.id)
 		}
@@ -69,7 +69,7 @@ func (s *Store) conversationKeys(ctx context.Context, scope Scope, q Conversatio
 			return nil, err
 		}
 	}
-	return merge(activities(channels, q.State), limit, latestFirst, func(a activity, bound *key) ([]key, error) {
+	return merge(activities(channels, q.State), limit, latestFirst, func(a activity, bound *sortKey) ([]sortKey, error) {
 		var c conditions
 		c.add("v.channel = ? AND v.state = ?", a.channel, string(a.state))
 		if bound != nil {

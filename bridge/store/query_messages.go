@@ -26,8 +26,8 @@ func (s *Store) Messages(ctx context.Context, scope Scope, q MessageQuery) (Page
 }
 
 // messageKeys reads keys along the index that fits the query.
-func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]key, error) {
-	read := func(c conditions) ([]key, error) {
+func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]sortKey, error) {
+	read := func(c conditions) ([]sortKey, error) {
 		c.add("m.id > ?", after)
 		if q.Direction != "" {
 			c.add("m.direction = ?", string(q.Direction))
@@ -60,7 +60,7 @@ func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, af
 	if err != nil {
 		return nil, err
 	}
-	return merge(channels, limit, key.compare, func(channel string, bound *key) ([]key, error) {
+	return merge(channels, limit, sortKey.compare, func(channel string, bound *sortKey) ([]sortKey, error) {
 		var c conditions
 		c.add("m.channel = ?", channel)
 		if bound != nil {

@@ -177,7 +177,7 @@ func (s *Store) reassign(t *txn, st *state, bridge string, live []string) error 
 }
 
 // reassignAll does so for every Bridge after a new document, and takes channels
-// away that left it.
+// away from sessions of Bridges that they left.
 func (s *Store) reassignAll(t *txn, st *state) error {
 	sessions, err := all(background, t, scanSession, `SELECT `+sessionColumns+` FROM sessions ORDER BY bridge, instance`)
 	if err != nil || len(sessions) == 0 {
@@ -187,9 +187,15 @@ func (s *Store) reassignAll(t *txn, st *state) error {
 	if err != nil {
 		return err
 	}
-	touched := map[string]bool{}
+	touched, live, bridgeOf := map[string]bool{}, map[string][]string{}, map[string]string{}
+	for _, x := range sessions {
+		live[x.bridge] = append(live[x.bridge], x.instance)
+		bridgeOf[x.instance] = x.bridge
+	}
 	for name, row := range rows {
-		if row.session == "" || st.channel(name) != nil || !st.gone(name) {
+		ch := st.channel(name)
+		stays := ch == nil && !st.gone(name) || ch != nil && ch.Bridge == bridgeOf[row.session]
+		if row.session == "" || stays {
 			continue
 		}
 		touched[row.session] = true
@@ -198,10 +204,6 @@ func (s *Store) reassignAll(t *txn, st *state) error {
 		if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE channel = ?`, name); err != nil {
 			return err
 		}
-	}
-	live := map[string][]string{}
-	for _, x := range sessions {
-		live[x.bridge] = append(live[x.bridge], x.instance)
 	}
 	for bridge, instances := range live {
 		if err := s.spread(t, st, rows, bridge, instances, touched); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
 )
@@ -52,7 +53,7 @@ func load(args []string) (config, error) {
 	listen := fs.String("listen", "", "address of the platforms' APIs (default :8081)")
 	controlListen := fs.String("control-listen", "", "address of the control API (default :8082)")
 	allowHTTP := fs.Bool("allow-http-webhooks", false, "accept webhooks with http, any port and private addresses")
-	seed := fs.Uint64("seed", 0, "seed of ids and faults (default 1)")
+	seed := fs.Uint64("seed", 0, "seed of ids and faults, for a run that can be repeated (default: another one every time)")
 	level := fs.String("log-level", "", "debug, info, warn or error (default info)")
 	var bots botFlags
 	fs.Var(&bots, "bot", "a Telegram bot as id:secret:username; may be repeated")
@@ -83,6 +84,20 @@ func load(args []string) (config, error) {
 	})
 	cfg.Bots = append(cfg.Bots, bots...)
 	return cfg, nil
+}
+
+// options turns the settings into those of the platform. Without a seed, ids
+// follow the clock: a bridge that outlives the simulator must not see ids of
+// the simulator's former life again, which it would take for duplicates.
+func (c config) options(now time.Time) telegram.Options {
+	opt := telegram.Options{AllowHTTP: c.AllowHTTPWebhooks, Seed: c.Seed, Limits: c.Limits}
+	if c.Seed == 0 {
+		opt.Seed = uint64(now.UnixNano())
+		// Below 2^31, the limit of message ids, until 2093; one second of time is
+		// one id, and no test sends a message per second for its whole life.
+		opt.FirstID = now.Unix() - time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	}
+	return opt
 }
 
 func readFile(path string, cfg *config) error {

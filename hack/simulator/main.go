@@ -43,7 +43,9 @@ func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) erro
 		return fmt.Errorf("log-level %q: use debug, info, warn or error", cfg.LogLevel)
 	}
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	tg := telegram.New(telegram.Options{AllowHTTP: cfg.AllowHTTPWebhooks, Seed: cfg.Seed, Limits: cfg.Limits, Log: log})
+	opt := cfg.options(time.Now())
+	opt.Log = log
+	tg := telegram.New(opt)
 	defer tg.Close()
 	for _, spec := range cfg.Bots {
 		if _, err := tg.AddBot(spec); err != nil {
@@ -62,7 +64,7 @@ func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) erro
 		_ = api.Close()
 		return err
 	}
-	log.Info("listening", "api", api.Addr().String(), "control", ctl.Addr().String(), "bots", len(cfg.Bots))
+	log.Info("listening", "api", api.Addr().String(), "control", ctl.Addr().String(), "bots", len(cfg.Bots), "seed", opt.Seed)
 	if ready != nil {
 		ready(api.Addr(), ctl.Addr())
 	}

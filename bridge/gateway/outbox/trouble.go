@@ -19,16 +19,16 @@ type trouble struct {
 	rows *status.Rows
 
 	mu   sync.Mutex
-	runs map[string]run // channels with failures since their last success
+	streaks map[string]streak // channels with failures since their last success
 }
 
-type run struct {
+type streak struct {
 	hash     string // of the version that fails: another begins anew
 	failures int
 }
 
 func newTrouble(rows *status.Rows) *trouble {
-	return &trouble{rows: rows, runs: map[string]run{}}
+	return &trouble{rows: rows, streaks: map[string]streak{}}
 }
 
 // note takes the result of a send. A refusal of one message (its content, its
@@ -39,19 +39,19 @@ func (t *trouble) note(ch *channels.Channel, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last := t.runs[ch.Name]
+	last := t.streaks[ch.Name]
 	if err == nil {
 		if last.failures >= troubleAfter {
 			t.rows.Set(ch, status.Delivering, document.Duty{State: document.DutyDone, Reason: status.ReasonDone})
 		}
-		delete(t.runs, ch.Name)
+		delete(t.streaks, ch.Name)
 		return
 	}
 	if last.hash != ch.Hash {
-		last = run{hash: ch.Hash}
+		last = streak{hash: ch.Hash}
 	}
 	last.failures++
-	t.runs[ch.Name] = last
+	t.streaks[ch.Name] = last
 	if last.failures >= troubleAfter {
 		t.rows.Set(ch, status.Delivering, status.Judge(ch, err))
 	}
@@ -69,9 +69,9 @@ func channelsFault(e *platform.Error) bool {
 func (t *trouble) forget(there func(channel string) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name := range t.runs {
+	for name := range t.streaks {
 		if !there(name) {
-			delete(t.runs, name)
+			delete(t.streaks, name)
 		}
 	}
 }

@@ -119,8 +119,9 @@ func (k *Keeper) renew(ctx context.Context) time.Duration {
 	patience := firstPatience
 	if !k.renewed.IsZero() {
 		// A third of the time that is left, so that a request that hangs leaves
-		// room for two more.
-		patience = max(minRetry, time.Until(k.letGo())/3)
+		// room for two more; never beyond the end.
+		left := time.Until(k.letGo())
+		patience = min(max(minRetry, left/3), left)
 	}
 	callCtx, cancel := context.WithTimeout(ctx, patience)
 	resp, err := k.store.Session(callCtx, wire.SessionRequest{Instance: k.instance, Revision: k.revision})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -14,6 +13,8 @@ import (
 
 // FetchMedia implements platform.MediaFetcher. The link that getFile gives
 // holds the token and lives for an hour; neither it nor a part of it is kept.
+// Its file name is one of the server's numbering ("file_12.pdf"), so Media has
+// no Name: the message told the real one, if there is one.
 func (p *Platform) FetchMedia(ctx context.Context, ch platform.Channel, ref string) (platform.Media, error) {
 	c := self(ch)
 	fileID, _, _ := strings.Cut(ref, refSeparator)
@@ -39,7 +40,7 @@ func (p *Platform) FetchMedia(ctx context.Context, ch platform.Channel, ref stri
 		_ = resp.Body.Close()
 		return platform.Media{}, c.redact(downloadError(resp, p))
 	}
-	return platform.Media{Body: resp.Body, MimeType: mimeType(resp.Header), Name: path.Base(f.FilePath), Size: resp.ContentLength}, nil
+	return platform.Media{Body: resp.Body, MimeType: mimeType(resp.Header), Size: resp.ContentLength}, nil
 }
 
 // fileURL is where the bytes are. A server in local mode names a path on its

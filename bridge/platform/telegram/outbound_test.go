@@ -271,7 +271,7 @@ func TestFetchMedia(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, m.Body.Close())
 	require.Equal(t, "pixels", string(body))
-	require.Equal(t, platform.Media{Body: m.Body, Name: "file 1.jpg", Size: 6}, m)
+	require.Equal(t, platform.Media{Body: m.Body, Size: 6}, m)
 	require.Equal(t, object{"file_id": "F"}, a.made("getFile")[0].Fields)
 
 	for description, class := range map[string]wire.ErrorClass{

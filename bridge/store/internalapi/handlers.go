@@ -130,12 +130,24 @@ func (a *API) putMedia(w http.ResponseWriter, r *http.Request, bridge string) er
 	limitReading(w, mediaTimeout)
 	mimeType, name := wire.MediaHeaders(r.Header)
 	meta := store.MediaMeta{MimeType: mimeType, Name: name, Size: r.ContentLength}
-	body := http.MaxBytesReader(w, r.Body, MaxMedia)
+	body := bodyReader{http.MaxBytesReader(w, r.Body, MaxMedia)}
 	if err := a.engine.PutMedia(r.Context(), bridge, r.PathValue("id"), lease, meta, body); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// bodyReader tells a bridge that broke off from a store that failed.
+type bodyReader struct{ r io.Reader }
+
+func (b bodyReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	var tooLarge *http.MaxBytesError
+	if err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &tooLarge) {
+		err = &malformedError{reason: "body: ends too early"}
+	}
+	return n, err
 }
 
 func (a *API) reportMedia(w http.ResponseWriter, r *http.Request, bridge string) error {

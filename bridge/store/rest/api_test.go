@@ -115,6 +115,9 @@ func TestErrorsOfTheEngine(t *testing.T) {
 		api, _ := newAPI(t, engine, Options{})
 		w := ask(t, api, "writer", "POST", "/v1/conversations/c/messages", `{"text":"x"}`)
 		assert.Equal(t, []string{"body.attachments[0].url"}, problemIn(t, w))
+		engine.err = &store.FieldError{Field: "idempotencyKey", Message: "must be valid text"}
+		w = ask(t, api, "writer", "POST", "/v1/conversations/c/messages", `{"text":"x"}`)
+		assert.Equal(t, []string{"header.Idempotency-Key"}, problemIn(t, w))
 	})
 }
 
@@ -213,7 +216,7 @@ func TestSend(t *testing.T) {
 	require.Equal(t, http.StatusCreated, w.Code, w.Body)
 	assert.Equal(t, "/v1/messages/m1", w.Header().Get("Location"))
 	assert.Equal(t, store.SendRequest{
-		IdempotencyKey: "key-1", Author: message.Author{Kind: message.AuthorAgent}, Type: message.TypeImage, ReplyTo: "9",
+		IdempotencyKey: "key-1", Author: message.Author{Kind: message.AuthorAgent, Name: "writer"}, Type: message.TypeImage, ReplyTo: "9",
 		Attachments: []message.Attachment{{Kind: message.TypeImage, MediaID: "u1", Caption: "look"}},
 	}, engine.sent)
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -124,6 +125,10 @@ func (a *API) uploadMedia(ctx context.Context, in *uploadInput) (*uploadOutput, 
 	_ = control.SetWriteDeadline(time.Now().Add(mediaTimeout))
 	meta := store.MediaMeta{MimeType: in.ContentType, Name: in.Name, Size: x.r.ContentLength}
 	id, err := a.engine.UploadMedia(ctx, scopeOf(ctx), in.Namespace, meta, http.MaxBytesReader(x.w, x.r.Body, maxUpload))
+	var field *store.FieldError
+	if errors.As(err, &field) && field.Field == "body" { // the store's own limit
+		return nil, huma.NewError(http.StatusRequestEntityTooLarge, "the body "+field.Message)
+	}
 	if err != nil {
 		return nil, a.problemOf(err, "query")
 	}

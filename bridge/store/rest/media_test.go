@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -104,7 +105,7 @@ func TestUpload(t *testing.T) {
 	require.Equal(t, http.StatusCreated, w.Code, w.Body)
 	assert.JSONEq(t, `{"id":"u1","url":"/v1/media/u1"}`, w.Body.String())
 	assert.Equal(t, "/v1/media/u1", w.Header().Get("Location"))
-	assert.Len(t, engine.upload, len(data))
+	assert.Equal(t, int64(len(data)), engine.upload)
 }
 
 func TestUploadLargerThanAllowed(t *testing.T) {
@@ -120,6 +121,17 @@ func TestUploadLargerThanAllowed(t *testing.T) {
 			problemIn(t, w)
 		})
 	}
+}
+
+func TestUploadBrokenOffIsTheClientsMatter(t *testing.T) {
+	api, log := newAPI(t, newStub(), Options{})
+	r := httptest.NewRequest(http.MethodPost, "/v1/media?namespace=shop", io.MultiReader(strings.NewReader("half"), broken{}))
+	r.Header.Set("Authorization", "Bearer writer")
+	w := httptest.NewRecorder()
+	api.ServeHTTP(w, r)
+	assert.Equal(t, http.StatusBadRequest, w.Code)
+	assert.Empty(t, log.String())
+	assert.InDelta(t, 1, testutil.ToFloat64(api.metrics.requests.WithLabelValues("POST", "/v1/media", "499")), 0)
 }
 
 type zeros struct{}

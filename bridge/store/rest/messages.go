@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -97,14 +98,14 @@ func (a *API) listConversationMessages(ctx context.Context, in *listConversation
 type SendMessage struct {
 	Type        string           `json:"type,omitempty" enum:"text,image,audio,video,file,sticker,location,edit,deletion,reaction" doc:"Absent: the kind of the first attachment, location or text, whichever there is."`
 	Text        string           `json:"text,omitempty" maxLength:"65536" doc:"Split at the platform's limit."`
-	Attachments []SendAttachment `json:"attachments,omitempty" maxItems:"10" nullable:"false"`
+	Attachments []SendAttachment `json:"attachments,omitempty" maxItems:"32" nullable:"false"`
 	Location    *Location        `json:"location,omitempty"`
 	Buttons     []Button         `json:"buttons,omitempty" maxItems:"100" nullable:"false"`
 	ReplyTo     string           `json:"replyTo,omitempty" maxLength:"512" doc:"External id of the message to answer."`
 	Target      string           `json:"target,omitempty" maxLength:"512" doc:"External id of the message to edit or delete."`
 	Reaction    *Reaction        `json:"reaction,omitempty"`
 	Author      *SendAuthor      `json:"author,omitempty" doc:"Absent: an agent, with the name of the token."`
-	Epoch       int64            `json:"epoch,omitempty" minimum:"0" doc:"The conversation's epoch as a bot knows it: when the owner has changed since, the message is not sent. Ignored for people."`
+	Epoch       int64            `json:"epoch,omitempty" minimum:"0" doc:"The conversation's epoch as a bot knows it: when the owner has changed since, the message is not sent (409). Needed for bot and system, ignored for agents."`
 }
 
 // SendAuthor is who a message to send is by.
@@ -126,7 +127,7 @@ type SendAttachment struct {
 
 type sendInput struct {
 	IDParam
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"Any text that is this message's alone, such as a UUID. Kept for as long as the message."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"200" doc:"Any text that is this message's alone, such as a UUID. Remembered for a week."`
 	Body           SendMessage
 }
 
@@ -136,17 +137,18 @@ type sendOutput struct {
 }
 
 func (a *API) sendMessage(ctx context.Context, in *sendInput) (*sendOutput, error) {
-	m, err := a.engine.Send(ctx, scopeOf(ctx), in.ID, in.request())
+	scope := scopeOf(ctx)
+	m, err := a.engine.Send(ctx, scope, in.ID, in.request(scope.Caller))
 	if err != nil {
 		return nil, a.problemOf(err, "body")
 	}
 	return &sendOutput{Location: "/v1/messages/" + m.ID, Body: viewMessage(m)}, nil
 }
 
-func (in *sendInput) request() store.SendRequest {
+func (in *sendInput) request(caller string) store.SendRequest {
 	b := in.Body
 	req := store.SendRequest{
-		IdempotencyKey: in.IdempotencyKey, Author: message.Author{Kind: message.AuthorAgent}, Epoch: b.Epoch,
+		IdempotencyKey: in.IdempotencyKey, Author: message.Author{Kind: message.AuthorAgent, Name: path.Base(caller)}, Epoch: b.Epoch,
 		Type: message.Type(b.Type), Text: b.Text, ReplyTo: b.ReplyTo, Target: b.Target,
 	}
 	if b.Author != nil {

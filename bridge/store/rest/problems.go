@@ -21,7 +21,9 @@ func (a *API) problemOf(err error, where string) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &field):
-		return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: where + "." + field.Field, Message: field.Message})
+		return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location(where, field.Field), Message: field.Message})
+	case errors.Is(err, errBroken):
+		return huma.Error400BadRequest("the body ended too early")
 	case errors.As(err, &tooLarge):
 		return huma.NewError(http.StatusRequestEntityTooLarge, "the body is larger than "+strconv.FormatInt(tooLarge.Limit, 10)+" bytes")
 	case errors.Is(err, store.ErrNotFound):
@@ -41,6 +43,14 @@ func (a *API) problemOf(err error, where string) error {
 	}
 	a.log.Error("REST request failed", "error", err)
 	return huma.Error500InternalServerError("the store failed; its log says why")
+}
+
+// location is where a field of the engine stands in the request.
+func location(where, field string) string {
+	if field == "idempotencyKey" {
+		return "header.Idempotency-Key"
+	}
+	return where + "." + field
 }
 
 // writeError answers with a problem outside of a handler (middleware).

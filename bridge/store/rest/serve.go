@@ -130,6 +130,9 @@ func (r *recorder) code(body *clientBody) int {
 	return r.status
 }
 
+// errBroken means that the client broke off while it sent the body.
+var errBroken = errors.New("the client broke off")
+
 // clientBody notices that the client broke off, and takes the read deadline
 // away once the body is in: left in place, it would end the request while the
 // store still works on it.
@@ -148,6 +151,7 @@ func (b *clientBody) Read(p []byte) (int, error) {
 		_ = http.NewResponseController(b.w).SetReadDeadline(time.Time{}) // unsupported only without a connection
 	case !errors.As(err, &tooLarge):
 		b.broken = true
+		err = errors.Join(errBroken, err)
 	}
 	return n, err
 }

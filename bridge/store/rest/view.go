@@ -184,7 +184,7 @@ type RawEntry struct {
 	ReceivedAt time.Time `json:"receivedAt"`
 	Size       int       `json:"size" doc:"Bytes."`
 	Unrouted   bool      `json:"unrouted" doc:"It was for an account that no Channel has."`
-	Payload    []byte    `json:"payload,omitempty"`
+	Payload    []byte    `json:"payload,omitempty" doc:"Only when one entry is asked for by its id."`
 }
 
 // ReplayResult counts what a replay did.

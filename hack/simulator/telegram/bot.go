@@ -55,6 +55,7 @@ func newBot(s *Server, spec BotSpec) *Bot {
 		secret:     spec.Secret,
 		peers:      map[int64]*peer{},
 		chats:      map[chatKey]*chatState{},
+		lastMsg:    s.opt.FirstID,
 		nextUpdate: 100_000_000 + s.rnd.Int64N(800_000_000), // the real first id is a random positive number
 		allowed:    defaultUpdates,
 		wake:       make(chan struct{}),

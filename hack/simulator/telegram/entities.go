@@ -137,6 +137,7 @@ func tidy(text string, entities []Entity) (string, []Entity) {
 			out = append(out, e)
 		}
 	}
+	out = out[:min(len(out), maxEntities)]
 	for _, e := range findEntities(trimmed) {
 		overlaps := func(o Entity) bool {
 			return e.Offset < o.Offset+o.Length && o.Offset < e.Offset+e.Length &&
@@ -149,7 +150,7 @@ func tidy(text string, entities []Entity) (string, []Entity) {
 	slices.SortStableFunc(out, func(a, b Entity) int {
 		return cmp.Or(cmp.Compare(a.Offset, b.Offset), cmp.Compare(b.Length, a.Length))
 	})
-	return trimmed, out
+	return trimmed, out[:min(len(out), maxEntities)]
 }
 
 // finders are simple forms of what Telegram marks by itself. The group is what
@@ -165,11 +166,14 @@ var finders = []struct {
 	{"url", regexp.MustCompile(`\b(https?://[^\s<>"]+[^\s<>".,;:!?)])`)},
 }
 
+// maxEntities is how many entities of a message are kept.
+const maxEntities = 100
+
 // findEntities marks commands, links, mentions and the like.
 func findEntities(text string) []Entity {
 	var out []Entity
 	for _, f := range finders {
-		for _, m := range f.re.FindAllStringSubmatchIndex(text, -1) {
+		for _, m := range f.re.FindAllStringSubmatchIndex(text, maxEntities) {
 			out = append(out, Entity{Type: f.kind, Offset: utf16Len(text[:m[2]]), Length: utf16Len(text[m[2]:m[3]])})
 		}
 	}

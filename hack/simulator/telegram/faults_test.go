@@ -2,6 +2,7 @@ package telegram_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -68,10 +69,15 @@ func TestCallFaults(t *testing.T) {
 			tt.fault.Method = "send*"
 			w.fault(tt.fault)
 			require.True(t, w.call("getMe").OK, "other methods are not met")
-			patience := 300 * time.Millisecond
+			patience := 10 * time.Second
+			if never := tt.fault.Delay == 0; never && (tt.fault.Kind == telegram.FaultHang || tt.fault.Kind == telegram.FaultLate) {
+				patience = 100 * time.Millisecond
+			}
 			answered, status := w.try("sendMessage", "chat_id=77&text=a", patience)
 			assert.Equal(t, tt.answered, answered)
 			assert.Equal(t, tt.status, status)
+			_, err := w.bot.WaitCalls(within(t), "sendMessage", 0, 1)
+			require.NoError(t, err)
 			assert.Equal(t, tt.done, w.sentCount())
 			assert.Empty(t, w.bot.Faults(), "used up")
 			assert.True(t, w.call("sendMessage", "chat_id", "77", "text", "b").OK)
@@ -126,7 +132,7 @@ func TestUpdateFaultsWhenPolling(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.cust.Send("early")
 	require.NoError(t, err)
-	assert.Empty(t, w.updates(), "what is held back holds back the rest, else the next offset would lose it")
+	assert.Empty(t, w.updates("offset", fmt.Sprint(got[0].ID+1)), "what is held back holds back the rest, else the next offset would lose it")
 	start := time.Now()
 	got = w.updates("timeout", "50")
 	require.Len(t, got, 2)

@@ -29,6 +29,10 @@ type Options struct {
 	// Seed makes ids and faults repeatable. 0 means 1: a simulator that behaves
 	// differently every time finds failures that nobody can repeat.
 	Seed uint64
+	// FirstID is added to the ids of messages, and of users and groups made
+	// without one. A program that restarts sets it, so that nobody who remembers
+	// its former life takes new messages for old ones.
+	FirstID int64
 	// Now is the clock for dates, rate limits and ages. Default time.Now.
 	Now func() time.Time
 	// FetchClient fetches files that a bot names by URL. Default: 10 s timeout.

@@ -47,7 +47,7 @@ func New(opt Options) *Server {
 		groups:  map[int64]*groupState{},
 		calls:   newRing[Call](opt.Memory.Calls),
 		rnd:     rand.New(rand.NewPCG(opt.Seed, opt.Seed)),
-		nextID:  1_000_000,
+		nextID:  1_000_000 + opt.FirstID,
 		changed: make(chan struct{}),
 	}
 	s.files.init(opt.Memory.FileBytes)

@@ -50,7 +50,7 @@ type stored struct {
 func (b *Bot) chat(key chatKey) *chatState {
 	st := b.chats[key]
 	if st == nil {
-		st = &chatState{messages: map[int64]*stored{}, log: newRing[Entry](b.server.opt.Memory.Transcript)}
+		st = &chatState{messages: map[int64]*stored{}, nextOwn: b.server.opt.FirstID, log: newRing[Entry](b.server.opt.Memory.Transcript)}
 		st.limiter = b.server.opt.Limits.forChat(key.id)
 		b.chats[key] = st
 	}

@@ -1,0 +1,265 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// world plays bridges that send, fail, hang and die, and the phone that counts
+// what arrives.
+type world struct {
+	*box
+	rt      *rapid.T
+	convs   []string
+	queued  []string       // messages in the order they were queued
+	lane    map[string]int // message → conversation
+	parts   map[string]int
+	arrived map[string]int // "message/part" → how often it reached the phone
+	holding []*holdingTurn
+	resend  bool
+}
+
+// holdingTurn is a delivery in the hands of a bridge: where it stands.
+type holdingTurn struct {
+	d     wire.Delivery
+	next  int  // index into d.Parts
+	begun bool // sending was accepted for the next part
+	done  bool // it reached the phone
+}
+
+func newWorld(rt *rapid.T, b *box, round int, resend bool) *world {
+	w := &world{box: b, rt: rt, lane: map[string]int{}, parts: map[string]int{}, arrived: map[string]int{}, resend: resend}
+	for i := range 2 {
+		w.convs = append(w.convs, b.met("shop/a", fmt.Sprintf("c%d-%d", round, i)))
+	}
+	return w
+}
+
+func (w *world) enqueue() {
+	i := rapid.IntRange(0, len(w.convs)-1).Draw(w.rt, "conversation")
+	body := rapid.SampledFrom([]string{"one", "one two three"}).Draw(w.rt, "body")
+	id := w.send(w.convs[i], body)
+	w.queued = append(w.queued, id)
+	w.lane[id], w.parts[id] = i, 1+len(body)/10
+}
+
+func (w *world) lease() {
+	for _, d := range w.box.lease(rapid.IntRange(1, 3).Draw(w.rt, "max")) {
+		w.checkOrder(d)
+		w.holding = append(w.holding, &holdingTurn{d: d})
+	}
+}
+
+// checkOrder: what is handed out is the first of its lane that is not settled.
+func (w *world) checkOrder(d wire.Delivery) {
+	for _, earlier := range w.queued {
+		if earlier == d.ID {
+			return
+		}
+		if w.lane[earlier] == w.lane[d.ID] {
+			require.NotEqual(w.rt, message.StatusQueued, w.status(earlier), "a message overtook another")
+		}
+	}
+}
+
+// step moves one held delivery on by one action of its bridge.
+func (w *world) step() {
+	if len(w.holding) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(w.holding)-1).Draw(w.rt, "turn")
+	h := w.holding[i]
+	part := h.d.Parts[h.next].Index
+	switch {
+	case !h.begun:
+		if o := rapid.SampledFrom([]wire.Outcome{wire.OutcomeSending, wire.OutcomeSending, wire.OutcomeSending, wire.OutcomeReleased}).Draw(w.rt, "begin"); o != wire.OutcomeSending {
+			w.box.report(of(h.d, part, o))
+			w.drop(i)
+			return
+		}
+		if h.begun = w.box.report(of(h.d, part, wire.OutcomeSending))[0]; !h.begun {
+			w.drop(i) // a bridge stops when it is told to
+		}
+	case !h.done && rapid.Bool().Draw(w.rt, "arrives"):
+		w.arrived[partKey(h.d.ID, part)]++
+		h.done = true
+	case h.done:
+		o := rapid.SampledFrom([]wire.Outcome{wire.OutcomeSent, wire.OutcomeSent, wire.OutcomeUnknown}).Draw(w.rt, "outcome")
+		accepted := w.box.report(of(h.d, part, o))[0]
+		if h.next++; o != wire.OutcomeSent || !accepted || h.next == len(h.d.Parts) {
+			w.drop(i)
+			return
+		}
+		h.begun, h.done = false, false
+	default:
+		o := rapid.SampledFrom([]wire.Outcome{wire.OutcomeRetry, wire.OutcomeFailed, wire.OutcomeUnknown}).Draw(w.rt, "trouble")
+		w.box.report(of(h.d, part, o))
+		w.drop(i)
+	}
+}
+
+func (w *world) drop(i int) { w.holding = append(w.holding[:i], w.holding[i+1:]...) }
+
+// drain lets a well-behaved bridge send what is left, and the slow ones tell
+// what they know.
+func (w *world) drain() {
+	for _, h := range w.holding {
+		part := h.d.Parts[h.next].Index
+		switch {
+		case h.done:
+			w.box.report(of(h.d, part, wire.OutcomeSent))
+		case h.begun:
+			w.box.report(of(h.d, part, wire.OutcomeRetry))
+		}
+	}
+	w.holding = nil
+	for range 60 {
+		w.clock.advance(leaseFor)
+		require.NoError(w.rt, w.expireLeases(context.Background()))
+		for _, d := range w.box.lease(100) {
+			w.checkOrder(d)
+			for _, p := range d.Parts {
+				require.True(w.rt, w.box.report(of(d, p.Index, wire.OutcomeSending))[0])
+				w.arrived[partKey(d.ID, p.Index)]++
+				require.True(w.rt, w.box.report(of(d, p.Index, wire.OutcomeSent))[0])
+			}
+		}
+	}
+}
+
+func partKey(id string, part int) string { return fmt.Sprintf("%s/%d", id, part) }
+
+func (w *world) check() {
+	for _, id := range w.queued {
+		status := w.status(id)
+		require.NotEqual(w.rt, message.StatusQueued, status, "message %s was lost", id)
+		for p := range w.parts[id] {
+			n := w.arrived[partKey(id, p)]
+			if w.resend {
+				require.LessOrEqual(w.rt, n, 1+resendUnknownMax)
+			} else {
+				require.LessOrEqual(w.rt, n, 1, "part %d of message %s arrived twice", p, id)
+			}
+			if status == message.StatusSent {
+				require.Positive(w.rt, n, "part %d of message %s is said to be sent", p, id)
+			}
+		}
+	}
+	require.Zero(w.rt, count(w.t, w.Store, "lanes WHERE due_at > 0 OR lease_until > 0"))
+	require.Zero(w.rt, count(w.t, w.Store, "outbox_channels WHERE due_at > 0"))
+}
+
+// Whatever bridges and platforms do: no message is lost, none arrives twice
+// unless the channel wants that rather than a loss, none overtakes another in
+// its lane, and "sent" is never claimed of what did not arrive.
+func TestOutboxProperty(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		caps   func(*platform.Capabilities)
+		resend bool
+	}{
+		{"at most once", func(*platform.Capabilities) {}, false},
+		{"resend unknown", func(*platform.Capabilities) {}, true},
+		{"with rates", func(c *platform.Capabilities) { c.RatePerSec, c.LaneRate = 2, 1 }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			caps := testCaps
+			c.caps(&caps)
+			b := newBox(t, caps)
+			b.load(append(testEntries(t)[:2], b.channel("shop/a", func(s *document.StoreChannel) { s.ResendUnknown = c.resend }))...)
+			round := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				round++
+				w := newWorld(rt, b, round, c.resend)
+				for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+					switch rapid.IntRange(0, 11).Draw(rt, "do") {
+					case 0, 1:
+						w.enqueue()
+					case 2, 3:
+						w.lease()
+					case 4:
+						w.clock.advance(time.Duration(rapid.IntRange(0, 3000).Draw(rt, "ms")) * time.Millisecond)
+					case 5:
+						w.clock.advance(leaseFor)
+						require.NoError(rt, b.expireLeases(context.Background()))
+					case 6:
+						if len(w.holding) > 0 { // the bridge dies
+							w.drop(rapid.IntRange(0, len(w.holding)-1).Draw(rt, "dies"))
+						}
+					default:
+						w.step()
+					}
+				}
+				w.drain()
+				w.check()
+			})
+		})
+	}
+}
+
+// BenchmarkOutbox is a message's whole way: queued, leased, reported as
+// sending and as sent, with 64 desks that write and 8 leases of a bridge.
+func BenchmarkOutbox(b *testing.B) {
+	box := newBox(b, platform.Capabilities{Text: platform.TextLimit{Max: 4096, Unit: platform.UnitUTF16}})
+	const contacts, desks, leases = 2000, 64, 8
+	convs := make([]string, contacts)
+	parallel(desks, contacts, func(i int) { convs[i] = box.met(telegram, fmt.Sprint("c", i)) })
+	b.ResetTimer()
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	done := make(chan int, leases)
+	for w := range leases {
+		go func() {
+			for {
+				resp, err := box.Lease(ctx, shopBridge, wire.LeaseRequest{Instance: fmt.Sprint("pod-", w), Max: 50, Wait: time.Minute})
+				if err != nil {
+					return
+				}
+				var sending, sent wire.ReportRequest
+				for _, d := range resp.Deliveries {
+					sending.Reports = append(sending.Reports, of(d, 0, wire.OutcomeSending))
+					sent.Reports = append(sent.Reports, of(d, 0, wire.OutcomeSent))
+				}
+				_, _ = box.Report(ctx, shopBridge, sending)
+				_, _ = box.Report(ctx, shopBridge, sent)
+				done <- len(resp.Deliveries)
+			}
+		}()
+	}
+	go parallel(desks, b.N, func(i int) { box.send(convs[i%contacts], "hello, this is an answer of a usual length, I think") })
+	for n := 0; n < b.N; {
+		n += <-done
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// parallel calls do for 0 … n-1 from so many goroutines.
+func parallel(goroutines, n int, do func(i int)) {
+	next := make(chan int)
+	finished := make(chan struct{})
+	for range goroutines {
+		go func() {
+			for i := range next {
+				do(i)
+			}
+			finished <- struct{}{}
+		}()
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	for range goroutines {
+		<-finished
+	}
+}

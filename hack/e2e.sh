@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# End-to-end tests on the real cluster; `make e2e`. Starts a cluster if there is
+# none, and stops it again only then. Arguments go to go test, e.g. -run Rotate.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source hack/lib.sh
+
+stop_cluster() {
+  step "cluster-down" cluster down
+  finish
+}
+
+build_images
+if cluster_is_up; then
+  step "cluster is up already" true
+else
+  trap stop_cluster EXIT
+  loud "bringing a cluster up" cluster up
+fi
+import_images
+KUBECONFIG=$(cluster kubeconfig) E2E_IMAGE=$image E2E_SIMULATOR_IMAGE=$simulator_image \
+  E2E_KUBECTL=$(cluster binaries --envtest)/kubectl \
+  go test -tags e2e ./hack/e2e/... -count=1 -timeout 25m "$@"
