@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
@@ -74,9 +76,11 @@ func (a applier) apply(ctx context.Context, desired client.Object) (applied, err
 		if err != nil {
 			return applied{}, err
 		}
-		if contains(have, want.Object) {
+		path := difference(have, want.Object, "")
+		if path == "" {
 			return applied{version: live.GetResourceVersion()}, nil
 		}
+		log.FromContext(ctx).V(1).Info("applying", "kind", want.GetKind(), "object", client.ObjectKeyFromObject(desired), "because", path)
 		drift = live.GetAnnotations()[appliedAnnotation] == want.GetAnnotations()[appliedAnnotation]
 	}
 	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(want), client.FieldOwner(FieldOwner), client.ForceOwnership); err != nil {
@@ -140,33 +144,37 @@ func ownedBySame(live, desired client.Object) bool {
 	return have != nil && have.UID == want.UID
 }
 
-// contains says whether everything desired stands in have. Lists must be of
-// equal length and order; what the server added to maps does not matter.
-func contains(have, want any) bool {
+// difference is the path of the first thing desired that does not stand in
+// have; "" when all of it does. Lists must be of equal length and order; what
+// the server added to maps does not matter.
+func difference(have, want any, path string) string {
 	switch w := want.(type) {
 	case map[string]any:
 		h, ok := have.(map[string]any)
-		if !ok {
-			return len(w) == 0 && have == nil
+		if !ok && (len(w) > 0 || have != nil) {
+			return path
 		}
 		for k, v := range w {
-			if !contains(h[k], v) {
-				return false
+			if d := difference(h[k], v, path+"."+k); d != "" {
+				return d
 			}
 		}
-		return true
+		return ""
 	case []any:
 		h, ok := have.([]any)
-		if !ok || len(h) != len(w) {
-			return len(w) == 0 && have == nil
+		if (!ok && have != nil) || len(h) != len(w) {
+			return path
 		}
 		for i := range w {
-			if !contains(h[i], w[i]) {
-				return false
+			if d := difference(h[i], w[i], path+"["+strconv.Itoa(i)+"]"); d != "" {
+				return d
 			}
 		}
-		return true
+		return ""
 	default:
-		return reflect.DeepEqual(have, want)
+		if !reflect.DeepEqual(have, want) {
+			return path
+		}
+		return ""
 	}
 }

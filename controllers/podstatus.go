@@ -176,23 +176,33 @@ func (p *podStatuses) lagging(o owner, hash string) []string {
 	return out
 }
 
-// waiting says whether some duty still waits for its first result, so that the
-// answers are worth asking for often.
-func (p *podStatuses) waiting(o owner) bool {
+// unsettled says whether a serving pod has not answered yet, or some entry's
+// duties have no holder or no first result, so that the answers are worth
+// asking for often.
+func (p *podStatuses) unsettled(o owner, doc *document.Document) bool {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	owned := p.owners[o]
 	if owned == nil {
-		return false
+		return true
 	}
+	settled := map[string]bool{}
 	for _, e := range owned.pods {
 		if e.serving && !e.answered {
 			return true
 		}
-		for _, r := range e.Rows {
-			if r.Held && (pendingDuty(r.Credentials) || pendingDuty(r.Webhook) || pendingDuty(r.Profile)) {
-				return true
+		for key, r := range e.Rows {
+			if r.Held && !pendingDuty(r.Credentials) && !pendingDuty(r.Webhook) && !pendingDuty(r.Profile) {
+				settled[key] = true
 			}
+		}
+	}
+	if o.kind == document.KindStore {
+		return false // stores have no duties
+	}
+	for _, e := range doc.Entries {
+		if !settled[e.Key()] {
+			return true
 		}
 	}
 	return false

@@ -151,15 +151,15 @@ func (p *poller) poll(ctx context.Context, o owner) {
 	}
 }
 
+// interval is short after a change and grows to a tenth of the time since: a
+// pod that never comes up, or a platform that never answers, is not worth
+// three requests a second for ever.
 func (p *poller) interval(o owner, s *pollState) time.Duration {
-	if p.pods.waiting(o) {
-		return pollFast
+	doc := p.current().document(o)
+	if doc == nil || len(p.pods.lagging(o, s.hash)) == 0 && !p.pods.unsettled(o, doc) {
+		return pollSlow
 	}
-	// A pod that never comes up is not worth three requests a second for ever.
-	if len(p.pods.lagging(o, s.hash)) > 0 {
-		return min(pollSlow, max(pollFast, p.now().Sub(s.since)/10))
-	}
-	return pollSlow
+	return min(pollSlow, max(pollFast, p.now().Sub(s.since)/10))
 }
 
 func (p *poller) list(ctx context.Context, o owner) ([]corev1.Pod, error) {

@@ -52,7 +52,7 @@ func runSuite(m *testing.M) (int, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return 0, fmt.Errorf("these tests need an API server: export KUBEBUILDER_ASSETS=$(hack/cluster/cluster.sh binaries --envtest), or run make unit")
 	}
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: logLevel()})))
 	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "config", "crd", "bases")}, ErrorIfCRDPathMissing: true}
 	config, err := env.Start()
 	if err != nil {
@@ -217,4 +217,12 @@ func observed(obj conditioned) int64 {
 		return o.Status.ObservedGeneration
 	}
 	return 0
+}
+
+// logLevel: TEST_LOG=debug shows what the operator does.
+func logLevel() slog.Level {
+	if os.Getenv("TEST_LOG") == "debug" {
+		return slog.LevelDebug
+	}
+	return slog.LevelError
 }

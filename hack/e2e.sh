@@ -18,6 +18,8 @@ else
   loud "bringing a cluster up" cluster up
 fi
 import_images
-KUBECONFIG=$(cluster kubeconfig) E2E_IMAGE=$image E2E_SIMULATOR_IMAGE=$simulator_image \
+enforced=true
+grep -q '"enforced": *false' <<<"$(cluster status -o json)" && enforced=false
+KUBECONFIG=$(cluster kubeconfig) E2E_POLICIES_ENFORCED=$enforced E2E_IMAGE=$image E2E_SIMULATOR_IMAGE=$simulator_image \
   E2E_KUBECTL=$(cluster binaries --envtest)/kubectl \
   go test -tags e2e ./hack/e2e/... -count=1 -timeout 25m "$@"

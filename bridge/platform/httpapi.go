@@ -127,7 +127,7 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	if seconds, err := strconv.ParseFloat(value, 64); err == nil {
-		if !(seconds > 0) { //nolint:staticcheck // also false for NaN
+		if !(seconds > 0) { // also true for NaN
 			return 0
 		}
 		if seconds > maxRetryAfter.Seconds() {

@@ -227,9 +227,9 @@ func checkLocation(caps Capabilities, l message.Location) error {
 	switch {
 	case !caps.Location:
 		return fieldErrorf("location", "this platform cannot send locations")
-	case !(l.Latitude >= -90 && l.Latitude <= 90): //nolint:staticcheck // De Morgan's form would let NaN pass
+	case !(l.Latitude >= -90 && l.Latitude <= 90):
 		return fieldErrorf("location.latitude", "must be between -90 and 90")
-	case !(l.Longitude >= -180 && l.Longitude <= 180): //nolint:staticcheck // as above
+	case !(l.Longitude >= -180 && l.Longitude <= 180):
 		return fieldErrorf("location.longitude", "must be between -180 and 180")
 	}
 	return nil

@@ -75,7 +75,8 @@ type Reader interface {
 	ConversationMessages(ctx context.Context, s Scope, id string, p PageQuery) (Page[message.Message], error)
 	Contacts(ctx context.Context, s Scope, q ContactQuery) (Page[Contact], error)
 	Contact(ctx context.Context, s Scope, id string) (Contact, error)
-	// Events after a cursor. ErrGone when the cursor is before the horizon.
+	// Events after a cursor, EventsOldest or EventsLatest, and the cursor to go on
+	// from. ErrGone when the cursor is before the horizon.
 	Events(ctx context.Context, s Scope, after int64, limit int) ([]Event, int64, error)
 	// WaitEvents returns when there may be events after the cursor, or ctx is done.
 	WaitEvents(ctx context.Context, after int64) error
@@ -226,6 +227,15 @@ const (
 	EventConversationUpdated EventType = "conversation.updated"
 	EventContactCreated      EventType = "contact.created"
 	EventContactUpdated      EventType = "contact.updated"
+)
+
+// Places in the event log that are not a cursor.
+const (
+	// EventsOldest is before the oldest event that is kept.
+	EventsOldest int64 = -1
+	// EventsLatest is after the newest event: what happens from now on. A client
+	// takes this cursor, reads the lists, and misses nothing from there.
+	EventsLatest int64 = -2
 )
 
 // Event is one change. It holds ids; the content is joined when it is read.

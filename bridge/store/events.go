@@ -11,7 +11,8 @@ import (
 // maxEvents bounds one read of the event log; each may bring a message along.
 const maxEvents = 500
 
-// Events returns up to limit events after a cursor (0 is the beginning), with
+// Events returns up to limit events after a cursor (0 is the beginning of time;
+// EventsOldest and EventsLatest are always there), with
 // their messages as they are now, and the cursor to go on from. That one moves
 // on also when everything up to it was outside the scope, so that a list
 // without events is not the end of the log; see WaitEvents for that.
@@ -30,6 +31,10 @@ func (s *Store) Events(ctx context.Context, scope Scope, after int64, limit int)
 	switch {
 	case err != nil:
 		return nil, after, err
+	case after == EventsLatest:
+		return []Event{}, head, nil
+	case after == EventsOldest:
+		after = horizon
 	case after < horizon:
 		return nil, after, fmt.Errorf("events up to cursor %d have been removed by retention, %d is before it: %w", horizon, after, ErrGone)
 	case after > head:

@@ -24,7 +24,9 @@ type sortKey struct {
 	id string
 }
 
-func (k sortKey) compare(o sortKey) int { return cmp.Or(cmp.Compare(k.at, o.at), cmp.Compare(k.id, o.id)) }
+func (k sortKey) compare(o sortKey) int {
+	return cmp.Or(cmp.Compare(k.at, o.at), cmp.Compare(k.id, o.id))
+}
 
 func scanKey(rows *sql.Rows) (k sortKey, err error) { return k, rows.Scan(&k.at, &k.id) }
 

@@ -122,6 +122,9 @@ func (e *engine) OpenMediaForBridge(_ context.Context, bridge, id string) (store
 	return e.meta, io.NopCloser(strings.NewReader(string(data))), nil
 }
 
+// writeTimeout of the server: transfers of attachments must outlive it.
+const writeTimeout = 200 * time.Millisecond
+
 // rig is an engine behind the internal API, and a client of Bridge shop/default.
 type rig struct {
 	ca     *testpki.Authority
@@ -151,7 +154,7 @@ func newRig(t *testing.T) *rig {
 	require.NoError(t, err)
 	server := &http.Server{
 		Handler: r.serverFiles.Guard(r.api), TLSConfig: r.serverFiles.ServerConfig(),
-		ConnContext: tlsfiles.ConnContext, ReadHeaderTimeout: time.Second,
+		ConnContext: tlsfiles.ConnContext, ReadHeaderTimeout: time.Second, WriteTimeout: writeTimeout,
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.ServeTLS(listener, "", "") }()
@@ -350,4 +353,23 @@ func TestRotationWhileServing(t *testing.T) {
 	require.NoError(t, c.SetURL(r.url))
 	_, err = c.Session(t.Context(), wire.SessionRequest{})
 	assert.ErrorIs(t, err, storeclient.ErrUnavailable, "the old CA is out")
+}
+
+// slowReader delivers its bytes after a while.
+type slowReader struct {
+	io.Reader
+	after time.Duration
+}
+
+func (s *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(s.after)
+	s.after = 0
+	return s.Reader.Read(p)
+}
+
+func TestSlowAttachmentsOutliveTheServersTimeout(t *testing.T) {
+	r := newRig(t)
+	body := &slowReader{Reader: strings.NewReader("bytes"), after: 2 * writeTimeout}
+	require.NoError(t, r.client.PutMedia(t.Context(), "m", 4, store.MediaMeta{MimeType: "video/mp4"}, body))
+	assert.Equal(t, "bytes", string(r.engine.media["m"]))
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ type shop struct {
 	namespace string
 	token     string // of REST
 	desk      *actors.Desk
+	rest      http.RoundTripper
 }
 
 // newNamespace makes a namespace that is removed when the test is over.
@@ -112,8 +114,14 @@ func openShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{t: t, namespace: newNamespace(t, nil), token: secret() + secret()}
 	s.keepSecret("desk", map[string]string{"token": s.token})
-	s.desk = actors.NewDesk("http://store", s.token, run.cluster.transport(s.namespace, workload.StoreSelector("default"), workload.PortREST))
+	s.rest = run.cluster.transport(s.namespace, workload.StoreSelector("default"), workload.PortREST)
+	s.desk = s.deskWith(s.token)
 	return s
+}
+
+// deskWith is a desk with another token.
+func (s *shop) deskWith(token string) *actors.Desk {
+	return actors.NewDesk("http://store", token, s.rest)
 }
 
 func (s *shop) meta(name string) metav1.ObjectMeta {

@@ -55,11 +55,12 @@ func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) erro
 	for _, u := range cfg.Users {
 		tg.NewUser(u)
 	}
-	api, err := net.Listen("tcp", cfg.Listen)
+	var lc net.ListenConfig
+	api, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return err
 	}
-	ctl, err := net.Listen("tcp", cfg.ControlListen)
+	ctl, err := lc.Listen(ctx, "tcp", cfg.ControlListen)
 	if err != nil {
 		_ = api.Close()
 		return err

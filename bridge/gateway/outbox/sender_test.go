@@ -229,12 +229,13 @@ func TestNothingIsSentThatTheStoreWasNotToldBefore(t *testing.T) {
 }
 
 func TestAnOutcomeIsToldLateRatherThanNever(t *testing.T) {
-	sending := make(chan struct{})
+	var sending chan struct{}
 	send := func(context.Context, platform.Channel, platform.Outgoing) (platform.SendResult, error) {
 		<-sending
 		return platform.SendResult{ExternalIDs: []string{"x"}}, nil
 	}
 	run(t, 4, send, func(t *testing.T, r *rig) {
+		sending = make(chan struct{}) // of this bubble
 		r.put(delivery("m1", 0, 1))
 		synctest.Wait()
 		r.set(func() { r.down = true })

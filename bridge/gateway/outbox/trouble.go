@@ -18,7 +18,7 @@ const troubleAfter = 3
 type trouble struct {
 	rows *status.Rows
 
-	mu   sync.Mutex
+	mu      sync.Mutex
 	streaks map[string]streak // channels with failures since their last success
 }
 

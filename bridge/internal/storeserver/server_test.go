@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -290,6 +291,16 @@ func TestOneConversationFromEndToEnd(t *testing.T) {
 	require.Equal(t, 200, r.call("desk-token", "GET", "/v1/messages/"+sent.ID, "", &sent))
 	assert.Equal(t, "sent", sent.Status)
 	assert.Equal(t, "77", sent.ExternalID)
+
+	// The feed tells all of it, from its beginning or from now on.
+	var feed, latest rest.Page[rest.Event]
+	require.Equal(t, 200, r.call("desk-token", "GET", "/v1/events?limit=200", "", &feed))
+	require.NotEmpty(t, feed.Items)
+	assert.Equal(t, customerText, feed.Items[slices.IndexFunc(feed.Items, func(e rest.Event) bool { return e.Type == "message.created" })].Message.Text)
+	require.Equal(t, 200, r.call("desk-token", "GET", "/v1/events?after=latest", "", &latest))
+	assert.Empty(t, latest.Items)
+	assert.Equal(t, feed.Next, latest.Next)
+	assert.Equal(t, 410, r.call("desk-token", "GET", "/v1/events?after=999999", "", nil), "a cursor of another log")
 
 	var messages rest.Page[rest.Message]
 	require.Equal(t, 200, r.call("desk-token", "GET", one+"/messages", "", &messages))

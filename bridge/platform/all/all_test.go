@@ -89,7 +89,7 @@ func TestReadmeShowsTheCapabilities(t *testing.T) {
 	table, after, ok := strings.Cut(rest, end)
 	require.True(t, ok)
 	if want := capabilityTable(); *update {
-		require.NoError(t, os.WriteFile(path, []byte(before+begin+want+end+after), 0o644)) //nolint:gosec // documentation
+		require.NoError(t, os.WriteFile(path, []byte(before+begin+want+end+after), 0o644))
 	} else {
 		require.Equal(t, want, table, "run the test with -update")
 	}
@@ -137,7 +137,10 @@ func capabilityTable() string {
 			_, ok := p.(platform.Registrar)
 			return yes(ok)
 		}},
-		{"Profile", func(p platform.Platform, _ platform.Capabilities) string { _, ok := p.(platform.Profiler); return yes(ok) }},
+		{"Profile", func(p platform.Platform, _ platform.Capabilities) string {
+			_, ok := p.(platform.Profiler)
+			return yes(ok)
+		}},
 		{"Secret keys", func(_ platform.Platform, c platform.Capabilities) string {
 			var keys []string
 			for _, k := range c.Secrets {

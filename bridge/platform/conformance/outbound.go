@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -130,10 +129,9 @@ func refusals(t *testing.T, s Suite) {
 
 func network(t *testing.T, s Suite) {
 	t.Run("nobody listens", func(t *testing.T) {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		require.NoError(t, l.Close())
-		s.breaks(t, "http://"+l.Addr().String(), false)
+		srv := httptest.NewServer(http.NotFoundHandler())
+		srv.Close()
+		s.breaks(t, srv.URL, false)
 	})
 	t.Run("the name does not resolve", func(t *testing.T) {
 		s.breaks(t, "http://nobody.invalid", false)

@@ -222,17 +222,18 @@ func (c *channel) upload(ctx context.Context, how sending, fields params, a mess
 	}
 	reader, writer := io.Pipe()
 	form := multipart.NewWriter(writer)
-	done := make(chan error, 1)
+	done := make(chan struct{})
+	var writeErr error // once done is closed
 	go func() {
-		err := writeForm(form, how, fields, a, body)
-		done <- err // before the reader sees it: what broke first is known below
-		_ = writer.CloseWithError(err)
+		writeErr = writeForm(form, how, fields, a, body)
+		close(done) // before the reader sees it: what broke first is known below
+		_ = writer.CloseWithError(writeErr)
 	}()
 	req.Body = reader
 	req.Header.Set("Content-Type", form.FormDataContentType())
 	err = c.do(req, how.method, sent)
 	select {
-	case writeErr := <-done:
+	case <-done:
 		if writeErr != nil && !errors.Is(writeErr, io.ErrClosedPipe) && !answered(err) {
 			return &platform.Error{Class: wire.ErrRetryable, Reason: "the attachment broke off while it was read from the store", Err: writeErr}
 		}

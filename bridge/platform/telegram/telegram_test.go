@@ -102,6 +102,9 @@ func TestVerifyWithAnOwnSecret(t *testing.T) {
 	require.False(t, verify())
 	require.False(t, verify("the-new-one", "the-new-one"), "ambiguous")
 	require.False(t, verify("the-new-one", "x"))
+	for _, secret := range []string{"the-new-one", "the-old-one", "the-oldest-one", newToken, webhookSecret(map[string]string{KeyToken: newToken})} {
+		require.Contains(t, ch.Secrets(), secret, "the redactor must know what was ever in force")
+	}
 }
 
 func TestDerivedSecretIsStable(t *testing.T) {

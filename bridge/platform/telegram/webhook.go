@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -108,8 +109,7 @@ func (c *channel) setWebhook(ctx context.Context) error {
 		"url": c.webhookURL, "secret_token": c.secret, "max_connections": c.maxConnections(), "allowed_updates": allowedUpdates,
 	}, nil)
 	// A bad URL is for people to mend; a name that does not resolve yet is not.
-	if saysOneOf(err, "bad webhook") {
-		e := err.(*platform.Error)
+	if e, ok := errors.AsType[*platform.Error](err); ok && saysOneOf(err, "bad webhook") {
 		e.Class = wire.ErrMisconfigured
 		if saysOneOf(err, "resolve", "timed out", "timeout", "connect") {
 			e.Class = wire.ErrRetryable

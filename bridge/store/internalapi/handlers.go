@@ -128,6 +128,8 @@ func (a *API) putMedia(w http.ResponseWriter, r *http.Request, bridge string) er
 		return &http.MaxBytesError{Limit: MaxMedia}
 	}
 	limitReading(w, mediaTimeout)
+	// The answer comes after the body: a server's write timeout counts from the start of the request.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(mediaTimeout)) // as limitReading
 	mimeType, name := wire.MediaHeaders(r.Header)
 	meta := store.MediaMeta{MimeType: mimeType, Name: name, Size: r.ContentLength}
 	body := bodyReader{http.MaxBytesReader(w, r.Body, MaxMedia)}

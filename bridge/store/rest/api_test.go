@@ -47,9 +47,9 @@ var every = []struct {
 var accesses = map[string]int{"reader": 1, "writer": 2, "admin": 3}
 
 func TestAccess(t *testing.T) {
+	api, _ := newAPI(t, newStub(), Options{})
 	for _, op := range every {
 		t.Run(op.method+" "+op.path, func(t *testing.T) {
-			api, _ := newAPI(t, newStub(), Options{})
 			for token, rank := range accesses {
 				w := ask(t, api, token, op.method, op.path, op.body)
 				if rank >= accesses[op.access] {
@@ -123,6 +123,7 @@ func TestErrorsOfTheEngine(t *testing.T) {
 
 func TestBadInputNamesTheField(t *testing.T) {
 	const text = "4111 1111 1111 1111"
+	api, log := newAPI(t, newStub(), Options{})
 	for name, test := range map[string]struct {
 		method, path, body string
 		want               int
@@ -151,7 +152,6 @@ func TestBadInputNamesTheField(t *testing.T) {
 		"no namespace":         {"POST", "/v1/media", "bytes", 422, "query.namespace"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			api, log := newAPI(t, newStub(), Options{})
 			w := ask(t, api, "admin", test.method, test.path, test.body)
 			require.Equal(t, test.want, w.Code, w.Body)
 			locations := problemIn(t, w)

@@ -40,7 +40,7 @@ func (a *API) registerEvents() {
 	op := operation(http.MethodGet, eventsPath, "list-events", "Events", "Changes after a cursor", document.AccessRead, 410)
 	op.Description = "With `Accept: text/event-stream` the answer is a stream that goes on with what happens (`id` is the cursor, `event` the type, " +
 		"`data` an Event), with a heartbeat every 15 seconds; it is resumed by `Last-Event-ID`. Otherwise it is a page, whose `next` is always there. " +
-		"410: the cursor is before what is kept. Needs access read."
+		"410: the cursor is before what is kept; read `after=latest`, then the lists, and go on from its `next`. Needs access read."
 	schemas := a.huma.OpenAPI().Components.Schemas
 	op.Responses = map[string]*huma.Response{"200": {Description: "Events", Content: map[string]*huma.MediaType{
 		"application/json":  {Schema: schemas.Schema(reflect.TypeFor[Page[Event]](), true, "")},
@@ -50,7 +50,7 @@ func (a *API) registerEvents() {
 }
 
 type eventsInput struct {
-	After       string `query:"after" pattern:"^[0-9]{1,18}$" patternDescription:"a cursor" doc:"The cursor of the last event that is known; absent: from the oldest that is kept."`
+	After       string `query:"after" pattern:"^([0-9]{1,18}|latest)$" patternDescription:"a cursor, or latest" doc:"The cursor of the last event that is known. Absent: from the oldest that is kept. latest: what happens from now on."`
 	Limit       int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Most items to return; of a page only."`
 	LastEventID string `header:"Last-Event-ID" pattern:"^[0-9]{1,18}$" patternDescription:"a cursor" doc:"As after; browsers send it when they resume a stream. It comes before after."`
 }
@@ -60,6 +60,12 @@ func (in *eventsInput) cursor() int64 {
 	text := in.After
 	if in.LastEventID != "" { // a resumed stream still has its first URL
 		text = in.LastEventID
+	}
+	switch text {
+	case "":
+		return store.EventsOldest
+	case "latest":
+		return store.EventsLatest
 	}
 	cursor, _ := strconv.ParseInt(text, 10, 64)
 	return cursor

@@ -149,7 +149,25 @@ func TestEventStreamBeforeTheHorizonIsGone(t *testing.T) {
 		assert.Equal(t, http.StatusGone, w.Code)
 		problemIn(t, w)
 	}
-	assert.Equal(t, http.StatusOK, ask(t, api, "reader", "GET", "/v1/events?after=5", "").Code)
+	for path, want := range map[string]string{"?after=5&limit=1": "6", "?limit=1": "6", "?after=latest": "10"} {
+		w := ask(t, api, "reader", "GET", "/v1/events"+path, "")
+		require.Equal(t, http.StatusOK, w.Code, path)
+		var page Page[Event]
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &page))
+		assert.Equal(t, want, page.Next, path)
+	}
+}
+
+func TestEventStreamFromNowOn(t *testing.T) {
+	engine := newStub()
+	api, _ := newAPI(t, engine, Options{})
+	engine.happen("shop", 7)
+	s := subscribe(t, serve(t, api)+"/v1/events?after=latest", "reader")
+	require.Equal(t, http.StatusOK, s.StatusCode)
+	engine.happen("shop", 1)
+	e, ok := s.next()
+	require.True(t, ok)
+	assert.Equal(t, "8", e.id)
 }
 
 func TestEventPages(t *testing.T) {

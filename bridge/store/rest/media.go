@@ -58,7 +58,9 @@ func (a *API) getMedia(ctx context.Context, in *IDParam) (*streamed, error) {
 
 func serveMedia(x *exchange, meta store.MediaMeta, body io.ReadCloser) {
 	defer body.Close()
-	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(mediaTimeout)) // unsupported only without a connection
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(time.Time{}) // unsupported only without a connection
+	_ = control.SetWriteDeadline(time.Now().Add(mediaTimeout))
 	h := x.w.Header()
 	h.Set("Content-Type", safeType(meta.MimeType))
 	h.Set("Content-Disposition", wire.Disposition(meta.Name))

@@ -31,7 +31,7 @@ func (a *API) problemOf(err error, where string) error {
 	case errors.Is(err, store.ErrConflict):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, store.ErrGone):
-		return huma.Error410Gone("the cursor is before what is kept; start again without one, after reading what you need from the lists")
+		return huma.Error410Gone("the cursor is before what is kept: read after=latest, then the lists, and go on from the next that it returned")
 	case errors.Is(err, store.ErrForbidden):
 		return huma.Error403Forbidden("this is not within the token's rights")
 	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -101,7 +101,12 @@ func (e *stub) Events(_ context.Context, s store.Scope, after int64, limit int) 
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if after < e.gone {
+	switch {
+	case after == store.EventsLatest:
+		return nil, int64(len(e.events)), nil
+	case after == store.EventsOldest:
+		after = e.gone
+	case after < e.gone:
 		return nil, 0, fmt.Errorf("cursor %d: %w", after, store.ErrGone)
 	}
 	var out []store.Event

@@ -175,7 +175,7 @@ func (h *webhook) post(d *Delivery, body []byte, secret string) (retryAfter time
 		d.Error = connectionError(err)
 		return 0
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()                     // reading is done
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20)) // a call in the answer is not carried out
 	d.Status = resp.StatusCode
 	if resp.StatusCode/100 == 2 {

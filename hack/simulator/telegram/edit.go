@@ -399,7 +399,7 @@ func deleteBusinessMessages(c *call) (any, *apiError) {
 			if key.conn != bc.ID || s == nil {
 				continue
 			}
-			if !bc.Rights.CanDeleteAllMessages && !(s.fromBot && bc.Rights.CanDeleteSentMessages) {
+			if !bc.Rights.CanDeleteAllMessages && (!s.fromBot || !bc.Rights.CanDeleteSentMessages) {
 				return nil, badRequest("BOT_ACCESS_FORBIDDEN")
 			}
 			c.bot.deleteStored(c.bot.chats[key], s, "bot")

@@ -63,10 +63,7 @@ var entityTypes = map[string]bool{
 // parseEntities reads the entities parameter. What is no array is ignored, as
 // in the real server; a wrong element is refused.
 func parseEntities(text string) ([]Entity, *apiError) {
-	list, _, err := parseArray(text)
-	if err != nil {
-		return nil, nil
-	}
+	list, _, _ := parseArray(text) // no list, no entities
 	var out []Entity
 	for _, raw := range list {
 		o, ok, _ := parseObject(string(raw))
@@ -85,11 +82,11 @@ func parseEntities(text string) ([]Entity, *apiError) {
 }
 
 func parseEntity(o object) (e Entity, keep bool, bad *apiError) {
-	offset, bad := o.integer("offset", true)
+	offset, bad := o.integer("offset")
 	if bad != nil {
 		return e, false, bad
 	}
-	length, bad := o.integer("length", true)
+	length, bad := o.integer("length")
 	if bad != nil {
 		return e, false, bad
 	}
@@ -113,7 +110,7 @@ func parseEntity(o object) (e Entity, keep bool, bad *apiError) {
 		var user object
 		if user, bad = o.inner("user"); bad == nil {
 			var id int64
-			id, bad = user.integer("id", true)
+			id, bad = user.integer("id")
 			e.User = &User{ID: id}
 		}
 	}

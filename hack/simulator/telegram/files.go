@@ -67,9 +67,10 @@ func (fs *fileStore) add(bot int64, kind, name, mime string, data []byte) *file 
 	raw = binary.BigEndian.AppendUint64(raw, fs.seq)
 	raw = append(raw, sum[:29]...) // 45 bytes encode without padding
 	ext := path.Ext(name)
-	if kind == "photo" {
+	switch kind {
+	case "photo":
 		ext = ".jpg"
-	} else if kind == "voice" {
+	case "voice":
 		ext = ".oga"
 	}
 	f := &file{
@@ -198,7 +199,7 @@ func (c *call) fetch(value, kind string) *apiError {
 	if err != nil {
 		return badRequest("Failed to get HTTP URL content")
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // reading is done
 	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil || resp.StatusCode != http.StatusOK || int64(len(data)) > limit {
 		return badRequest("Failed to get HTTP URL content")

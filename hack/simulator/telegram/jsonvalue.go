@@ -17,10 +17,11 @@ func parseObject(text string) (o object, ok bool, err error) {
 	if err := json.Unmarshal(raw, new(any)); err != nil {
 		return nil, false, err
 	}
-	if err := json.Unmarshal(raw, &o); err != nil || o == nil {
+	if jsonKind(raw) != "Object" {
 		return nil, false, nil
 	}
-	return o, true, nil
+	err = json.Unmarshal(raw, &o)
+	return o, err == nil, err
 }
 
 func (o object) has(name string) bool { _, ok := o[name]; return ok }
@@ -66,14 +67,11 @@ func (o object) text(name string, required bool) (string, *apiError) {
 	return "", badRequest("Field %q must be of type String", name)
 }
 
-// integer returns a number field; a string of digits is taken too.
-func (o object) integer(name string, required bool) (int64, *apiError) {
+// integer returns a required number field; a string of digits is taken too.
+func (o object) integer(name string) (int64, *apiError) {
 	raw, ok := o[name]
 	if !ok {
-		if required {
-			return 0, badRequest("Can't find field %q", name)
-		}
-		return 0, nil
+		return 0, badRequest("Can't find field %q", name)
 	}
 	text := string(raw)
 	switch jsonKind(raw) {

@@ -214,7 +214,7 @@ func (p *v2) closes() (string, bool) {
 
 func (p *v2) open(c byte) error {
 	rest, begin := p.text[p.i:], p.i
-	kind, argument := "", ""
+	var kind, argument string
 	switch {
 	case strings.HasPrefix(rest, "__"):
 		kind, p.i = "underline", p.i+2

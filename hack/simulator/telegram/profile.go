@@ -85,7 +85,7 @@ func scopeKey(o object) (key, chat string, bad *apiError) {
 	}
 	key = kind + ":" + chat
 	if kind == "chat_member" {
-		user, bad := o.integer("user_id", true)
+		user, bad := o.integer("user_id")
 		if bad != nil {
 			return "", "", bad
 		}

@@ -283,7 +283,7 @@ func (c *call) replyParameters() (replyTo, *apiError) {
 	if r.chat, bad = o.text("chat_id", false); bad != nil {
 		return r, bad
 	}
-	if r.message, bad = o.integer("message_id", true); bad != nil {
+	if r.message, bad = o.integer("message_id"); bad != nil {
 		return r, bad
 	}
 	r.lenient, bad = o.boolean("allow_sending_without_reply")

@@ -67,13 +67,10 @@ func parseAllowed(text string) (set updateSet, ok bool) {
 
 // setAllowed applies a call's allowed_updates; it stays for later calls.
 // Updates that are already in the queue stay there.
-func (b *Bot) setAllowed(c *call) (changed bool) {
-	set, ok := parseAllowed(c.arg("allowed_updates"))
-	if ok && set != b.allowed {
+func (b *Bot) setAllowed(c *call) {
+	if set, ok := parseAllowed(c.arg("allowed_updates")); ok {
 		b.allowed = set
-		return true
 	}
-	return false
 }
 
 // update is one entry of a bot's queue.

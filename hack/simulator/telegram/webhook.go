@@ -158,20 +158,28 @@ func checkPublic(u *url.URL, ip string) *apiError {
 	default:
 		return badRequest("Bad Request: bad webhook: Webhook can be set up only on ports 80, 88, 443 or 8443")
 	}
-	addr, err := netip.ParseAddr(cmp.Or(ip, u.Hostname()))
+	host := cmp.Or(ip, u.Hostname())
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	addr, isAddress := address(host)
 	switch {
-	case err != nil && ip != "":
+	case !isAddress && ip != "":
 		return badRequest("Bad Request: bad webhook: Invalid IP address specified")
-	case err != nil && u.Hostname() == "localhost":
-		return badRequest("Bad Request: bad webhook: IP address 127.0.0.1 is reserved")
-	case err != nil:
-		return nil // a name
+	case !isAddress:
+		return nil
 	case !addr.Is4():
 		return badRequest("Bad Request: bad webhook: IPv6-only addresses are not allowed")
 	case addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsMulticast() || addr.IsUnspecified():
 		return badRequest("Bad Request: bad webhook: IP address %s is reserved", addr)
 	}
 	return nil
+}
+
+// address reads an IP address; ok is false for a name.
+func address(host string) (addr netip.Addr, ok bool) {
+	addr, err := netip.ParseAddr(host)
+	return addr, err == nil
 }
 
 // client makes the HTTP client of a webhook; ip replaces the name's address.

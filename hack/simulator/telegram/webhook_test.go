@@ -227,6 +227,13 @@ func TestTakeOverAndInject(t *testing.T) {
 	assert.Empty(t, w.bot.WebhookInfo().URL)
 }
 
+func TestRefusedSetWebhookLeavesNone(t *testing.T) {
+	w := newWorld(t)
+	require.True(t, w.call("setWebhook", "url", "http://127.0.0.1:1/").OK)
+	require.False(t, w.call("setWebhook", "url", "http://127.0.0.1:1/", "secret_token", "not allowed").OK)
+	assert.Empty(t, w.bot.WebhookInfo().URL, "the real server closes the old one before it looks at the new one")
+}
+
 func TestSetWebhookTooOften(t *testing.T) {
 	w := newWorld(t, func(o *telegram.Options) { o.Webhook.SetInterval = time.Hour })
 	require.True(t, w.call("setWebhook", "url", "http://127.0.0.1:1/").OK)

@@ -58,15 +58,13 @@ func (b *Bot) chat(key chatKey) *chatState {
 }
 
 // add stores a message and forgets the oldest one when there are too many.
-func (st *chatState) add(m *Message, fromBot bool, limit int) *stored {
-	s := &stored{msg: m, fromBot: fromBot, reactions: map[int64][]ReactionType{}}
-	st.messages[m.MessageID] = s
+func (st *chatState) add(m *Message, fromBot bool, limit int) {
+	st.messages[m.MessageID] = &stored{msg: m, fromBot: fromBot, reactions: map[int64][]ReactionType{}}
 	st.order = append(st.order, m.MessageID)
 	if len(st.order) > limit {
 		delete(st.messages, st.order[0])
 		st.order = st.order[1:]
 	}
-	return s
 }
 
 // find returns a message that was not deleted, or nil.

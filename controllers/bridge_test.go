@@ -1,0 +1,258 @@
+package controllers
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+)
+
+func newBridge(ns, name string) *v1alpha1.Bridge {
+	return &v1alpha1.Bridge{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+}
+
+func newStore(ns, name string) *v1alpha1.ConversationStore {
+	return &v1alpha1.ConversationStore{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+}
+
+func TestBridgeScales(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	b := newBridge(ns, "edge")
+	create(t, b)
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	pdb := &policyv1.PodDisruptionBudget{}
+	name := types.NamespacedName{Namespace: ns, Name: "edge-bridge"}
+	require.True(t, apierrors.IsNotFound(k8s.Get(t.Context(), name, pdb)), "one replica needs no budget")
+
+	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 3}}
+	require.NoError(t, k8s.SubResource("scale").Update(t.Context(), b, client.WithSubResourceBody(scale)))
+	require.True(t, eventually(t, func() bool {
+		return k8s.Get(t.Context(), client.ObjectKeyFromObject(b), b) == nil && b.Status.ReadyReplicas == 3 && k8s.Get(t.Context(), name, pdb) == nil
+	}), describe(b))
+	require.NoError(t, k8s.SubResource("scale").Get(t.Context(), b, scale))
+	require.EqualValues(t, 3, scale.Status.Replicas)
+	require.NotEmpty(t, scale.Status.Selector)
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+
+	update(t, b, func(b *v1alpha1.Bridge) { one := int32(1); b.Spec.Replicas = &one })
+	require.True(t, eventually(t, func() bool { return apierrors.IsNotFound(k8s.Get(t.Context(), name, pdb)) }), "the budget goes when one replica is left")
+}
+
+// Every child is changed and deleted by somebody else, and is repaired.
+func TestDriftOfEveryChildIsRepaired(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	b := webhookBridge(ns)
+	b.Spec.Expose = &v1alpha1.Expose{Ingress: &v1alpha1.IngressTemplate{}}
+	two := int32(2)
+	b.Spec.Replicas = &two
+	create(t, b, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	bridge, store := metav1.ObjectMeta{Namespace: ns, Name: "default-bridge"}, metav1.ObjectMeta{Namespace: ns, Name: "default-store"}
+	named := func(m metav1.ObjectMeta, name string) metav1.ObjectMeta { m.Name = name; return m }
+
+	for name, tc := range map[string]struct {
+		obj    client.Object
+		change func(client.Object)
+		same   func(client.Object) bool
+	}{
+		"Deployment": {&appsv1.Deployment{ObjectMeta: bridge},
+			func(o client.Object) { o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image = "evil" },
+			func(o client.Object) bool {
+				return o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image == "bridgekeeper:test"
+			}},
+		"bridge Service": {&corev1.Service{ObjectMeta: bridge},
+			func(o client.Object) { o.(*corev1.Service).Spec.Selector = map[string]string{"app": "evil"} },
+			func(o client.Object) bool {
+				return o.(*corev1.Service).Spec.Selector["app.kubernetes.io/component"] == "bridge"
+			}},
+		"bridge ServiceAccount": {&corev1.ServiceAccount{ObjectMeta: bridge},
+			func(o client.Object) { yes := true; o.(*corev1.ServiceAccount).AutomountServiceAccountToken = &yes },
+			func(o client.Object) bool { return !*o.(*corev1.ServiceAccount).AutomountServiceAccountToken }},
+		"bridge NetworkPolicy": {&networkingv1.NetworkPolicy{ObjectMeta: bridge},
+			func(o client.Object) {
+				o.(*networkingv1.NetworkPolicy).Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
+			},
+			func(o client.Object) bool { return len(o.(*networkingv1.NetworkPolicy).Spec.Egress) > 1 }},
+		"PodDisruptionBudget": {&policyv1.PodDisruptionBudget{ObjectMeta: bridge},
+			func(o client.Object) { o.(*policyv1.PodDisruptionBudget).Spec.MaxUnavailable.IntVal = 9 },
+			func(o client.Object) bool { return o.(*policyv1.PodDisruptionBudget).Spec.MaxUnavailable.IntVal == 1 }},
+		"Ingress": {&networkingv1.Ingress{ObjectMeta: bridge},
+			func(o client.Object) { o.(*networkingv1.Ingress).Spec.Rules[0].Host = "evil.example.com" },
+			func(o client.Object) bool { return o.(*networkingv1.Ingress).Spec.Rules[0].Host == "hooks.example.com" }},
+		"bridge document": {&corev1.Secret{ObjectMeta: named(bridge, "default-bridge-documents-00")},
+			func(o client.Object) { o.(*corev1.Secret).Data["shard.json"] = []byte("{}") },
+			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["shard.json"]) > 2 }},
+		"bridge certificate": {&corev1.Secret{ObjectMeta: named(bridge, "default-bridge-tls")},
+			func(o client.Object) { o.(*corev1.Secret).Data["tls.crt"] = []byte("evil") },
+			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["tls.crt"]) > 4 }},
+		"StatefulSet": {&appsv1.StatefulSet{ObjectMeta: store},
+			func(o client.Object) { o.(*appsv1.StatefulSet).Spec.Template.Spec.Containers[0].Image = "evil" },
+			func(o client.Object) bool {
+				return o.(*appsv1.StatefulSet).Spec.Template.Spec.Containers[0].Image == "bridgekeeper:test"
+			}},
+		"store Service": {&corev1.Service{ObjectMeta: store},
+			func(o client.Object) { o.(*corev1.Service).Spec.Selector = map[string]string{"app": "evil"} },
+			func(o client.Object) bool {
+				return o.(*corev1.Service).Spec.Selector["app.kubernetes.io/component"] == "store"
+			}},
+		"store NetworkPolicy": {&networkingv1.NetworkPolicy{ObjectMeta: store},
+			func(o client.Object) { o.(*networkingv1.NetworkPolicy).Spec.Ingress = nil },
+			func(o client.Object) bool { return len(o.(*networkingv1.NetworkPolicy).Spec.Ingress) == 3 }},
+		"store document": {&corev1.Secret{ObjectMeta: named(store, "default-store-documents-00")},
+			func(o client.Object) { o.(*corev1.Secret).Data["shard.json"] = []byte("{}") },
+			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["shard.json"]) > 2 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			update(t, tc.obj, tc.change)
+			require.True(t, eventually(t, func() bool {
+				return k8s.Get(t.Context(), client.ObjectKeyFromObject(tc.obj), tc.obj) == nil && tc.same(tc.obj)
+			}), "a change was not repaired")
+			require.NoError(t, k8s.Delete(t.Context(), tc.obj))
+			require.True(t, eventually(t, func() bool {
+				return k8s.Get(t.Context(), client.ObjectKeyFromObject(tc.obj), tc.obj) == nil && tc.obj.GetDeletionTimestamp() == nil && tc.same(tc.obj)
+			}), "it was not made again")
+		})
+	}
+}
+
+func TestAStrangersObjectIsNotAdopted(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	stranger := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "edge-bridge"},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	}
+	b := newBridge(ns, "edge")
+	create(t, stranger, b)
+	c := wait(t, b, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonConflict)
+	require.Contains(t, c.Message, ns+"/edge-bridge")
+	require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(stranger), stranger))
+	require.Empty(t, stranger.OwnerReferences)
+	require.NoError(t, k8s.Delete(t.Context(), stranger))
+	update(t, b, func(b *v1alpha1.Bridge) { b.Spec.PublicURL = "https://hooks.example.com" })
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+}
+
+func TestSuspendPausesReconcilingOnly(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	b := newBridge(ns, "edge")
+	create(t, b)
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	update(t, b, func(b *v1alpha1.Bridge) { b.Spec.Suspend = true; n := int32(3); b.Spec.Replicas = &n })
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSuspended)
+	d := &appsv1.Deployment{}
+	require.NoError(t, k8s.Get(t.Context(), types.NamespacedName{Namespace: ns, Name: "edge-bridge"}, d))
+	require.EqualValues(t, 1, *d.Spec.Replicas)
+	update(t, b, func(b *v1alpha1.Bridge) { b.Spec.Suspend = false })
+	require.True(t, eventually(t, func() bool {
+		return k8s.Get(t.Context(), client.ObjectKeyFromObject(d), d) == nil && *d.Spec.Replicas == 3
+	}))
+}
+
+func TestStoreConditions(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	st := newStore(ns, "main")
+	st.Spec.API = &v1alpha1.StoreAPI{Tokens: []v1alpha1.APIToken{{Name: "desk", SecretRef: v1alpha1.SecretReference{Name: "desk"}, Namespaces: []string{ns}, Access: v1alpha1.APIAccessWrite}}}
+	create(t, st)
+	c := wait(t, st, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonSecretNotUsable)
+	require.Contains(t, c.Message, "spec.api.tokens[desk].secretRef")
+	create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "desk", Labels: map[string]string{v1alpha1.CredentialsLabel: "true"}},
+		StringData: map[string]string{"token": "0123456789abcdef0123456789abcdef"},
+	})
+	wait(t, st, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	require.Equal(t, "sqlite", st.Status.Backend)
+	require.Equal(t, "10Gi", st.Status.Effective.StorageSize)
+	require.Equal(t, "http://main-store."+ns+".svc:8080", st.Status.URL)
+}
+
+func TestAStoreInUseWaitsForItsBridges(t *testing.T) {
+	t.Parallel()
+	ns := newNamespace(t)
+	st, b := newStore(ns, "main"), newBridge(ns, "edge")
+	b.Spec.StoreRef = &v1alpha1.ObjectReference{Name: "main"}
+	create(t, st, b)
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	require.NoError(t, k8s.Delete(t.Context(), st))
+	wait(t, st, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonInUse)
+	require.NoError(t, k8s.Delete(t.Context(), b))
+	gone(t, b)
+	gone(t, st)
+}
+
+func TestAForeignStoreNeedsConsent(t *testing.T) {
+	t.Parallel()
+	home, data := newNamespace(t), newNamespace(t)
+	st, b := newStore(data, "main"), newBridge(home, "edge")
+	b.Spec.StoreRef = &v1alpha1.ObjectReference{Namespace: data, Name: "main"}
+	create(t, st, b)
+	wait(t, b, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonRefNotPermitted)
+	update(t, st, func(s *v1alpha1.ConversationStore) {
+		s.Spec.AllowedBridges = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
+	})
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	require.Equal(t, data+"/main", b.Status.Store)
+}
+
+// At rest nothing is written: resourceVersions stand still.
+func TestSilenceAtRest(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	create(t, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	b, st := newBridge(ns, "default"), newStore(ns, "default")
+	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	wait(t, st, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	objects := []client.Object{
+		ch, b, st, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default-bridge"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default-bridge-documents-00"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default-store-documents-00"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default-bridge-tls"}},
+	}
+	versions := func() (out []string) {
+		for _, o := range objects {
+			require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(o), o))
+			out = append(out, o.GetResourceVersion())
+		}
+		return out
+	}
+	// Settled is when two passes of the poller's slow rhythm brought nothing:
+	// every reconcile that follows a change is much faster than that.
+	last, quiet := versions(), 0
+	require.True(t, eventually(t, func() bool {
+		now := versions()
+		if !equalStrings(last, now) {
+			last, quiet = now, 0
+		}
+		quiet++
+		return quiet > 150 // of 20 ms each: 3 s
+	}), "resourceVersions do not come to rest")
+	pods.set(ns, func(b *behaviour) { b.row = func(string, *document.ChannelStatus) {} })
+	require.Equal(t, last, versions())
+}
+
+func equalStrings(a, b []string) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}

@@ -1,0 +1,309 @@
+package standalone
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
+)
+
+const (
+	webhookBot, pollingBot = 7000000001, 7000000002
+	botSecret              = "AAGq5vUXc2mTz0sWnYb8eKdLr7pJ3hRf1oQ"
+)
+
+// screen is what a person sees; safe for concurrent use.
+type screen struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
+
+// home is a running standalone with a Telegram beside it.
+type home struct {
+	t         *testing.T
+	telegram  *telegram.Server
+	dir, data string
+	base      string
+	screen    *screen
+	logs      *screen
+	end       func() error
+	took      time.Duration
+}
+
+func newHome(t *testing.T) *home {
+	t.Helper()
+	h := &home{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data")}
+	h.telegram = telegram.New(telegram.Options{
+		Bots: []telegram.BotSpec{
+			{ID: webhookBot, Secret: botSecret, Username: "hook_bot"}, {ID: pollingBot, Secret: botSecret, Username: "poll_bot"},
+		},
+		AllowHTTP: true, Limits: telegram.Limits{Off: true},
+		Webhook: telegram.WebhookOptions{RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, SetInterval: -1, Timeout: 5 * time.Second},
+	})
+	api := httptest.NewServer(h.telegram.Handler())
+	t.Cleanup(func() { h.telegram.Close(); api.Close() })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h.base = "http://" + listener.Addr().String()
+	h.write("bridge.yaml", fmt.Sprintf(`apiVersion: bridgekeeper.dev/v1alpha1
+kind: Bridge
+metadata: {name: default, namespace: shop}
+spec:
+  publicURL: %s
+  platformEndpoints: [{platform: telegram, url: %s}]
+`, h.base, api.URL))
+	h.channel("hook", webhookBot, "Webhook")
+	h.channel("poll", pollingBot, "Polling")
+	h.start(listener)
+	return h
+}
+
+func (h *home) start(listener net.Listener) {
+	h.screen, h.logs = &screen{}, &screen{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	began := time.Now()
+	go func() {
+		done <- Run(ctx, Options{
+			Source: Source{Paths: []string{h.dir}, Namespace: "shop"}, Data: h.data, Listener: listener, Out: h.screen,
+			Log: slog.New(slog.NewTextHandler(h.logs, nil)), Poll: 50 * time.Millisecond, Grace: 5 * time.Second,
+		})
+	}()
+	var once sync.Once
+	h.end = func() (err error) {
+		once.Do(func() {
+			cancel()
+			select {
+			case err = <-done:
+			case <-time.After(20 * time.Second):
+				err = fmt.Errorf("it does not end")
+			}
+		})
+		return err
+	}
+	h.t.Cleanup(func() {
+		require.NoError(h.t, h.end())
+		if h.t.Failed() {
+			h.t.Log(h.screen.String(), h.logs.String())
+		}
+	})
+	h.eventually("serving", func() bool {
+		resp, err := http.Get(h.base + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	h.took = time.Since(began)
+}
+
+func (h *home) write(name, content string) {
+	require.NoError(h.t, os.WriteFile(filepath.Join(h.dir, name), []byte(content), 0o600))
+}
+
+func (h *home) channel(name string, bot int64, receive string) {
+	h.write(name+".yaml", fmt.Sprintf(`apiVersion: bridgekeeper.dev/v1alpha1
+kind: Channel
+metadata: {name: %[1]s}
+spec:
+  platform: telegram
+  telegram: {botID: "%[2]d", receive: %[3]s}
+  credentials: {secretRef: {name: %[1]s}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: %[1]s, labels: {bridgekeeper.dev/credentials: "true"}}
+stringData: {token: "%[2]d:%[4]s"}
+`, name, bot, receive, botSecret))
+}
+
+func (h *home) eventually(what string, check func() bool) {
+	h.t.Helper()
+	require.Eventually(h.t, check, 15*time.Second, 10*time.Millisecond, what)
+}
+
+func (h *home) token() string {
+	content, err := os.ReadFile(filepath.Join(h.data, "shop", "default.token"))
+	require.NoError(h.t, err)
+	return strings.TrimSpace(string(content))
+}
+
+func (h *home) rest(method, path, body string, into any) int {
+	h.t.Helper()
+	req, err := http.NewRequest(method, h.base+path, strings.NewReader(body))
+	require.NoError(h.t, err)
+	req.Header.Set("Authorization", "Bearer "+h.token())
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(h.t, err)
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	require.NoError(h.t, err)
+	if into != nil && resp.StatusCode < 300 {
+		require.NoError(h.t, json.Unmarshal(content, into), "%s", content)
+	}
+	return resp.StatusCode
+}
+
+type messageList struct {
+	Items []struct{ Text, Conversation, Direction, Status string }
+}
+
+// converse lets a customer write to a bot and the shop answer.
+func (h *home) converse(bot, customer int64, channel string) {
+	h.t.Helper()
+	h.telegram.NewUser(telegram.User{ID: customer, FirstName: "Ann"})
+	side := h.telegram.Bot(bot).Customer(customer)
+	_, err := side.Start("")
+	require.NoError(h.t, err)
+	_, err = side.Send("Where is my order?")
+	require.NoError(h.t, err)
+
+	conversation := ""
+	h.eventually("the message of "+channel+" is in REST", func() bool {
+		var list messageList
+		require.Equal(h.t, http.StatusOK, h.rest("GET", "/v1/messages?channel=shop/"+channel, "", &list))
+		for _, m := range list.Items {
+			if m.Text == "Where is my order?" {
+				conversation = m.Conversation
+			}
+		}
+		return conversation != ""
+	})
+	status := h.rest("POST", "/v1/conversations/"+conversation+"/messages", `{"type":"text","text":"On its way!"}`, nil)
+	require.Less(h.t, status, 300)
+	h.eventually("the answer reaches the customer", func() bool {
+		for _, e := range h.telegram.Bot(bot).Transcript(customer, "") {
+			if e.From == "bot" && e.Message != nil && e.Message.Text == "On its way!" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestConversationsWithoutACluster(t *testing.T) {
+	h := newHome(t)
+	require.Less(t, h.took, 2*time.Second)
+	h.eventually("registered", func() bool { return h.telegram.Bot(webhookBot).WebhookInfo().URL == h.base+"/webhooks/shop/hook" })
+	h.converse(webhookBot, 77, "hook")
+	h.converse(pollingBot, 78, "poll")
+	h.eventually("conditions are printed", func() bool {
+		return strings.Contains(h.screen.String(), "ok Channel shop/hook  Ready") && strings.Contains(h.screen.String(), "ok Channel shop/poll  Ready")
+	})
+
+	info, err := os.Stat(filepath.Join(h.data, "shop", "default.token"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	for _, text := range []string{h.screen.String(), h.logs.String()} {
+		require.NotContains(t, text, h.token(), "the token stands in its file alone")
+		require.NotContains(t, text, botSecret)
+		require.NotContains(t, text, "order?")
+	}
+
+	resp, err := http.Get(h.base + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", metrics)
+	require.Contains(t, string(metrics), `bridge="shop/default"`)
+	require.Contains(t, string(metrics), `store="shop/default"`)
+	require.Equal(t, http.StatusOK, h.rest("GET", "/openapi.json", "", nil))
+	require.Equal(t, http.StatusNotFound, h.rest("GET", "/v2/nothing", "", nil))
+	require.NoError(t, h.end())
+}
+
+func TestFilesThatChange(t *testing.T) {
+	h := newHome(t)
+	hook := h.telegram.Bot(webhookBot)
+	h.eventually("registered", func() bool { return hook.WebhookInfo().URL != "" })
+
+	t.Run("a mistake leaves what is in force", func(t *testing.T) {
+		h.write("bad.yaml", "apiVersion: bridgekeeper.dev/v1alpha1\nkind: Channel\nmetadata: {name: bad}\nspec: {platfrom: telegram}\n")
+		h.eventually("the mistake is printed", func() bool { return strings.Contains(h.screen.String(), `unknown field "spec.platfrom"`) })
+		require.NoError(t, os.Remove(filepath.Join(h.dir, "bad.yaml")))
+		h.converse(webhookBot, 77, "hook")
+	})
+	t.Run("a Secret that is missing is told and repaired", func(t *testing.T) {
+		h.write("third.yaml", `apiVersion: bridgekeeper.dev/v1alpha1
+kind: Channel
+metadata: {name: third}
+spec: {platform: telegram, telegram: {botID: "9"}, credentials: {secretRef: {name: third}}}
+`)
+		h.eventually("told", func() bool {
+			return strings.Contains(h.screen.String(), "Channel shop/third  SecretNotUsable: spec.credentials.secretRef")
+		})
+		require.NoError(t, os.Remove(filepath.Join(h.dir, "third.yaml")))
+	})
+	t.Run("a rotated token is in force without a restart", func(t *testing.T) {
+		const fresh = "AAzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
+		require.NoError(t, h.telegram.Bot(pollingBot).Revoke(fresh))
+		content, err := os.ReadFile(filepath.Join(h.dir, "poll.yaml"))
+		require.NoError(t, err)
+		h.write("poll.yaml", strings.Replace(string(content), botSecret, fresh, 1))
+		h.converse(pollingBot, 79, "poll")
+	})
+	t.Run("a channel that vanishes is unregistered", func(t *testing.T) {
+		require.NoError(t, os.Remove(filepath.Join(h.dir, "hook.yaml")))
+		h.eventually("unregistered", func() bool { return hook.WebhookInfo().URL == "" })
+		h.eventually("told", func() bool { return strings.Contains(h.screen.String(), "Channel shop/hook  is gone") })
+		resp, err := http.Post(h.base+"/webhooks/shop/hook", "application/json", strings.NewReader("{}"))
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, http.StatusNotFound, resp.StatusCode)
+	})
+}
+
+func TestRestartGoesOn(t *testing.T) {
+	h := newHome(t)
+	h.converse(pollingBot, 77, "poll")
+	before := h.token()
+	require.NoError(t, h.end())
+	listener, err := net.Listen("tcp", strings.TrimPrefix(h.base, "http://"))
+	require.NoError(t, err)
+	h.start(listener)
+	require.Equal(t, before, h.token())
+	var list messageList
+	require.Equal(t, http.StatusOK, h.rest("GET", "/v1/messages?channel=shop/poll", "", &list))
+	require.NotEmpty(t, list.Items)
+}
+
+func TestBadManifestsAtTheStartAreAnError(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "x.yaml", strings.Replace(goodChannel, "botID", "botId", 1))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	err = Run(t.Context(), Options{Source: source(dir), Data: t.TempDir(), Listener: listener})
+	require.ErrorContains(t, err, "spec.telegram.botId")
+	_, err = net.Dial("tcp", listener.Addr().String())
+	require.Error(t, err, "the listener is closed")
+}

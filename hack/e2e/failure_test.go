@@ -1,0 +1,227 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+	"github.com/bridgekeeper/bridgekeeper/hack/actors"
+)
+
+func isStatus(err error, code int) bool {
+	var s *actors.StatusError
+	return errors.As(err, &s) && s.Status == code
+}
+
+// TestWithoutOperator: messages flow both ways while the operator is gone, and
+// a bridge pod that is deleted comes back and serves.
+func TestWithoutOperator(t *testing.T) {
+	s := newShop(t)
+	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
+	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
+	scaleOperator(t, 0)
+	t.Cleanup(func() { scaleOperator(t, 1) })
+
+	hook.converse("Ana")
+	poll.converse("Ben")
+	old := s.thePod(workload.BridgeSelector("default"))
+	kill(t, old)
+	eventually(t, startup, "another bridge pod is ready", func(ctx context.Context) error {
+		pods, err := run.cluster.readyPods(ctx, s.namespace, workload.BridgeSelector("default"))
+		if err == nil && (len(pods) != 1 || pods[0].UID == old.UID) {
+			err = fmt.Errorf("%d pods are ready", len(pods))
+		}
+		return err
+	})
+	hook.converse("Cleo")
+	poll.converse("Dan")
+}
+
+// scaleOperator is called during clean-up, too, where the test's own context is over.
+func scaleOperator(t *testing.T, replicas int32) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startup)
+	defer cancel()
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "bridgekeeper-manager"}}
+	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":`+strconv.Itoa(int(replicas))+`}}`))
+	require.NoError(t, run.cluster.Patch(ctx, deployment, patch))
+	if replicas > 0 {
+		require.NoError(t, run.cluster.rollout(ctx, operatorNamespace, "deployment/bridgekeeper-manager"))
+		return
+	}
+	out, err := run.cluster.kubectl(ctx, "", "-n", operatorNamespace, "wait", "pod", "-l", "app.kubernetes.io/component=manager", "--for=delete", "--timeout=60s")
+	require.NoError(t, err, out)
+}
+
+func (s *shop) thePod(labels map[string]string) *corev1.Pod {
+	s.t.Helper()
+	pods, err := run.cluster.readyPods(s.t.Context(), s.namespace, labels)
+	require.NoError(s.t, err)
+	require.Len(s.t, pods, 1)
+	return &pods[0]
+}
+
+// kill ends a pod without any farewell, as a lost node does.
+func kill(t *testing.T, p *corev1.Pod) {
+	t.Helper()
+	require.NoError(t, run.cluster.Delete(t.Context(), p, &client.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}))
+}
+
+// TestStoreKilled: what was acknowledged is there when the store is back, and
+// what customers wrote meanwhile arrives afterwards, once.
+func TestStoreKilled(t *testing.T) {
+	s := newShop(t)
+	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
+	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
+	var want []string
+	bots := []*bot{hook, poll}
+	customers := []*actors.Customer{hook.customer("Ana"), poll.customer("Ben")}
+	for i, b := range bots {
+		for range 10 {
+			m := text("Before")
+			b.receives(customers[i], m)
+			want = append(want, m)
+		}
+	}
+	start := time.Now()
+	kill(t, s.thePod(workload.StoreSelector("default")))
+	for i := range bots {
+		m := text("Meanwhile")
+		require.NoError(t, customers[i].Write(t.Context(), m))
+		want = append(want, m)
+	}
+	hook.awaitMessage(want[len(want)-2], startup)
+	measure("store killed to message stored again", time.Since(start))
+	poll.awaitMessage(want[len(want)-1], startup)
+
+	var got []string
+	for _, b := range bots {
+		all, err := s.desk.Messages(t.Context(), b.key(), message.Inbound)
+		require.NoError(t, err)
+		for _, m := range all {
+			got = append(got, m.Text)
+		}
+	}
+	assert.ElementsMatch(t, want, got)
+}
+
+// TestPollerTakenOver: of two replicas one polls; when it dies the other one
+// goes on within seconds, and nothing is lost or doubled.
+func TestPollerTakenOver(t *testing.T) {
+	s := newShop(t, func(b *v1alpha1.Bridge) { b.Spec.Replicas = ptr.To[int32](2) })
+	b := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
+	customer := b.customer("Ana")
+	want := []string{text("Before")}
+	b.receives(customer, want[0])
+
+	start := time.Now()
+	kill(t, s.poller())
+	want = append(want, text("Meanwhile"))
+	require.NoError(t, customer.Write(t.Context(), want[1]))
+	b.awaitMessage(want[1], soon)
+	taken := time.Since(start)
+	measure("poller killed to message stored again", taken)
+	assert.Less(t, taken, 20*time.Second, "a takeover takes seconds")
+
+	all, err := s.desk.Messages(t.Context(), b.key(), message.Inbound)
+	require.NoError(t, err)
+	var got []string
+	for _, m := range all {
+		got = append(got, m.Text)
+	}
+	assert.Equal(t, want, got)
+}
+
+var connections = regexp.MustCompile(`(?m)^bridgekeeper_bridge_connections (\d+)$`)
+
+// poller is the bridge pod that polls; exactly one must.
+func (s *shop) poller() *corev1.Pod {
+	s.t.Helper()
+	var found *corev1.Pod
+	eventually(s.t, soon, "one pod polls", func(ctx context.Context) error {
+		pods, err := run.cluster.readyPods(ctx, s.namespace, workload.BridgeSelector("default"))
+		if err != nil {
+			return err
+		}
+		found = nil
+		for i := range pods {
+			metrics, err := get(ctx, run.cluster.podTransport(s.namespace, pods[i].Name, workload.PortHealth), "/metrics")
+			if err != nil {
+				return err
+			}
+			m := connections.FindStringSubmatch(metrics)
+			switch {
+			case m == nil:
+				return fmt.Errorf("pod %s has no metric of its pollers", pods[i].Name)
+			case m[1] == "0":
+			case found != nil:
+				return errors.New("two pods poll")
+			default:
+				found = &pods[i]
+			}
+		}
+		if found == nil {
+			return errors.New("no pod polls")
+		}
+		return nil
+	})
+	return found
+}
+
+// TestRollingUpdate: while a bridge's pods are replaced, no webhook is lost and
+// the Channel stays Ready.
+func TestRollingUpdate(t *testing.T) {
+	s := newShop(t)
+	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
+	customer := b.customer("Ana")
+	old := s.thePod(workload.BridgeSelector("default"))
+	bridge := s.bridge()
+	bridge.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: *ptr.To(mustParse("60m"))}}
+	require.NoError(t, run.cluster.Update(t.Context(), bridge))
+	var want []string
+	eventually(t, startup, "the old pod is replaced", func(ctx context.Context) error {
+		m := text("Rolling")
+		if err := customer.Write(ctx, m); err != nil {
+			return err
+		}
+		want = append(want, m)
+		if err := s.condition(b.channel, v1alpha1.ConditionReady, metav1.ConditionTrue, "")(ctx); err != nil {
+			t.Errorf("Ready flaps: %v", err)
+		}
+		err := run.cluster.Get(ctx, client.ObjectKeyFromObject(old), old)
+		if err == nil {
+			err = fmt.Errorf("pod %s is still there", old.Name)
+		} else {
+			err = client.IgnoreNotFound(err)
+		}
+		return err
+	})
+	for _, m := range want {
+		b.awaitMessage(m, soon)
+	}
+	deliveries, err := run.simulator.Deliveries(t.Context(), b.id)
+	require.NoError(t, err)
+	for _, d := range deliveries {
+		if d.Status != http.StatusOK {
+			t.Logf("delivery attempt %d was answered with %d %s", d.Attempt, d.Status, d.Error)
+		}
+	}
+}
