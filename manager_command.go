@@ -171,6 +171,7 @@ func cacheOptions(f managerFlags) cache.Options {
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:                secrets,
+			&corev1.PersistentVolumeClaim{}: {Label: ours},
 			&corev1.Pod{}:                   {Label: ours},
 			&corev1.Service{}:               {Label: ours},
 			&corev1.ServiceAccount{}:        {Label: ours},

@@ -2,8 +2,12 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -57,9 +61,42 @@ func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.Conversatio
 	if err != nil {
 		return 0, nil, err
 	}
-	objects := append([]client.Object{secret}, workload.Store(st, storeBridges(current, client.ObjectKeyFromObject(st)), r.options.Workload)...)
+	live := &appsv1.StatefulSet{}
+	if err := r.client.Get(ctx, types.NamespacedName{Namespace: st.Namespace, Name: child}, live); client.IgnoreNotFound(err) != nil {
+		return 0, nil, err
+	}
+	bridges := storeBridges(current, client.ObjectKeyFromObject(st))
+	objects := append([]client.Object{secret}, workload.Store(st, bridges, r.options.Workload)...)
+	workload.KeepClaims(objects, live)
 	trouble, err := r.applyAll(ctx, st, objects)
+	if err == nil && trouble == nil {
+		trouble, err = r.growVolume(ctx, st)
+	}
 	return r.certs.renewIn(secret), trouble, err
+}
+
+// growVolume asks for a larger volume when the spec does. Whether it can grow
+// is the storage class's to say; a smaller one is never asked for.
+func (r *storeReconciler) growVolume(ctx context.Context, st *v1alpha1.ConversationStore) (*compile.Finding, error) {
+	claim := &corev1.PersistentVolumeClaim{}
+	if err := r.client.Get(ctx, workload.Claim(st), claim); err != nil {
+		return nil, client.IgnoreNotFound(err)
+	}
+	want := workload.StorageSize(st)
+	have := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	if want.Cmp(have) <= 0 {
+		return nil, nil
+	}
+	before := claim.DeepCopy()
+	claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
+	err := r.client.Patch(ctx, claim, client.MergeFrom(before), client.FieldOwner(FieldOwner))
+	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) {
+		return &compile.Finding{
+			Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonRolloutFailed, Field: "spec.sqlite.storageSize", Terminal: true,
+			Message: fmt.Sprintf("spec.sqlite.storageSize: the volume cannot grow from %s to %s: %s", have.String(), want.String(), err),
+		}, nil
+	}
+	return nil, err
 }
 
 // storeBridges lists the Bridges that use a store.

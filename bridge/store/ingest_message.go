@@ -216,6 +216,10 @@ func (a *arrival) keep() (wire.Result, error) {
 		if m.Author != nil {
 			row.AuthorKind, row.AuthorName = m.Author.Kind, m.Author.Name
 		}
+		var err error
+		if row.Status, err = watermarkStatus(a.t, a.channel.Name, a.party.contact, m.Timestamp); err != nil {
+			return "", err
+		}
 	}
 	return "", a.t.insertMessage(row)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -190,7 +191,10 @@ func (c *claim) dueChannels(t *txn) ([]servedChannel, error) {
 			continue
 		}
 		ch.Channel = st.channel(name)
-		ch.caps, _ = c.s.capabilities(ch.Channel)
+		var known bool
+		if ch.caps, known = c.s.capabilities(ch.Channel); !known {
+			continue // queued by another version of the store; it waits for one that knows the platform
+		}
 		ch.rate = sendRate(ch.Channel, ch.caps)
 		ch.bucket.refilled = fromMS(refilled)
 		list = append(list, ch)
@@ -325,7 +329,37 @@ func (h *head) refuse(caps platform.Capabilities, now time.Time) bool {
 	case caps.Window > 0 && now.Sub(h.lastInbound) > caps.Window:
 		h.fail(fmt.Sprintf("%s: the contact last wrote more than %s ago", wire.ErrOutsideWindow, caps.Window))
 	default:
-		return false
+		return h.refuseContent(caps)
+	}
+	return true
+}
+
+// refuseContent settles what could be sent when it was queued and cannot be by
+// now, as this version of the platform's code is another.
+func (h *head) refuseContent(caps platform.Capabilities) bool {
+	for i := range h.parts {
+		p, err := h.parts[i].content()
+		if h.parts[i].state != partQueued || err != nil || canSend(caps, p) {
+			continue
+		}
+		h.fail(fmt.Sprintf("part %d cannot be sent on this platform any more", i))
+		return true
+	}
+	return false
+}
+
+func canSend(caps platform.Capabilities, p wire.Part) bool {
+	switch {
+	case p.Action == message.TypeEdit:
+		return caps.Edit
+	case p.Action == message.TypeDeletion:
+		return caps.Delete
+	case p.Action == message.TypeReaction:
+		return caps.React
+	case p.Attachment != nil:
+		return slices.Contains(caps.Attachments, p.Attachment.Kind)
+	case p.Location != nil:
+		return caps.Location
 	}
 	return true
 }

@@ -212,6 +212,17 @@ func TestTheMessagingWindowIsCheckedTwice(t *testing.T) {
 	require.ErrorIs(t, err, ErrConflict)
 }
 
+func TestWhatThePlatformCannotDoAnyMoreIsNotSent(t *testing.T) {
+	b := newBox(t, testCaps)
+	conv := b.met(telegram, "c1")
+	id := b.mustSend(conv, SendRequest{Author: agent, Type: message.TypeLocation, Text: "here", Location: &message.Location{Latitude: 1}})
+	caps := testCaps
+	caps.Location = false
+	b.opts.Capabilities["telegram"] = caps // as after an upgrade
+	require.Empty(t, b.lease(10))
+	b.wantStatus(id, message.StatusFailed, "cannot be sent")
+}
+
 // waitLease is a long poll in the background.
 func waitLease(b *box, wait time.Duration) <-chan []wire.Delivery {
 	done := make(chan []wire.Delivery, 1)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
@@ -58,7 +59,9 @@ type outbox struct {
 	draw  func() float64 // for jitter, in [0, 1)
 	sql   outboxSQL
 	// opened is when this process began to serve: sessions could not renew before.
-	opened  time.Time
+	opened time.Time
+	// synced is the document that the rows are in line with.
+	synced  atomic.Pointer[state]
 	metrics *outboxMetrics
 }
 
@@ -80,8 +83,20 @@ func (s *Store) documentLoaded(t *txn, st *state) error {
 		return err
 	}
 	t.wake(topicOutbox) // runLeases cancels what deleted channels had to send
-	t.afterCommit(s.outbox.bells.ringAll)
+	t.afterCommit(func() {
+		s.outbox.synced.Store(st)
+		s.outbox.bells.ringAll()
+	})
 	return nil
+}
+
+// resync does again what could not be written when a document was loaded.
+func (s *Store) resync(ctx context.Context) error {
+	st := s.state.Load()
+	if !st.loaded || s.outbox.synced.Load() == st {
+		return nil
+	}
+	return s.write(ctx, 1, func(t *txn) error { return s.documentLoaded(t, st) })
 }
 
 // capabilities of a channel's platform. A platform that the store was not told
@@ -129,6 +144,9 @@ func (s *Store) runLeases(ctx context.Context) {
 		case <-tick.C:
 		}
 		loaded = s.signals.next(topicOutbox)
+		if err := s.resync(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("the outbox could not be brought in line with the document; tried again", "err", err, "after", expireEvery)
+		}
 		if err := s.expireLeases(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("leases that are over could not be ended; tried again", "err", err, "after", expireEvery)
 		}

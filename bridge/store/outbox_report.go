@@ -369,7 +369,9 @@ func (s *Store) judge(t *txn, d *delivery, l *laneRow, p *partRow, r wire.PartRe
 	if _, err := one(background, t, []any{&a.ChannelFailures}, `SELECT failures FROM outbox_channels WHERE channel = ?`, l.channel); err != nil {
 		return verdict{}, err
 	}
-	if r.Outcome == wire.OutcomeUnknown {
+	switch r.Outcome {
+	case wire.OutcomeRetry, wire.OutcomeFailed, wire.OutcomeReleased, wire.OutcomeMigrated:
+	default: // as judge takes it
 		p.unknowns, p.dirty = p.unknowns+1, true
 	}
 	return judge(r, a), nil

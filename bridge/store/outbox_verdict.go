@@ -55,10 +55,10 @@ func judge(r wire.PartReport, a attempt) verdict {
 		return judgeReleased(r, a)
 	case wire.OutcomeMigrated:
 		return judgeMigrated(r, a)
-	case wire.OutcomeUnknown:
-		return judgeUnknown(r, a)
-	default:
+	case wire.OutcomeRetry, wire.OutcomeFailed:
 		return judgeRefused(r, a)
+	default: // also what a newer bridge may say: it is not known whether it was sent
+		return judgeUnknown(r, a)
 	}
 }
 

@@ -58,6 +58,8 @@ func TestJudge(t *testing.T) {
 			verdict{Part: partUnknown, Ends: true, Reason: "timeout"}},
 		{"unknown is never given up as failed", wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: "timeout"}, with(late, func(a *attempt) { a.Idempotent = true }),
 			verdict{Part: partUnknown, Ends: true, Reason: "timeout"}},
+		{"a word of a newer bridge is no promise that it was not sent", wire.PartReport{Outcome: "teleported"}, first,
+			verdict{Part: partUnknown, Ends: true, Reason: "the outcome of the send was not learnt"}},
 		{"a move is followed at once", wire.PartReport{Outcome: wire.OutcomeMigrated, NewAddress: "-100"}, first,
 			verdict{Part: partQueued, Ends: true, Reason: "the contact's address changed"}},
 		{"going in circles is not", wire.PartReport{Outcome: wire.OutcomeMigrated, NewAddress: "-100"}, with(first, func(a *attempt) { a.Number = 4 }),

@@ -120,6 +120,14 @@ func (l *laneRow) watermark(sent time.Time) message.Status {
 	return ""
 }
 
+// watermarkStatus is how far an echo is when it is stored, by the watermarks
+// that came before it.
+func watermarkStatus(t *txn, channel, contact string, sent time.Time) (message.Status, error) {
+	var l laneRow
+	_, err := one(background, t, []any{&l.deliveredUntil, &l.readUntil}, `SELECT delivered_until, read_until FROM lanes WHERE contact = ? AND channel = ?`, contact, channel)
+	return joinReceipt(message.StatusSent, l.watermark(sent)), err
+}
+
 func (s *Store) expandToSent(t *txn, l *laneRow, r message.Receipt, after, until int64) error {
 	type sent struct {
 		externalID, message string

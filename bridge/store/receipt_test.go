@@ -99,6 +99,15 @@ func TestWatermarksCoverWhatWasSentUpToThem(t *testing.T) {
 	require.Equal(t, message.StatusRead, b.status(fourth))
 }
 
+func TestAnEchoAfterItsWatermark(t *testing.T) {
+	b := newBox(t, testCaps)
+	b.met(telegram, "c1")
+	b.receipt(message.Receipt{Contact: "c1", Watermark: testTime.Add(time.Minute), Status: message.StatusRead})
+	id := stored(t, b.Store, telegram, message.Event{Message: &message.Message{Direction: message.Outbound, Echo: true, ExternalID: "from the app", Type: message.TypeText, Text: "hi",
+		Timestamp: testTime, Contact: &message.Contact{ExternalID: "c1"}}})
+	require.Equal(t, message.StatusRead, b.status(id))
+}
+
 func TestReceiptsOfAnEcho(t *testing.T) {
 	b := newBox(t, testCaps)
 	id := stored(t, b.Store, telegram, message.Event{Message: &message.Message{Direction: message.Outbound, Echo: true, ExternalID: "from the app", Type: message.TypeText, Text: "hi",

@@ -50,7 +50,7 @@ func (o *outgoing) checkShape() error {
 	case m.Target != "" && m.Type != message.TypeEdit && m.Type != message.TypeDeletion:
 		return &FieldError{Field: "target", Message: "belongs to an edit, a deletion or a reaction"}
 	case clean(m.Text) != m.Text:
-		return &FieldError{Field: "text", Message: "must be valid UTF-8 without control characters"}
+		return &FieldError{Field: "text", Message: "must be valid UTF-8 without NUL characters"}
 	}
 	for field, id := range map[string]string{"target": m.Target, "replyTo": m.ReplyTo} {
 		if len(id) > maxExternalID || clean(id) != id {

@@ -94,7 +94,7 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 	for _, x := range all {
 		own := x.instance == req.Instance
 		if own && req.Close || !own && s.dead(x, t.now) {
-			if err := t.endSession(x); err != nil {
+			if err := s.endSession(t, x); err != nil {
 				return 0, err
 			}
 			changed = true
@@ -124,9 +124,24 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 	return revision, err
 }
 
-func (t *txn) endSession(x session) error {
-	_, err := t.exec(`DELETE FROM sessions WHERE bridge = ? AND instance = ?`, x.bridge, x.instance)
-	return err
+// endSession removes a session, and takes back the lanes that its process
+// leased and has not begun to send from: should it still live, its report that
+// it begins is refused.
+func (s *Store) endSession(t *txn, x session) error {
+	if _, err := t.exec(`DELETE FROM sessions WHERE bridge = ? AND instance = ?`, x.bridge, x.instance); err != nil {
+		return err
+	}
+	lanes, err := all(background, t, scanLane, `SELECT `+laneColumns+` FROM lanes l WHERE lease_until > 0 AND lease_bridge = ? AND lease_instance = ?
+		AND NOT EXISTS (SELECT 1 FROM delivery_parts p WHERE p.message = l.lease_delivery AND p.state = 'sending')`, x.bridge, x.instance)
+	if err != nil {
+		return err
+	}
+	for i := range lanes {
+		if err := s.endTurn(t, &lanes[i], 0, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // assignments are the channels of a session, with the revision they belong to.
@@ -297,7 +312,7 @@ func (s *Store) endDeadSessions(ctx context.Context) error {
 				continue
 			}
 			changed[x.bridge] = true
-			if err := t.endSession(x); err != nil {
+			if err := s.endSession(t, x); err != nil {
 				return err
 			}
 			if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE session = ?`, x.instance); err != nil {

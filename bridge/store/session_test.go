@@ -318,3 +318,27 @@ func TestSessionsProperty(t *testing.T) {
 		}
 	})
 }
+
+// What a dead process had leased and not begun is sent by another within
+// seconds; what it had begun waits for the lease, as it may be on its way.
+func TestTheLanesOfADeadSessionAreTakenBack(t *testing.T) {
+	b := newBox(t, testCaps)
+	b.clock.advance(sessionTTL)
+	dead, alive := b.pod("pod-0"), b.pod("pod-1")
+	dead.beat()
+	alive.beat()
+	begun, untouched := b.send(b.met(telegram, "c1"), "begun"), b.send(b.met(telegram, "c2"), "untouched")
+	ds := b.lease(10)
+	require.Len(t, ds, 2)
+	b.report(of(ds[0], 0, wire.OutcomeSending))
+	require.Equal(t, begun, ds[0].ID)
+	for range 4 {
+		b.clock.advance(sessionTTL / 3)
+		alive.beat()
+	}
+	again := b.leaseOne()
+	require.Equal(t, untouched, again.ID)
+	require.Equal(t, []bool{false}, b.report(of(ds[1], 0, wire.OutcomeSending)), "should it live, it must not send")
+	require.Equal(t, []bool{true}, b.report(of(ds[0], 0, wire.OutcomeSent)))
+	require.Equal(t, message.StatusSent, b.status(begun))
+}

@@ -103,7 +103,7 @@ func Store(in StoreInput) (status v1alpha1.ConversationStoreStatus, recheck time
 	status.Backend, status.URL = in.Backend, in.URL
 	status.Bridges, status.Channels = in.Result.Bridges, in.Result.Channels
 	if in.Result.Effective != nil {
-		status.Effective = in.Result.Effective
+		status.Effective = in.Result.Effective.DeepCopy()
 	}
 	s := newSet(in.Store.Status.Conditions, in.Store.Generation, in.Now)
 	switch {

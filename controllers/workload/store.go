@@ -92,9 +92,24 @@ func storeStatefulSet(s *v1alpha1.ConversationStore, opts Options) client.Object
 	}
 }
 
+// KeepClaims puts the volume claim templates of the StatefulSet that stands in
+// the place of those just built: the API server lets nobody change them, so a
+// volume grows by its claim (see Claim), not by its template.
+func KeepClaims(objects []client.Object, live *appsv1.StatefulSet) {
+	for _, o := range objects {
+		if set, ok := o.(*appsv1.StatefulSet); ok && len(live.Spec.VolumeClaimTemplates) > 0 {
+			set.Spec.VolumeClaimTemplates = live.Spec.VolumeClaimTemplates
+		}
+	}
+}
+
+// Claim is the name of a store's volume claim, made by the StatefulSet.
+func Claim(s *v1alpha1.ConversationStore) types.NamespacedName {
+	return types.NamespacedName{Namespace: s.Namespace, Name: "data-" + StoreChild(s.Name) + "-0"}
+}
+
 func storeClaim(s *v1alpha1.ConversationStore) corev1.PersistentVolumeClaim {
 	claim := corev1.PersistentVolumeClaim{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolumeClaim"},
 		ObjectMeta: metav1.ObjectMeta{Name: "data", Labels: labels(ComponentStore, s.Name)},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
