@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -58,28 +59,26 @@ type ServeOptions struct {
 // An error is a listener's: everything is stopped then.
 func Serve(ctx context.Context, g *Gateway, o ServeOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
-	drained, finished := context.WithCancel(context.WithoutCancel(ctx))
-	defer finished()
-	group.Go(func() error {
-		defer finished()
-		runAll(ctx, g, o)
-		return nil
-	})
 	public := publicServer(g.PublicHandler(), g.opts.Log)
+	var work sync.WaitGroup // until it is done, the other listeners tell how it goes
+	work.Go(func() { runAll(ctx, g, o) })
 	group.Go(func() error { return serve(public, o.Public) })
-	group.Go(func() error {
+	work.Go(func() {
 		<-ctx.Done()
 		time.Sleep(o.Drain)
-		return shutdown(ctx, public, g.opts.Grace)
+		shutdown(ctx, public, g.opts.Grace)
 	})
 	for listener, server := range internalServers(g, o) {
 		group.Go(func() error { return serve(server, listener) })
 		group.Go(func() error {
-			<-drained.Done()
-			return shutdown(ctx, server, time.Second)
+			<-ctx.Done()
+			work.Wait()
+			shutdown(ctx, server, time.Second)
+			return nil
 		})
 	}
 	err := group.Wait()
+	work.Wait()
 	g.Wait()
 	return err
 }
@@ -142,13 +141,12 @@ func serve(s *http.Server, l net.Listener) error {
 }
 
 // shutdown lets requests on the way finish for up to grace, then cuts them off.
-func shutdown(ctx context.Context, s *http.Server, grace time.Duration) error {
+func shutdown(ctx context.Context, s *http.Server, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := s.Shutdown(ctx); err != nil {
-		return s.Close()
+	if s.Shutdown(ctx) != nil {
+		_ = s.Close() // its listener is closed already: nothing left to fail
 	}
-	return nil
 }
 
 func healthHandler(g *Gateway) http.Handler {

@@ -132,12 +132,9 @@ func TestBatchIsolation(t *testing.T) {
 		jobs := make([]*job, len(fates))
 		for i, fate := range fates {
 			jobs[i] = &job{weight: 1, done: make(chan error, 1), fn: func(tx *txn) error { return fated(tx, fate, &ids[i]) }}
-			jobs[i].state.Store(jobTaken)
 		}
 		before, _, err := s.eventHead(context.Background())
 		require.NoError(t, err)
-		// On the committer's own goroutine, as one batch.
-		require.NoError(t, s.write(context.Background(), 1, func(tx *txn) error { return nil }))
 		runBatch(s, jobs)
 		good := 0
 		for i, fate := range fates {
@@ -178,9 +175,18 @@ func fated(tx *txn, fate string, id *string) error {
 	return nil
 }
 
-// runBatch runs jobs as one batch while nobody else writes.
+// runBatch makes jobs share a transaction: they queue up while another one runs.
 func runBatch(s *Store, jobs []*job) {
-	s.commit.run(jobs)
+	held, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- s.write(context.Background(), 1, func(*txn) error { close(held); <-release; return nil })
+	}()
+	<-held
+	for _, j := range jobs {
+		s.commit.queue <- j
+	}
+	close(release)
+	<-done
 }
 
 func TestCallerThatGivesUpWhileWaitingHasDoneNothing(t *testing.T) {

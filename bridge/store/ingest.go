@@ -11,6 +11,9 @@ import (
 // (checks, keys, encoding) is done on the caller's goroutine; the rest is one
 // function in a shared transaction.
 func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestRequest) (wire.IngestResponse, error) {
+	if len(req.Envelopes) == 0 {
+		return wire.IngestResponse{Envelopes: []wire.EnvelopeResult{}}, nil
+	}
 	st := s.state.Load()
 	envelopes := make([]*intake, len(req.Envelopes))
 	weight := 0

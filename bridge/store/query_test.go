@@ -228,6 +228,8 @@ func TestListsFollowAnIndex(t *testing.T) {
 		"channels":                   `SELECT MIN(channel) FROM conversations WHERE channel > 'a' AND channel < 'b'`,
 		"party":                      selectParty,
 		"message by external id":     `SELECT id FROM external_ids WHERE channel = 'a' AND kind = 'message' AND external_id = 'x' ORDER BY direction LIMIT 1`,
+		"oldest aged key":            selectAgedKey,
+		"aged keys":                  deleteAgedKeys,
 		"rows of messages":           selectMessages + `WHERE m.id IN ('a', 'b')`,
 		"snoozed":                    `SELECT MIN(snoozed_until) FROM conversations WHERE state = 'snoozed'`,
 		"media of a channel":         selectMedia + `WHERE channel = 'a' AND state = 'pending' AND next_at <= 5 ORDER BY next_at, id LIMIT 5`,

@@ -118,37 +118,80 @@ func (w *sweeper) messages(ctx context.Context, keep document.Retention) error {
 	if found, err := w.older(ctx, "messages", limit); err != nil || !found {
 		return err
 	}
-	return w.batches(ctx, "messages", func(t *txn) (int64, error) {
-		type row struct{ id, conversation string }
-		list, err := all(background, t, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.id, &r.conversation) },
-			`SELECT id, conversation FROM messages WHERE id < ? ORDER BY id LIMIT ?`, limit, sweepBatch)
-		if err != nil || len(list) == 0 {
-			return 0, err
-		}
-		n, err := t.exec(`DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ? ORDER BY id LIMIT ?)`, limit, sweepBatch)
-		if err != nil {
-			return 0, err
-		}
-		seen := map[string]bool{}
-		for _, r := range list {
-			if seen[r.conversation] {
-				continue
-			}
-			seen[r.conversation] = true
-			if _, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
-				r.conversation, ms(h), r.conversation); err != nil {
-				return 0, err
-			}
-		}
-		return n, nil
-	})
+	return w.batches(ctx, "messages", func(t *txn) (int64, error) { return t.removeMessages(limit, h) })
 }
 
-// keys removes the unique keys of messages that are gone, and those of edits,
-// receipts and the like of the same age. Platforms repeat for days at most, and
-// a replay leaves out what is older than messages are kept.
+// oldMessage is what is needed of a message to remove what hangs on it.
+type oldMessage struct {
+	id, conversation, channel, externalID string
+	direction                             message.Direction
+}
+
+func scanOldMessage(rows *sql.Rows) (m oldMessage, err error) {
+	return m, rows.Scan(&m.id, &m.conversation, &m.channel, &m.externalID, &m.direction)
+}
+
+// removeMessages removes a batch of messages with ids below limit.
+func (t *txn) removeMessages(limit string, horizon time.Time) (int64, error) {
+	list, err := all(background, t, scanOldMessage, `SELECT id, conversation, channel, external_id, direction FROM messages WHERE id < ? ORDER BY id LIMIT ?`, limit, sweepBatch)
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	for _, m := range list {
+		if m.direction != message.Inbound {
+			continue // its keys, of which there may be several, go by age
+		}
+		if _, err := t.exec(`DELETE FROM external_ids WHERE external_id = ? AND channel = ? AND kind = 'message' AND direction = 'inbound' AND id = ?`,
+			m.externalID, m.channel, m.id); err != nil {
+			return 0, err
+		}
+	}
+	n, err := t.exec(`DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE id < ? ORDER BY id LIMIT ?)`, limit, sweepBatch)
+	if err != nil {
+		return 0, err
+	}
+	return n, t.removeEmptied(list, horizon)
+}
+
+// removeEmptied removes the conversations of removed messages that have none
+// left and are old.
+func (t *txn) removeEmptied(list []oldMessage, horizon time.Time) error {
+	seen := map[string]bool{}
+	for _, m := range list {
+		if seen[m.conversation] {
+			continue
+		}
+		seen[m.conversation] = true
+		if _, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
+			m.conversation, ms(horizon), m.conversation); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agedKeys are the unique keys that are removed by their age, as the index of
+// external_ids has them.
+const agedKeys = `(kind <> 'message' OR direction = 'outbound')`
+
+const (
+	selectAgedKey  = `SELECT MIN(id) FROM external_ids WHERE ` + agedKeys
+	deleteAgedKeys = `DELETE FROM external_ids WHERE ` + agedKeys + ` AND id IN (SELECT id FROM external_ids WHERE ` + agedKeys + ` AND id < ? ORDER BY id LIMIT ?)`
+)
+
+// keys removes the unique keys of edits, receipts, outbound messages and the
+// like. Platforms repeat for days at most, and a replay leaves out what is
+// older than messages are kept.
 func (w *sweeper) keys(ctx context.Context, keep document.Retention) error {
-	return w.byAge(ctx, "external_ids", keep.Messages)
+	h := w.horizon(keep.Messages)
+	if h.IsZero() {
+		return nil
+	}
+	var least sql.NullString
+	if _, err := one(ctx, w.s.read, []any{&least}, selectAgedKey); err != nil || !least.Valid || least.String >= idBefore(h) {
+		return err
+	}
+	return w.batches(ctx, "external_ids", func(t *txn) (int64, error) { return t.exec(deleteAgedKeys, idBefore(h), sweepBatch) })
 }
 
 func (w *sweeper) raw(ctx context.Context, keep document.Retention) error {

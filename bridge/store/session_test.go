@@ -342,3 +342,32 @@ func TestTheLanesOfADeadSessionAreTakenBack(t *testing.T) {
 	require.Equal(t, []bool{true}, b.report(of(ds[0], 0, wire.OutcomeSent)))
 	require.Equal(t, message.StatusSent, b.status(begun))
 }
+
+// BenchmarkSessions is a second process that joins a Bridge of 10 000 channels,
+// closes again, and the renewals of the first one in between.
+func BenchmarkSessions(b *testing.B) {
+	box := newBox(b, testCaps)
+	box.manyChannels(10_000)
+	first, second := box.pod("pod-0"), box.pod("pod-1")
+	first.beat()
+	var join, beat, leave time.Duration
+	for b.Loop() {
+		join += took(func() { second.beat() })
+		first.beat()
+		box.clock.advance(sessionTTL / 3)
+		beat += took(func() { first.beat() })
+		leave += took(second.close)
+		box.clock.advance(sessionTTL / 3)
+		first.beat()
+		second.revision = 0
+	}
+	b.ReportMetric(float64(join.Milliseconds())/float64(b.N), "join-ms")
+	b.ReportMetric(float64(beat.Microseconds())/float64(b.N), "beat-µs")
+	b.ReportMetric(float64(leave.Milliseconds())/float64(b.N), "leave-ms")
+}
+
+func took(do func()) time.Duration {
+	began := time.Now()
+	do()
+	return time.Since(began)
+}

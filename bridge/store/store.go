@@ -132,7 +132,7 @@ func (s *Store) open(ctx context.Context) error {
 func (s *Store) greatestID(ctx context.Context) (id string, err error) {
 	_, err = one(ctx, s.read, []any{&id}, `SELECT COALESCE(MAX(id), '') FROM (
 		SELECT MAX(id) AS id FROM messages UNION ALL SELECT MAX(id) FROM conversations
-		UNION ALL SELECT MAX(id) FROM external_ids UNION ALL SELECT MAX(id) FROM raw_entries) AS ids`)
+		UNION ALL SELECT MAX(id) FROM external_ids WHERE kind <> 'message' OR direction = 'outbound' UNION ALL SELECT MAX(id) FROM raw_entries) AS ids`)
 	return id, err
 }
 
@@ -166,3 +166,5 @@ func (s *Store) write(ctx context.Context, weight int, fn func(*txn) error) erro
 
 // now is the store's clock as the database keeps time.
 func (s *Store) now() time.Time { return s.opts.Now().UTC().Truncate(time.Millisecond) }
+
+var _ Engine = (*Store)(nil)

@@ -83,8 +83,8 @@ CREATE INDEX messages_conversation ON messages (conversation, timestamp, id);
 
 -- THE unique key: what a platform told is taken once. For messages and
 -- postbacks, id is the message's; for other kinds (edit, reaction, receipt …)
--- it is drawn when the event is taken. Both are ULIDs, so one index serves
--- lookup by message and removal by age.
+-- it is drawn when the event is taken. Keys of inbound messages are found (and
+-- removed with retention) by what their row says, all others by their age.
 CREATE TABLE external_ids (
     external_id TEXT NOT NULL,
     channel     TEXT NOT NULL,
@@ -93,7 +93,7 @@ CREATE TABLE external_ids (
     id          TEXT NOT NULL,
     PRIMARY KEY (external_id, channel, kind, direction)
 ) WITHOUT ROWID;
-CREATE INDEX external_ids_id ON external_ids (id);
+CREATE INDEX external_ids_id ON external_ids (id) WHERE kind <> 'message' OR direction = 'outbound';
 
 -- What a message said before each edit.
 CREATE TABLE message_versions (

@@ -12,15 +12,15 @@
 -- served next: a channel that was served goes to the end of the round, so that
 -- one with a hundred thousand messages does not starve the others.
 CREATE TABLE outbox_channels (
-    channel     TEXT    NOT NULL PRIMARY KEY,
-    bridge      TEXT    NOT NULL DEFAULT '', -- whose pods may send; '' while nobody may (suspended, not in force)
-    due_at      INTEGER NOT NULL DEFAULT 0,  -- 0: nothing to do
-    rounds      INTEGER NOT NULL DEFAULT 0,  -- how often it was served; breaks ties within a millisecond
-    ready_at    INTEGER NOT NULL DEFAULT 0,  -- not before: rate, or paused
+    channel      TEXT    NOT NULL PRIMARY KEY,
+    bridge       TEXT    NOT NULL DEFAULT '', -- whose pods may send; '' while nobody may (suspended, not in force)
+    due_at       INTEGER NOT NULL DEFAULT 0, -- 0: nothing to do
+    rounds       INTEGER NOT NULL DEFAULT 0, -- how often it was served; breaks ties within a millisecond
+    ready_at     INTEGER NOT NULL DEFAULT 0, -- not before: rate, or paused
     paused_until INTEGER NOT NULL DEFAULT 0, -- by Retry-After or refused credentials
-    failures    INTEGER NOT NULL DEFAULT 0,  -- how often in a row the platform refused the channel as such
-    tokens      REAL    NOT NULL DEFAULT 0,  -- token bucket of the channel's rate
-    refilled_at INTEGER NOT NULL DEFAULT 0
+    failures     INTEGER NOT NULL DEFAULT 0, -- how often in a row the platform refused the channel as such
+    tokens       REAL    NOT NULL DEFAULT 0, -- token bucket of the channel's rate
+    refilled_at  INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX outbox_channels_due ON outbox_channels (bridge, due_at, rounds) WHERE due_at > 0;
 
@@ -50,7 +50,7 @@ CREATE INDEX lanes_leased ON lanes (lease_until) WHERE lease_until > 0;
 -- order of the lane.
 CREATE TABLE deliveries (
     message          TEXT    NOT NULL PRIMARY KEY REFERENCES messages (id) ON DELETE CASCADE,
-    lane             INTEGER NOT NULL REFERENCES lanes (id) ON DELETE CASCADE,
+    lane             INTEGER NOT NULL, -- of lanes; no foreign key: its index would tempt planners to walk a lane's whole past
     conversation     TEXT    NOT NULL,
     state            TEXT    NOT NULL, -- queued, sent, failed, unknown, cancelled, superseded
     action           TEXT    NOT NULL DEFAULT '', -- edit, deletion, reaction
@@ -62,7 +62,6 @@ CREATE TABLE deliveries (
     reason           TEXT    NOT NULL DEFAULT '' -- of the latest trouble
 ) WITHOUT ROWID;
 CREATE INDEX deliveries_queued ON deliveries (lane, message) WHERE state = 'queued';
-CREATE INDEX deliveries_lane ON deliveries (lane);
 
 -- One row per platform request; payload is JSON of wire.Part, fixed when the
 -- message was queued.

@@ -16,7 +16,7 @@ CREATE INDEX sessions_expiry ON sessions (expires_at);
 -- A cursor belongs to a platform account: a Channel that is deleted and made
 -- again for another account must not begin at the old one's offset.
 ALTER TABLE assignments ADD COLUMN account TEXT NOT NULL DEFAULT '';
-CREATE INDEX assignments_session ON assignments (session) WHERE session <> '';
+CREATE INDEX assignments_session ON assignments (session);
 
 -- +goose Down
 DROP INDEX assignments_session;
