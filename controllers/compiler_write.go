@@ -23,8 +23,9 @@ type output struct {
 	doc   *document.Document
 }
 
-// outputs lists the documents of a result. A suspended or deleted resource
-// keeps what it has, but for a Bridge that still has webhooks to remove.
+// outputs lists the documents of a result. A suspended resource keeps the one
+// it has, but for a Bridge with webhooks to remove: a deleted Channel must not
+// go on receiving because somebody pauses its Bridge.
 func outputs(s *compile.Snapshot, r *compile.Result) []output {
 	var out []output
 	for _, st := range s.Stores {
@@ -38,7 +39,7 @@ func outputs(s *compile.Snapshot, r *compile.Result) []output {
 	for _, b := range s.Bridges {
 		key := client.ObjectKeyFromObject(b)
 		o := output{owner: owner{document.KindBridge, key}, child: workload.BridgeChild(b.Name), ref: workload.BridgeOwner(b)}
-		if !b.Spec.Suspend {
+		if !b.Spec.Suspend || r.Bridges[key].Tombstones > 0 {
 			o.doc = r.Bridges[key].Document
 		}
 		out = append(out, o)

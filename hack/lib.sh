@@ -14,11 +14,13 @@ background=()
 
 # finish ends what the script started, by pid, and removes what it wrote.
 finish() {
-  local pid
+  local status=$? pid
   for pid in "${background[@]}"; do
-    kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true # its status is ours: it was told to end
   done
   rm -rf "$scratch"
+  return "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM

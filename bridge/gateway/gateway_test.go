@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/telegram"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
@@ -176,6 +177,24 @@ func TestAStoreThatIsAwayLosesNothing(t *testing.T) {
 	w.eventually("all arrives", func() bool { return len(w.inbound()) == 3 && w.bot.WebhookInfo().PendingUpdateCount == 0 })
 }
 
+// A channel that the store does not know yet is not taken for nobody's: what
+// comes for it arrives when the store's document does.
+func TestAStoreThatIsBehindLosesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	n := w.start(nil)
+	n.load(nil)
+	require.NoError(t, w.bot.TakeOverWebhook(n.url+"/webhooks/"+channel, "first-secret"))
+	_, err := w.customer(1001, "Ana").Send("hello")
+	require.NoError(t, err)
+	w.eventually("telegram was asked to come again", func() bool {
+		d := w.bot.Deliveries()
+		return len(d) > 0 && d[0].Status == 503
+	})
+	w.loadStore(document.ReceiveWebhook)
+	w.eventually("it arrives", func() bool { return len(w.inbound()) == 1 })
+}
+
 func polling(c *document.Channel) {
 	c.Receive = document.ReceivePolling
 	c.WebhookURL = ""
@@ -244,11 +263,14 @@ func TestAReplicaWithoutItsStoreIsReplaced(t *testing.T) {
 	w.eventually("stored once", func() bool { return len(w.inbound()) == 2 })
 }
 
+// As between two pods: messages, replies and attachments over mutual TLS.
 func TestAttachmentsAreFetchedAfterTheCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.loadStore(document.ReceiveWebhook)
-	n := w.start(nil)
+	client, url := w.remote()
+	n := w.start(func(o *gateway.Options) { o.Store = client })
+	n.storeURL = url
 	n.load(nil)
 	w.eventually("registered", func() bool { return w.bot.WebhookInfo().URL != "" })
 	ana := w.customer(1001, "Ana")
@@ -267,6 +289,16 @@ func TestAttachmentsAreFetchedAfterTheCommit(t *testing.T) {
 	content, err := io.ReadAll(body)
 	require.NoError(t, err)
 	assert.Equal(t, "42 EUR", string(content))
+	assert.True(t, n.Status().Store.OK)
+
+	id, err := w.store.UploadMedia(t.Context(), store.Scope{All: true}, "shop", store.MediaMeta{MimeType: "text/plain", Name: "receipt.txt"}, jsonBody("paid"))
+	require.NoError(t, err)
+	w.reply(w.conversation(), store.SendRequest{Type: message.TypeFile, Attachments: []message.Attachment{{Kind: message.TypeFile, MediaID: id}}})
+	sent := waitMessages(t, ana, 1)[0]
+	require.NotNil(t, sent.Document)
+	kept, ok := w.bot.File(sent.Document.FileID)
+	require.True(t, ok)
+	assert.Equal(t, "paid", string(kept))
 }
 
 func TestADeletedChannelsWebhookIsRemoved(t *testing.T) {

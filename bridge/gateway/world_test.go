@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -17,11 +18,15 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/internal/testkit"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/testpki"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/telegram"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store/internalapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/storeclient"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	simulator "github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
 )
 
@@ -112,18 +117,19 @@ func (w *world) entry(kind document.EntryKind, name string, spec any) document.E
 // node is one gateway.
 type node struct {
 	*gateway.Gateway
-	w     *world
-	url   string // of its public listener
-	stop  func() // and wait
-	link  *link
-	calls int64
+	w    *world
+	url  string // of its public listener
+	stop func() // and wait
+	link *link
+
+	storeURL string
 }
 
 // start runs a gateway; change may be nil.
 func (w *world) start(change func(*gateway.Options)) *node {
 	t := w.t
 	t.Helper()
-	n := &node{w: w, link: &link{Store: storeclient.Direct(w.store, bridgeName)}}
+	n := &node{w: w, storeURL: "https://store:8443", link: &link{Store: storeclient.Direct(w.store, bridgeName)}}
 	o := gateway.Options{
 		Store: n.link, Version: "test", Log: testkit.Log(), Grace: 5 * time.Second,
 		Platforms: map[string]platform.Platform{telegram.Name: &telegram.Platform{PollTimeout: time.Second, Backoff: 20 * time.Millisecond}},
@@ -167,7 +173,7 @@ func (n *node) load(change func(*document.Channel), more ...document.Entry) []do
 func (n *node) apply(entries ...document.Entry) []document.Exception {
 	n.w.t.Helper()
 	settings := document.BridgeSettings{
-		StoreURL: "https://store:8443", PublicURL: n.url, PlatformEndpoints: map[string]string{telegram.Name: n.w.simURL},
+		StoreURL: n.storeURL, PublicURL: n.url, PlatformEndpoints: map[string]string{telegram.Name: n.w.simURL},
 	}
 	return n.Load(n.w.t.Context(), testkit.DocumentWith(n.w.t, settings, entries...))
 }
@@ -187,6 +193,31 @@ type link struct {
 	gateway.Store
 	mu  sync.Mutex
 	cut bool
+}
+
+// remote is the way to the store over its internal API with mutual TLS, as
+// between two pods.
+func (w *world) remote() (client *storeclient.Client, url string) {
+	t := w.t
+	t.Helper()
+	ca := testpki.NewAuthority(t)
+	files, err := tlsfiles.Open(ca.Folder(t, ""))
+	require.NoError(t, err)
+	api := internalapi.New(w.store, internalapi.Options{Log: testkit.Log()})
+	server := &http.Server{Handler: files.Guard(api), TLSConfig: files.ServerConfig(), ConnContext: tlsfiles.ConnContext}
+	l := listen(t)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.ServeTLS(l, "", "") }()
+	t.Cleanup(func() {
+		api.Drain()
+		_ = server.Close()
+		<-done
+	})
+	own, err := tlsfiles.Open(ca.Folder(t, wire.BridgeIdentity("shop", "default")))
+	require.NoError(t, err)
+	client = storeclient.New(own)
+	t.Cleanup(client.Close)
+	return client, fmt.Sprintf("https://localhost:%d", l.Addr().(*net.TCPAddr).Port)
 }
 
 func (w *world) eventually(what string, done func() bool) {

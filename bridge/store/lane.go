@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -56,26 +57,17 @@ func sendingBridge(st *state, channel string) string {
 // for which channel.
 func (s *Store) syncChannels(t *txn, st *state) error {
 	type row struct{ channel, bridge string }
-	rows, err := t.query(`SELECT channel, bridge FROM outbox_channels`)
+	rows, err := all(background, t, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.channel, &x.bridge) },
+		`SELECT channel, bridge FROM outbox_channels`)
 	if err != nil {
 		return err
 	}
-	var changed []row
-	for rows.Next() {
-		var r row
-		if err := rows.Scan(&r.channel, &r.bridge); err != nil {
-			rows.Close()
-			return err
+	for _, r := range rows {
+		bridge := sendingBridge(st, r.channel)
+		if bridge == r.bridge {
+			continue
 		}
-		if b := sendingBridge(st, r.channel); b != r.bridge {
-			changed = append(changed, row{r.channel, b})
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return err
-	}
-	for _, r := range changed {
-		if _, err := t.exec(`UPDATE outbox_channels SET bridge = ? WHERE channel = ?`, r.bridge, r.channel); err != nil {
+		if _, err := t.exec(`UPDATE outbox_channels SET bridge = ? WHERE channel = ?`, bridge, r.channel); err != nil {
 			return err
 		}
 	}

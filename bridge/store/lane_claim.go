@@ -209,11 +209,11 @@ func (c *claim) serve(t *txn, ch *servedChannel, n int) ([]wire.Delivery, error)
 	if ch.rate > 0 {
 		n = min(n, int(ch.bucket.tokens+tokenSlack))
 	}
-	if ch.failures > 0 {
-		n = min(n, 1) // one tries whether the platform takes the channel again
-	}
 	if ch.readyAt > ms(t.now) {
 		n = 0
+	}
+	if ch.failures > 0 && n > 0 { // one tries for all whether the platform takes the channel again
+		n, ch.readyAt = 1, ms(t.now.Add(probeWait))
 	}
 	var found []wire.Delivery
 	if n > 0 {
@@ -234,6 +234,11 @@ func (c *claim) serve(t *txn, ch *servedChannel, n int) ([]wire.Delivery, error)
 	}
 	return found, c.reschedule(t, ch)
 }
+
+// probeWait is how long the rest of a refused channel waits for the one delivery
+// that tries: a send takes a second or two, and should that one be lost, the
+// next tries after this.
+const probeWait = 10 * time.Second
 
 // tokenSlack absorbs the rounding of a token that is 0.9999… after exactly its time.
 const tokenSlack = 1e-6

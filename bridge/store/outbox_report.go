@@ -194,9 +194,12 @@ func (u *turn) sent(r wire.PartReport, p *partRow) error {
 	if p.state != partSent {
 		p.set(partSent)
 		p.lease = r.Lease
-		if _, err := u.t.exec(`UPDATE outbox_channels SET failures = 0 WHERE channel = ? AND failures > 0`, u.l.channel); err != nil {
+		if err := u.resumeChannel(); err != nil {
 			return err
 		}
+	}
+	if err := u.migrate(r.NewAddress); err != nil {
+		return err
 	}
 	if u.d.action != "" {
 		return nil // its id, where it has one, is its target's
@@ -302,14 +305,27 @@ func (u *turn) renew() error {
 // pauseChannel keeps the whole channel waiting. Several lanes that meet the
 // same refusal at the same time count as one failure.
 func (u *turn) pauseChannel(v verdict) error {
-	until := ms(u.t.now) + ceilMS(v.ChannelDelay)
-	failed := boolInt(v.ChannelFailed)
+	now := ms(u.t.now)
+	until := now + ceilMS(v.ChannelDelay)
 	_, err := u.t.exec(`UPDATE outbox_channels SET
 		failures = CASE WHEN paused_until <= ? THEN failures + ? ELSE failures END,
 		paused_until = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
-		ready_at = CASE WHEN ready_at > ? THEN ready_at ELSE ? END,
-		due_at = CASE WHEN due_at > 0 AND due_at < ? THEN ? ELSE due_at END
-		WHERE channel = ?`, ms(u.t.now), failed, until, until, until, until, until, until, u.l.channel)
+		ready_at = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
+		due_at = CASE WHEN due_at = 0 THEN 0 WHEN paused_until > ? THEN paused_until ELSE ? END
+		WHERE channel = ?`, now, boolInt(v.ChannelFailed), until, until, until, until, until, until, u.l.channel)
+	return err
+}
+
+// resumeChannel ends a channel's trouble: the platform took something from it
+// again. What was on its way when the trouble began proves nothing, and what
+// the platform asked to be waited for is waited for.
+func (u *turn) resumeChannel() error {
+	now := ms(u.t.now)
+	n, err := u.t.exec(`UPDATE outbox_channels SET failures = 0, paused_until = 0, ready_at = ?, due_at = CASE WHEN due_at > ? THEN ? ELSE due_at END
+		WHERE channel = ? AND failures > 0 AND paused_until <= ?`, now, now, now, u.l.channel, now)
+	if err == nil && n > 0 {
+		u.t.afterCommit(func() { u.s.outbox.bells.ring(u.ch.Bridge) })
+	}
 	return err
 }
 
@@ -324,6 +340,7 @@ func (u *turn) unreachable() error {
 	return err
 }
 
+// migrate gives the contact's identity its new address; "" changes nothing.
 func (u *turn) migrate(to string) error {
 	if to == "" {
 		return nil
@@ -366,8 +383,12 @@ func (s *Store) judge(t *txn, d *delivery, l *laneRow, p *partRow, r wire.PartRe
 	if a.First.IsZero() {
 		a.First = t.now
 	}
-	if _, err := one(background, t, []any{&a.ChannelFailures}, `SELECT failures FROM outbox_channels WHERE channel = ?`, l.channel); err != nil {
+	var paused int64
+	if _, err := one(background, t, []any{&a.ChannelFailures, &paused}, `SELECT failures, paused_until FROM outbox_channels WHERE channel = ?`, l.channel); err != nil {
 		return verdict{}, err
+	}
+	if paused > ms(t.now) { // another lane met the same failure: it is not one more
+		a.ChannelFailures = max(0, a.ChannelFailures-1)
 	}
 	switch r.Outcome {
 	case wire.OutcomeRetry, wire.OutcomeFailed, wire.OutcomeReleased, wire.OutcomeMigrated:

@@ -210,13 +210,13 @@ func TestOrderInALaneIsByCompletion(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for _, c := range []struct {
-		name       string
-		report     wire.PartReport
-		want       message.Status
-		reason     string
-		retryAt    time.Duration // 0: never
-		others     time.Duration // when another contact of the channel is served
-		unreachble bool
+		name        string
+		report      wire.PartReport
+		want        message.Status
+		reason      string
+		retryAt     time.Duration // 0: never
+		others      time.Duration // when another contact of the channel is served
+		unreachable bool
 	}{
 		{"content", wire.PartReport{Outcome: wire.OutcomeFailed, Class: wire.ErrContentRejected, Reason: "too blue"}, message.StatusFailed, "ContentRejected: too blue", 0, 0, false},
 		{"window", wire.PartReport{Outcome: wire.OutcomeFailed, Class: wire.ErrOutsideWindow, Reason: "24 h"}, message.StatusFailed, "OutsideWindow: 24 h", 0, 0, false},
@@ -239,7 +239,7 @@ func TestRefusals(t *testing.T) {
 			b.report(of(d, 0, wire.OutcomeSending))
 			require.Equal(t, []bool{true}, b.report(r))
 			b.wantStatus(id, c.want, c.reason)
-			require.Equal(t, !c.unreachble, reachable(t, b.Store, conv))
+			require.Equal(t, !c.unreachable, reachable(t, b.Store, conv))
 
 			probe := b.send(other, "probe")
 			var tried, served time.Duration
@@ -299,6 +299,57 @@ func TestAChannelThatIsRefusedWaitsForDaysAndFailsNothing(t *testing.T) {
 	b.wantStatus(id, message.StatusQueued, "")
 	b.sent(b.leaseOne())
 	b.wantStatus(id, message.StatusSent, "")
+}
+
+// Many lanes in flight that meet the same refusal are one failure, or a single
+// 401 would back a busy channel off to the limit.
+func TestOneRefusalMetByManyLanesCountsOnce(t *testing.T) {
+	b := newBox(t, testCaps)
+	for i := range 5 {
+		b.send(b.met(telegram, fmt.Sprint("c", i)), "hello")
+	}
+	for _, d := range b.lease(10) {
+		r := of(d, 0, wire.OutcomeRetry)
+		r.Class = wire.ErrAuthInvalid
+		b.report(r)
+	}
+	b.clock.advance(500 * time.Millisecond)
+	d := b.leaseOne() // one tries for all
+	require.Empty(t, b.lease(10))
+	b.sent(d)
+	require.Len(t, b.lease(10), 4)
+}
+
+func TestASendThatWasOnItsWayDoesNotEndAPause(t *testing.T) {
+	b := newBox(t, testCaps)
+	for i := range 3 {
+		b.send(b.met(telegram, fmt.Sprint("c", i)), "hello")
+	}
+	ds := b.lease(2)
+	r := of(ds[0], 0, wire.OutcomeRetry)
+	r.Class, r.Scope, r.RetryAfter = wire.ErrRateLimited, wire.ScopeChannel, 30*time.Second
+	b.report(r)
+	b.sent(ds[1])
+	b.clock.advance(29 * time.Second)
+	require.Empty(t, b.lease(10))
+	b.clock.advance(time.Second)
+	b.sent(b.leaseOne())
+	b.sent(b.leaseOne())
+}
+
+func TestALostTryOfARefusedChannelIsFollowedByAnother(t *testing.T) {
+	b := newBox(t, testCaps)
+	b.send(b.met(telegram, "c1"), "hello")
+	b.send(b.met(telegram, "c2"), "hello")
+	r := of(b.lease(1)[0], 0, wire.OutcomeRetry)
+	r.Class = wire.ErrAuthInvalid
+	b.report(r)
+	b.clock.advance(time.Second)
+	b.leaseOne() // and nothing is heard of it
+	b.clock.advance(probeWait - time.Millisecond)
+	require.Empty(t, b.lease(10))
+	b.clock.advance(time.Millisecond)
+	b.leaseOne()
 }
 
 func TestRetriesEndAfterADay(t *testing.T) {
@@ -503,6 +554,13 @@ func TestAMoveOfTheContactIsFollowed(t *testing.T) {
 	require.Equal(t, "c1-moved", d.To)
 	b.sent(d)
 	require.Equal(t, "c1-moved", getMessage(t, b.Store, id).Contact.ExternalID)
+
+	b.send(getMessage(t, b.Store, id).Conversation, "again")
+	d = b.leaseOne()
+	r = of(d, 0, wire.OutcomeSent)
+	r.NewAddress = "c1-moved-again"
+	b.report(of(d, 0, wire.OutcomeSending), r)
+	require.Equal(t, "c1-moved-again", getMessage(t, b.Store, id).Contact.ExternalID)
 }
 
 func TestReportsOfOthersAreRefused(t *testing.T) {

@@ -89,15 +89,15 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 	if err != nil {
 		return 0, err
 	}
-	known, changed := false, false
-	live := make([]string, 0, len(all)+1)
+	known := false
+	live, ended := make([]string, 0, len(all)+1), make([]string, 0)
 	for _, x := range all {
 		own := x.instance == req.Instance
 		if own && req.Close || !own && s.dead(x, t.now) {
 			if err := s.endSession(t, x); err != nil {
 				return 0, err
 			}
-			changed = true
+			ended = append(ended, x.instance)
 			continue
 		}
 		known = known || own
@@ -111,12 +111,12 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 			return 0, err
 		}
 		if !known {
-			live, changed = append(live, req.Instance), true
+			live = append(live, req.Instance)
 			slices.Sort(live)
 		}
 	}
-	if changed {
-		if err := s.reassign(t, s.state.Load(), bridge, live); err != nil {
+	if len(ended) > 0 || !req.Close && !known {
+		if err := s.reassign(t, bridge, live, ended); err != nil {
 			return 0, err
 		}
 	}
@@ -178,17 +178,31 @@ func (t *txn) allAssignments() (map[string]assignment, error) {
 	return rows, err
 }
 
-// reassign spreads a Bridge's channels over its live sessions.
-func (s *Store) reassign(t *txn, st *state, bridge string, live []string) error {
+// reassign spreads a Bridge's channels over its live sessions, or frees those
+// of the ended ones where nobody is left.
+func (s *Store) reassign(t *txn, bridge string, live, ended []string) error {
+	if len(live) == 0 {
+		return t.freeChannels(ended)
+	}
 	rows, err := t.allAssignments()
 	if err != nil {
 		return err
 	}
 	touched := map[string]bool{}
-	if err := s.spread(t, st, rows, bridge, live, touched); err != nil {
+	if err := s.spread(t, s.state.Load(), rows, bridge, live, touched); err != nil {
 		return err
 	}
 	return t.bumpRevisions(touched)
+}
+
+// freeChannels takes the channels of sessions away, and fences them.
+func (t *txn) freeChannels(instances []string) error {
+	for _, instance := range instances {
+		if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE session = ?`, instance); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reassignAll does so for every Bridge after a new document, and takes channels
@@ -305,22 +319,19 @@ func (s *Store) endDeadSessions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		live, changed := map[string][]string{}, map[string]bool{}
+		live, ended := map[string][]string{}, map[string][]string{}
 		for _, x := range sessions {
 			if !s.dead(x, t.now) {
 				live[x.bridge] = append(live[x.bridge], x.instance)
 				continue
 			}
-			changed[x.bridge] = true
+			ended[x.bridge] = append(ended[x.bridge], x.instance)
 			if err := s.endSession(t, x); err != nil {
 				return err
 			}
-			if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE session = ?`, x.instance); err != nil {
-				return err
-			}
 		}
-		for bridge := range changed {
-			if err := s.reassign(t, s.state.Load(), bridge, live[bridge]); err != nil {
+		for bridge := range ended {
+			if err := s.reassign(t, bridge, live[bridge], ended[bridge]); err != nil {
 				return err
 			}
 		}

@@ -82,7 +82,7 @@ func (p *report) channel(ch *v1alpha1.Channel, r *compile.ChannelResult, base st
 	case r.Receive == v1alpha1.ReceiveWebhook:
 		line += "   " + base + "/webhooks/" + key.String()
 	}
-	if r.WebhookURL != "" {
+	if r.WebhookURL != "" && r.WebhookURL != base+"/webhooks/"+key.String() {
 		line += "   public: " + r.WebhookURL
 	}
 	p.line("%s", line)
@@ -136,7 +136,11 @@ func (r *runner) tell(identity string, findings []compile.Finding, before, after
 		if t.Type == corev1.EventTypeWarning {
 			sign = "!! "
 		}
-		r.report.event("%s%s  %s %s: %s", sign, title(identity), t.Condition, t.Reason, t.Message)
+		what := t.Condition + " " + t.Reason
+		if t.Condition == t.Reason {
+			what = t.Condition
+		}
+		r.report.event("%s%s  %s: %s", sign, title(identity), what, t.Message)
 	}
 }
 

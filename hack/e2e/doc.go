@@ -6,7 +6,8 @@
 // Every test has a namespace of its own ("shop"), under the restricted Pod
 // Security level, with its own store and bridge. The operator and the
 // simulator are shared. Nothing sleeps: everything is waited for, with a
-// deadline, and a failed test shows its namespace.
+// deadline, and a failed test shows its namespace. Tests run beside each other,
+// but for those that measure, or that stop the operator: these come first.
 //
 // Environment:
 //

@@ -25,6 +25,7 @@ func mustParse(s string) resource.Quantity { return resource.MustParse(s) }
 // TestDriftIsRepaired: what somebody changes by hand in what the operator made
 // comes back as it was.
 func TestDriftIsRepaired(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	bridge, store := workload.BridgeChild("default"), workload.StoreChild("default")
@@ -96,6 +97,7 @@ func TestDriftIsRepaired(t *testing.T) {
 
 // TestProfile: what the spec says is what the platform has.
 func TestProfile(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook)
 	b.channel.Spec.Telegram.Profile = &v1alpha1.TelegramProfile{
@@ -117,13 +119,15 @@ func TestProfile(t *testing.T) {
 
 // TestTakenOver: a webhook that somebody else changed is told, not fought over.
 func TestTakenOver(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	require.NoError(t, run.simulator.TakeOver(t.Context(), b.id, "http://elsewhere.example/hook", ""))
 	// Nothing tells a bridge of it but its own look from time to time; a change
-	// of the channel makes it look now.
-	b.suspend(true)
-	b.suspend(false)
+	// of what is registered makes it look now.
+	require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(b.channel), b.channel))
+	b.channel.Spec.Telegram.MaxConnections = 7
+	require.NoError(t, run.cluster.Update(t.Context(), b.channel))
 	eventually(t, soon, "it is told", s.condition(b.channel, v1alpha1.ConditionWebhookRegistered, "False", v1alpha1.ReasonTakenOver))
 	state, err := run.simulator.Bot(t.Context(), b.id)
 	require.NoError(t, err)

@@ -88,6 +88,7 @@ func kill(t *testing.T, p *corev1.Pod) {
 // TestStoreKilled: what was acknowledged is there when the store is back, and
 // what customers wrote meanwhile arrives afterwards, once.
 func TestStoreKilled(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
 	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
@@ -126,6 +127,7 @@ func TestStoreKilled(t *testing.T) {
 // TestPollerTakenOver: of two replicas one polls; when it dies the other one
 // goes on within seconds, and nothing is lost or doubled.
 func TestPollerTakenOver(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, func(b *v1alpha1.Bridge) { b.Spec.Replicas = ptr.To[int32](2) })
 	b := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
 	customer := b.customer("Ana")
@@ -189,6 +191,7 @@ func (s *shop) poller() *corev1.Pod {
 // TestRollingUpdate: while a bridge's pods are replaced, no webhook is lost and
 // the Channel stays Ready.
 func TestRollingUpdate(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	customer := b.customer("Ana")

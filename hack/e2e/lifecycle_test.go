@@ -26,6 +26,7 @@ import (
 // TestSecretAndChannelAreEnough: the Bridge and the ConversationStore that a
 // first Channel needs are made for it, and belong to nobody.
 func TestSecretAndChannelAreEnough(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	b := s.newBot("telegram-main", "")
 	b.keepSecret()
@@ -181,9 +182,12 @@ var mistakes = []broken{
 // wrong and what to do, tools see that nothing moves (Stalled), and doing it is
 // enough.
 func TestMistakesAreNamedAndRepairThemselves(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	for i, m := range mistakes {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			s := s.in(t)
 			b := s.newBot(fmt.Sprintf("telegram-%d", i), v1alpha1.ReceiveWebhook)
 			m.breakIt(t, b)
 			s.create(b.channel)
@@ -206,6 +210,7 @@ func TestMistakesAreNamedAndRepairThemselves(t *testing.T) {
 // TestBrokenRotationKeepsServing: a channel that works goes on with its last
 // good credentials when the new ones cannot be right.
 func TestBrokenRotationKeepsServing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	s.keepSecret(b.channel.Name, map[string]string{"token": "not a token"})
@@ -218,6 +223,7 @@ func TestBrokenRotationKeepsServing(t *testing.T) {
 // TestWorkloadThatCannotRunIsNamed: what only the API server or a kubelet
 // refuses shows on the Bridge, too.
 func TestWorkloadThatCannotRunIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	bridge := s.bridge()
 	bridge.Spec.Resources = &corev1.ResourceRequirements{
@@ -242,6 +248,7 @@ func TestWorkloadThatCannotRunIsNamed(t *testing.T) {
 
 // TestDeletedChannel: the platform is told, and the conversations stay.
 func TestDeletedChannel(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	customer := b.customer("Ana")
@@ -282,6 +289,7 @@ func gone(o client.Object) func(context.Context) error {
 
 // TestSuspendedChannel: outbound waits, inbound is kept, nothing is unregistered.
 func TestSuspendedChannel(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	b.suspend(true)
@@ -318,6 +326,7 @@ func (b *bot) suspend(value bool) {
 // TestInUseIsNotDeleted: a store waits for its Bridges, and is not lost when
 // somebody deletes it with them.
 func TestInUseIsNotDeleted(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	store := &v1alpha1.ConversationStore{ObjectMeta: s.meta(v1alpha1.DefaultName)}
 	require.NoError(t, run.cluster.Delete(t.Context(), store))

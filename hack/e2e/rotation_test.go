@@ -66,6 +66,7 @@ func (s *shop) podIdentities() map[string]string {
 
 // TestLeakedSecret: with an overlap of zero the old secret ends at once.
 func TestLeakedSecret(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook)
 	b.channel.Spec.Credentials.Overlap = &metav1.Duration{}
@@ -84,6 +85,7 @@ func TestLeakedSecret(t *testing.T) {
 // that the old one is refused, goes on taking messages in, and sends what
 // waited as soon as the new one is in the Secret.
 func TestRevokedToken(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	customer := b.customer("Ana")
@@ -92,7 +94,7 @@ func TestRevokedToken(t *testing.T) {
 	require.NoError(t, run.simulator.Revoke(t.Context(), b.id, b.secret))
 	_, err := s.desk.Reply(t.Context(), received.Conversation, "1", "Wait for it")
 	require.NoError(t, err)
-	eventually(t, soon, "the refusal shows", s.condition(b.channel, v1alpha1.ConditionCredentialsValid, metav1.ConditionFalse, v1alpha1.ReasonAuthInvalid))
+	eventually(t, soon, "the refusal shows", s.condition(b.channel, v1alpha1.ConditionDelivering, metav1.ConditionFalse, v1alpha1.ReasonAuthInvalid))
 	b.receives(customer, text("Are you there?"))
 
 	start := time.Now()
@@ -101,12 +103,15 @@ func TestRevokedToken(t *testing.T) {
 	require.NoError(t, err)
 	measure("token: new in Secret to sending again", time.Since(start))
 	assert.Equal(t, []string{"Wait for it"}, seen)
-	eventually(t, soon, "repaired", s.condition(b.channel, v1alpha1.ConditionCredentialsValid, metav1.ConditionTrue, ""))
+	for _, c := range []string{v1alpha1.ConditionDelivering, v1alpha1.ConditionCredentialsValid} {
+		eventually(t, soon, "repaired", s.condition(b.channel, c, metav1.ConditionTrue, ""))
+	}
 }
 
 // TestRotatedAPIToken: a desk's token can be replaced without a restart, and
 // a token whose Secret is gone opens nothing.
 func TestRotatedAPIToken(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	before := s.podIdentities()

@@ -29,6 +29,7 @@ import (
 // TestRestrictedEverywhere: every namespace that we have pods in enforces the
 // restricted level, and the pods run.
 func TestRestrictedEverywhere(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	for _, name := range []string{s.namespace, operatorNamespace, simulatorNamespace()} {
@@ -64,6 +65,7 @@ func assertNoClusterCredentials(t *testing.T, p *corev1.Pod) {
 // TestNothingLeaks: after traffic, rotation and trouble, no secret and nothing
 // that people wrote is in any log, event, status or metric.
 func TestNothingLeaks(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
 	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
@@ -149,6 +151,7 @@ func (s *shop) everythingPublic() map[string]string {
 // TestAcrossNamespaces: a Bridge lets in whom its allow-list names. Whoever is
 // not let in learns nothing, not even whether the Bridge exists.
 func TestAcrossNamespaces(t *testing.T) {
+	t.Parallel()
 	owner := newShop(t)
 	guest := openShop(t)
 	refused := func(name string) string {
@@ -181,6 +184,7 @@ func TestAcrossNamespaces(t *testing.T) {
 // TestOneChannelPerAccount: the incumbent keeps an account, and the message
 // names nobody.
 func TestOneChannelPerAccount(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	other := openShop(t)
@@ -200,6 +204,7 @@ func TestOneChannelPerAccount(t *testing.T) {
 // TestRESTKeepsStrangersOut: no token, a wrong one, and one of another
 // namespace open nothing.
 func TestRESTKeepsStrangersOut(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	received := b.receives(b.customer("Ana"), text("Hello"))
@@ -226,6 +231,7 @@ func TestRESTKeepsStrangersOut(t *testing.T) {
 // it) this shows that the cluster enforces them: a pod that is nobody's reaches
 // the public ports and not the internal ones.
 func TestNetworkPolicies(t *testing.T) {
+	t.Parallel()
 	if os.Getenv("E2E_POLICIES_ENFORCED") == "false" {
 		t.Skip("SKIPPED: this cluster does not enforce NetworkPolicies (see hack/cluster/README.md)")
 	}

@@ -54,6 +54,13 @@ type shop struct {
 	rest      http.RoundTripper
 }
 
+// in is the same shop for a subtest.
+func (s *shop) in(t *testing.T) *shop {
+	sub := *s
+	sub.t = t
+	return &sub
+}
+
 // newNamespace makes a namespace that is removed when the test is over.
 func newNamespace(t *testing.T, labels map[string]string) string {
 	t.Helper()

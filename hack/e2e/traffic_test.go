@@ -23,6 +23,7 @@ func TestConversation(t *testing.T) {
 	s := newShop(t)
 	for _, receive := range []v1alpha1.ReceiveMode{v1alpha1.ReceiveWebhook, v1alpha1.ReceivePolling} {
 		t.Run(string(receive), func(t *testing.T) {
+			s := s.in(t)
 			b := s.newBot("telegram-"+map[v1alpha1.ReceiveMode]string{v1alpha1.ReceiveWebhook: "hook", v1alpha1.ReceivePolling: "poll"}[receive], receive).open()
 			customer := b.customer("Ana")
 			question, answer := text("Where is my order?"), text("It leaves today.")
@@ -60,6 +61,7 @@ func TestConversation(t *testing.T) {
 // TestForgedWebhooks: what the platform did not sign is refused, and a channel
 // that is not here is not told from one that does not exist.
 func TestForgedWebhooks(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	code, err := run.simulator.Inject(t.Context(), b.id, telegram.Injection{Secret: secret()})
@@ -77,6 +79,7 @@ func TestForgedWebhooks(t *testing.T) {
 // TestOrderAndNumber: many messages of many customers all arrive, once, each
 // customer's in order, by both ways.
 func TestOrderAndNumber(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	const customers, each = 5, 20
 	for _, receive := range []v1alpha1.ReceiveMode{v1alpha1.ReceiveWebhook, v1alpha1.ReceivePolling} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/ingest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/status"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
@@ -140,21 +141,19 @@ func (c *connection) deliver(ctx context.Context, b platform.Batch) error {
 	if err != nil {
 		return err
 	}
-	return c.delivered(b, result)
+	return c.delivered(b, env.Elements, result)
 }
 
-func (c *connection) delivered(b platform.Batch, result wire.EnvelopeResult) error {
+func (c *connection) delivered(b platform.Batch, elements []wire.Element, result wire.EnvelopeResult) error {
 	stored := make([]message.Event, 0, len(b.Events))
 	for i, e := range result.Elements {
-		switch e.Result {
-		case wire.ResultStale:
+		switch {
+		case e.Result == wire.ResultStale:
 			c.lost(errStale)
 			return errStale
-		case wire.ResultForbidden:
-			// The store's document is behind ours; the next fetch brings the
-			// same messages again.
-			return fmt.Errorf("%w: the store does not give this channel to this bridge yet", store.ErrUnavailable)
-		case wire.ResultStored:
+		case ingest.Refused(elements[i], e): // the next fetch brings the same messages again
+			return fmt.Errorf("%w: the store does not know this channel as this bridge's yet", store.ErrUnavailable)
+		case e.Result == wire.ResultStored:
 			stored = append(stored, b.Events[i])
 		}
 	}

@@ -92,10 +92,18 @@ func (r *rig) live() int {
 	return r.atOnce
 }
 
-func (r *rig) started() int {
+func (r *rig) started() []string {
+	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.polls)
+	return append([]string(nil), r.polls...)
+}
+
+// answer sets what the store says next.
+func (r *rig) answer(result wire.Result, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result, r.err = result, err
 }
 
 func polling(t *testing.T, generation int64, change func(*document.Channel)) document.Entry {
@@ -148,7 +156,7 @@ func TestAPollerRunsWhileTheLeaseIsHeld(t *testing.T) {
 		assert.Zero(t, r.live())
 		r.leases.Give(lease(5, "41"))
 		synctest.Wait()
-		assert.Equal(t, []string{`shop/a from "41"`}, r.polls)
+		assert.Equal(t, []string{`shop/a from "41"`}, r.started())
 
 		r.deliver <- batch("42", "m1", "m2")
 		require.NoError(t, <-r.told)
@@ -172,11 +180,11 @@ func TestAnotherVersionGoesOnWhereTheLastOneWas(t *testing.T) {
 		<-r.told
 		testkit.Apply(t, r.loader, polling(t, 2, nil))
 		time.Sleep(2 * time.Second)
-		assert.Equal(t, []string{`shop/a from "41"`, `shop/a from "42"`}, r.polls)
+		assert.Equal(t, []string{`shop/a from "41"`, `shop/a from "42"`}, r.started())
 
 		r.leases.Give(lease(6, "57"))
 		time.Sleep(2 * time.Second)
-		assert.Equal(t, `shop/a from "57"`, r.polls[2], "another lease tells its own")
+		assert.Equal(t, `shop/a from "57"`, r.started()[2], "another lease tells its own")
 	})
 }
 
@@ -184,16 +192,16 @@ func TestAStaleFenceStopsThePollerUntilAnotherLease(t *testing.T) {
 	run(t, func(t *testing.T, r *rig) {
 		r.leases.Give(lease(5, ""))
 		synctest.Wait()
-		r.result = wire.ResultStale
+		r.answer(wire.ResultStale, nil)
 		r.deliver <- batch("42", "m1")
 		assert.ErrorIs(t, <-r.told, errStale)
 		time.Sleep(time.Minute)
 		assert.Zero(t, r.live())
-		assert.Equal(t, 1, r.started(), "not with the stale token")
+		assert.Len(t, r.started(), 1, "not with the stale token")
 		assert.Len(t, r.leases.Refreshes, 1, "the session is asked at once")
 		assert.Zero(t, r.acked)
 
-		r.result = wire.ResultStored
+		r.answer(wire.ResultStored, nil)
 		r.leases.Give(lease(6, "50"))
 		time.Sleep(time.Second)
 		assert.Equal(t, 1, r.live())
@@ -202,8 +210,9 @@ func TestAStaleFenceStopsThePollerUntilAnotherLease(t *testing.T) {
 
 func TestNothingIsConfirmedThatIsNotDurable(t *testing.T) {
 	for name, set := range map[string]func(*rig){
-		"store away":   func(r *rig) { r.err = store.ErrUnavailable },
-		"store behind": func(r *rig) { r.result = wire.ResultForbidden },
+		"store away":                func(r *rig) { r.answer(wire.ResultStored, store.ErrUnavailable) },
+		"store behind":              func(r *rig) { r.answer(wire.ResultForbidden, nil) },
+		"store without the channel": func(r *rig) { r.answer(wire.ResultUnrouted, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			run(t, func(t *testing.T, r *rig) {
@@ -217,7 +226,7 @@ func TestNothingIsConfirmedThatIsNotDurable(t *testing.T) {
 				synctest.Wait()
 				assert.Equal(t, document.DutyPending, r.board.Row("Channel/shop/a").Receiving.State, "the store's trouble is not the platform's")
 
-				r.err, r.result = nil, wire.ResultStored
+				r.answer(wire.ResultStored, nil)
 				r.deliver <- batch("42", "m1")
 				assert.NoError(t, <-r.told)
 			})
@@ -250,7 +259,7 @@ func TestAPollerThatEndsIsStartedAgainWithBackoff(t *testing.T) {
 			r.quit <- err // nil: a panic
 		}
 		r.report <- nil
-		assert.Equal(t, 4, r.started())
+		assert.Len(t, r.started(), 4)
 	})
 }
 

@@ -146,9 +146,26 @@ func (m *Manager) adopt(ch *channels.Channel) {
 }
 
 func (m *Manager) update(t *target, ch *channels.Channel) {
+	touched := ch.Generation != t.channel.Generation
 	t.channel = ch
 	m.Rows.Hold(ch)
 	m.plan(t)
+	if touched {
+		m.lookNow(t)
+	}
+}
+
+// lookNow brings the next look at the platform forward: somebody changed the
+// resource, perhaps because of what it says of the platform. What is known
+// stays until then.
+func (m *Manager) lookNow(t *target) {
+	for _, k := range t.tasks {
+		if !k.running {
+			m.unqueue(k)
+			k.due = time.Now()
+		}
+	}
+	m.admit(t)
 }
 
 func (m *Manager) release(t *target) {

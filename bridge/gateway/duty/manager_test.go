@@ -59,6 +59,8 @@ func (c *calls) platform() *testkit.Platform {
 	return &testkit.Platform{
 		OnProbe: func(ctx context.Context, ch platform.Channel) (platform.ProbeResult, error) {
 			err := c.note(ctx, "probe", ch)
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			account := ch.(*testkit.Channel).Spec.Account
 			if c.account != "" {
 				account = c.account
@@ -67,6 +69,8 @@ func (c *calls) platform() *testkit.Platform {
 		},
 		OnRegister: func(ctx context.Context, ch platform.Channel, registered string) (string, error) {
 			err := c.note(ctx, "register", ch)
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			c.registered = append(c.registered, registered)
 			return c.taken, err
 		},
@@ -97,6 +101,7 @@ type rig struct {
 	loader *channels.Loader
 	leases *testkit.Leases
 	board  *testkit.Board
+	begin  func() // the manager runs; what the platform answers at first is set before
 }
 
 func (r *rig) row() document.ChannelStatus { return r.board.Row("Channel/shop/a") }
@@ -109,7 +114,7 @@ func run(t *testing.T, held []string, entries []document.Entry, test func(t *tes
 		m := New(Config{Table: table, Leases: r.leases, Rows: status.New(r.board), Metrics: testkit.Metrics(), Log: testkit.Log()})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { defer close(done); m.Run(ctx) }()
+		r.begin = func() { go func() { defer close(done); m.Run(ctx) }() }
 		test(t, r)
 		cancel()
 		<-done
@@ -123,6 +128,7 @@ func one(t *testing.T, change func(*document.Channel)) []document.Entry {
 
 func TestTheHolderDoesTheDutiesProbeFirst(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		list := r.since(0)
 		require.Len(t, list, 3)
@@ -141,6 +147,7 @@ func TestTheHolderDoesTheDutiesProbeFirst(t *testing.T) {
 
 func TestOthersDoNothing(t *testing.T) {
 	run(t, nil, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		time.Sleep(time.Hour)
 		assert.Empty(t, r.since(0))
 		assert.Zero(t, r.board.Len(), "nothing to say of what is another's")
@@ -157,6 +164,7 @@ func TestOthersDoNothing(t *testing.T) {
 
 func TestDutiesAreRepeatedAtTheirIntervals(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		time.Sleep(2*time.Hour + time.Minute)
 		count := map[string]int{}
 		for _, c := range r.since(0) {
@@ -203,6 +211,7 @@ func TestHowDutiesStand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			run(t, []string{"shop/a"}, one(t, test.change), func(t *testing.T, r *rig) {
 				r.set(func() { r.errs[test.kind], r.taken, r.account = test.err, test.taken, test.acct })
+				r.begin()
 				synctest.Wait()
 				of := test.of
 				if of == nil {
@@ -223,6 +232,7 @@ func webhookOf(s document.ChannelStatus) *document.Duty { return s.Webhook }
 func TestNothingElseIsTriedBeforeTheCredentialsWork(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
 		r.set(func() { r.errs["probe"] = &platform.Error{Class: wire.ErrRetryable, Reason: "away"} })
+		r.begin()
 		time.Sleep(10 * time.Minute)
 		for _, c := range r.since(0) {
 			assert.Equal(t, "probe shop/a", c)
@@ -238,6 +248,7 @@ func TestNothingElseIsTriedBeforeTheCredentialsWork(t *testing.T) {
 func TestRegistrationStartsWhenEveryPodHasLoaded(t *testing.T) {
 	loading := func(c *document.Channel) { c.RegisterWebhook = false }
 	run(t, []string{"shop/a"}, one(t, loading), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		assert.ElementsMatch(t, []string{"probe shop/a", "profile shop/a"}, r.since(0))
 		testkit.Apply(t, r.loader, one(t, nil)...)
@@ -264,6 +275,7 @@ func TestRegistrationStartsWhenEveryPodHasLoaded(t *testing.T) {
 
 func TestAChangeConcernsTheDutiesThatDependOnIt(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		n := r.count()
 		testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 2, func(c *document.Channel) { c.Limits.InboundPerSecond = 7 }))
@@ -286,6 +298,7 @@ func TestAChangeConcernsTheDutiesThatDependOnIt(t *testing.T) {
 func TestAResultForAnotherVersionDoesNotCount(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
 		r.set(func() { r.latency = 10 * time.Second })
+		r.begin()
 		time.Sleep(5 * time.Second) // the probe of generation 1 is on the way
 		testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 2, func(c *document.Channel) { c.Credentials["secret"] = "rotated" }))
 		time.Sleep(time.Second)
@@ -298,6 +311,7 @@ func TestAResultForAnotherVersionDoesNotCount(t *testing.T) {
 
 func TestOneHiccupAfterSuccessIsNotTold(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		r.set(func() { r.errs["register"] = &platform.Error{Class: wire.ErrRetryable, Reason: "502"} })
 		n := r.count()
@@ -315,13 +329,16 @@ func TestOneHiccupAfterSuccessIsNotTold(t *testing.T) {
 
 func TestATakenWebhookIsNotFoughtOver(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		r.set(func() { r.taken = "https://other.example/x" })
 		time.Sleep(11 * time.Minute)
 		assert.Equal(t, status.ReasonTakenOver, r.row().Webhook.Reason)
+		synctest.Wait()
 		n := len(r.registered)
 		assert.Equal(t, []string{"", "https://bridge.example/webhooks/shop/a"}, r.registered)
 		time.Sleep(50 * time.Minute)
+		synctest.Wait()
 		assert.Len(t, r.registered, n, "left alone for an hour")
 		r.set(func() { r.taken = "" })
 		time.Sleep(15 * time.Minute)
@@ -331,6 +348,7 @@ func TestATakenWebhookIsNotFoughtOver(t *testing.T) {
 
 func TestSuspendedChannelsHaveNoDuties(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, func(c *document.Channel) { c.Suspended = true }), func(t *testing.T, r *rig) {
+		r.begin()
 		time.Sleep(time.Hour)
 		assert.Empty(t, r.since(0))
 		testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 2, nil))
@@ -344,6 +362,7 @@ func TestSuspendedChannelsHaveNoDuties(t *testing.T) {
 
 func TestPolledChannelsRegisterNothing(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, func(c *document.Channel) { c.Receive = document.ReceivePolling }), func(t *testing.T, r *rig) {
+		r.begin()
 		synctest.Wait()
 		assert.ElementsMatch(t, []string{"probe shop/a", "profile shop/a"}, r.since(0))
 		assert.Nil(t, r.row().Webhook)
@@ -354,6 +373,7 @@ func TestATombstoneIsUnregistered(t *testing.T) {
 	key := "Tombstone/shop/a"
 	run(t, []string{"shop/a"}, []document.Entry{testkit.Tombstone(t, "shop/a")}, func(t *testing.T, r *rig) {
 		r.set(func() { r.errs["unregister"] = &platform.Error{Class: wire.ErrRetryable, Reason: "away"} })
+		r.begin()
 		time.Sleep(4 * time.Minute)
 		assert.Equal(t, document.DutyRetrying, r.board.Row(key).Webhook.State)
 		assert.Greater(t, r.count(), 7, "the operator waits for five minutes")
@@ -373,6 +393,7 @@ func TestATombstoneIsUnregistered(t *testing.T) {
 
 func TestATombstoneDoesNotUnregisterItsSuccessor(t *testing.T) {
 	run(t, []string{"shop/a"}, append(one(t, nil), testkit.Tombstone(t, "shop/a")), func(t *testing.T, r *rig) {
+		r.begin()
 		time.Sleep(time.Minute)
 		assert.NotContains(t, r.since(0), "unregister shop/a")
 		assert.Equal(t, document.DutyDone, r.board.Row("Tombstone/shop/a").Webhook.State)
@@ -388,7 +409,9 @@ func TestAThousandChannelsDoNotStampede(t *testing.T) {
 	}
 	run(t, names, entries, func(t *testing.T, r *rig) {
 		r.set(func() { r.latency = 200 * time.Millisecond })
+		r.begin()
 		time.Sleep(45 * time.Second)
+		synctest.Wait()
 		assert.Equal(t, 3000, r.count())
 		assert.Equal(t, workers, r.most)
 	})

@@ -73,6 +73,20 @@ func (b *Batcher) Ingest(ctx context.Context, env wire.Envelope) (wire.EnvelopeR
 	return result, err
 }
 
+// Refused says that the store did not take an element to where it was
+// addressed: its document is behind ours and it does not know the channel yet,
+// or not as this Bridge's, or a fence is stale. What was addressed to nobody is
+// not refused: it stays unrouted in the journal.
+func Refused(e wire.Element, r wire.ElementResult) bool {
+	switch r.Result {
+	case wire.ResultForbidden, wire.ResultStale:
+		return true
+	case wire.ResultUnrouted:
+		return e.Channel != ""
+	}
+	return false
+}
+
 // Wait returns when nothing is on the way any more. Callers of Ingest must have ended.
 func (b *Batcher) Wait() { b.batches.Wait() }
 

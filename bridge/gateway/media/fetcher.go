@@ -84,6 +84,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 		if free == 0 {
 			return
 		}
+		asked := time.Now()
 		jobs, err := f.lease(ctx, free)
 		for range free - min(free, len(jobs)) {
 			f.slots <- struct{}{}
@@ -94,11 +95,12 @@ func (f *Fetcher) Run(ctx context.Context) {
 				f.work(ctx, job)
 			})
 		}
-		if err == nil {
+		if err == nil && (len(jobs) > 0 || time.Since(asked) > leaseWait/2) {
 			failures = 0
 			continue
 		}
-		if failures++; failures == 1 && ctx.Err() == nil {
+		// An empty answer before its time is a store that is about to stop.
+		if failures++; err != nil && failures == 1 && ctx.Err() == nil {
 			f.Log.Warn("no attachments can be leased", "error", err)
 		}
 		d := min(minBackoff<<min(failures, 10), maxBackoff)

@@ -107,6 +107,7 @@ func (s *Sender) Run(ctx, hard context.Context) {
 		if free == 0 {
 			return
 		}
+		asked := time.Now()
 		deliveries, err := s.lease(ctx, free)
 		for range free - min(free, len(deliveries)) {
 			s.slots <- struct{}{}
@@ -114,11 +115,12 @@ func (s *Sender) Run(ctx, hard context.Context) {
 		for _, d := range deliveries {
 			s.active.Go(func() { s.work(ctx, hard, d) })
 		}
-		if err == nil {
+		if err == nil && (len(deliveries) > 0 || time.Since(asked) > leaseWait/2) {
 			failures = 0
 			continue
 		}
-		if failures++; failures == 1 && ctx.Err() == nil {
+		// An empty answer before its time is a store that is about to stop.
+		if failures++; err != nil && failures == 1 && ctx.Err() == nil {
 			s.Log.Warn("nothing can be leased to send", "error", err)
 		}
 		sleep(ctx, backoff(failures))

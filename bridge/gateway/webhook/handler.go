@@ -198,9 +198,10 @@ func (h *Handler) take(ctx context.Context, req *request) answer {
 func (h *Handler) store(ctx context.Context, req *request, events []message.Event) answer {
 	ctx, cancel := context.WithDeadline(ctx, req.start.Add(patience(req.channel)))
 	defer cancel()
+	elements := route(req, events)
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
 		Platform: req.channel.Spec.Platform, Channel: req.channel.Name, ReceivedAt: req.start.UTC(),
-		Raw: req.Body, Transport: "webhook", Elements: route(req, events),
+		Raw: req.Body, Transport: "webhook", Elements: elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {
 		return overloaded
@@ -211,10 +212,10 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 	}
 	stored := make([]message.Event, 0, len(events))
 	for i, e := range result.Elements {
-		switch e.Result {
-		case wire.ResultForbidden, wire.ResultStale:
+		switch {
+		case ingest.Refused(elements[i], e):
 			return refused
-		case wire.ResultStored:
+		case e.Result == wire.ResultStored:
 			stored = append(stored, events[i])
 		}
 	}

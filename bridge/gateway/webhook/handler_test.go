@@ -144,38 +144,39 @@ func TestStatuses(t *testing.T) {
 		retryAfter           string
 		stored               int
 	}{
-		"stored":                       {path: pathA, secret: secretA, want: 200, stored: 1},
-		"a duplicate is acknowledged":  {path: pathA, secret: secretA, answer: all(wire.ResultDuplicate), want: 200, stored: 1},
-		"so is a parked receipt":       {path: pathA, secret: secretA, answer: all(wire.ResultParked), want: 200, stored: 1},
-		"and what is for nobody":       {path: pathA, secret: secretA, answer: all(wire.ResultUnrouted), want: 200, stored: 1},
-		"and what can never be taken":  {path: pathA, secret: secretA, answer: all(wire.ResultInvalid), want: 200, stored: 1},
-		"an empty list":                {path: pathA, secret: secretA, body: strings.NewReader("[]"), want: 200, stored: 1},
-		"suspended channels take in":   {path: "/webhooks/shop/suspended", secret: "secret-of-shop/suspended", want: 200, stored: 1},
-		"wrong secret":                 {path: pathA, secret: "guess", want: 401},
-		"no secret":                    {path: pathA, want: 401},
-		"another channel's secret":     {path: pathA, secret: "secret-of-shop/tiny", want: 401},
-		"wrong secret and malformed":   {path: pathA, secret: "guess", body: strings.NewReader("{"), want: 401},
-		"unknown channel":              {path: "/webhooks/shop/b", secret: secretA, want: 404},
-		"polled channel":               {path: "/webhooks/shop/polled", secret: "secret-of-shop/polled", want: 404},
-		"an app's URL":                 {path: "/webhooks/apps/testing/1", secret: secretA, want: 404},
-		"deeper path":                  {path: pathA + "/x", secret: secretA, want: 404},
-		"trailing slash":               {path: pathA + "/", secret: secretA, want: 404},
-		"no channel":                   {path: "/webhooks/shop", secret: secretA, want: 404},
-		"double slash":                 {path: "/webhooks//shop/a", secret: secretA, want: 404},
-		"elsewhere":                    {path: "/", secret: secretA, want: 404},
-		"metrics are not public":       {path: "/metrics", secret: secretA, want: 404},
-		"method of an unknown channel": {method: http.MethodPut, path: "/webhooks/shop/b", want: 404},
-		"wrong method":                 {method: http.MethodGet, path: pathA, secret: secretA, want: 405},
-		"put":                          {method: http.MethodPut, path: pathA, secret: secretA, want: 405},
-		"too large":                    {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", want: 413},
-		"too large without a length":   {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", body: chunked(hello), want: 413},
-		"malformed":                    {path: pathA, secret: secretA, body: strings.NewReader("{"), want: 400},
-		"empty":                        {path: pathA, secret: secretA, body: http.NoBody, want: 400},
-		"a bug":                        {path: pathA, secret: secretA, body: strings.NewReader("panic"), want: 500},
-		"store away":                   {path: pathA, secret: secretA, answer: fails(store.ErrUnavailable), want: 503, retryAfter: "5", stored: 1},
-		"store refuses":                {path: pathA, secret: secretA, answer: fails(errors.New("no")), want: 503, retryAfter: "5", stored: 1},
-		"store behind":                 {path: pathA, secret: secretA, answer: all(wire.ResultForbidden), want: 503, retryAfter: "5", stored: 1},
-		"too much waits":               {path: pathA, secret: secretA, answer: fails(ingest.ErrOverloaded), want: 503, retryAfter: "1", stored: 1},
+		"stored":                            {path: pathA, secret: secretA, want: 200, stored: 1},
+		"a duplicate is acknowledged":       {path: pathA, secret: secretA, answer: all(wire.ResultDuplicate), want: 200, stored: 1},
+		"so is a parked receipt":            {path: pathA, secret: secretA, answer: all(wire.ResultParked), want: 200, stored: 1},
+		"and what is for nobody":            {path: pathA, secret: secretA, body: strings.NewReader(`[{"account":"nobody's","id":"1"}]`), answer: all(wire.ResultUnrouted), want: 200, stored: 1},
+		"the store has no such channel yet": {path: pathA, secret: secretA, answer: all(wire.ResultUnrouted), want: 503, retryAfter: "5", stored: 1},
+		"and what can never be taken":       {path: pathA, secret: secretA, answer: all(wire.ResultInvalid), want: 200, stored: 1},
+		"an empty list":                     {path: pathA, secret: secretA, body: strings.NewReader("[]"), want: 200, stored: 1},
+		"suspended channels take in":        {path: "/webhooks/shop/suspended", secret: "secret-of-shop/suspended", want: 200, stored: 1},
+		"wrong secret":                      {path: pathA, secret: "guess", want: 401},
+		"no secret":                         {path: pathA, want: 401},
+		"another channel's secret":          {path: pathA, secret: "secret-of-shop/tiny", want: 401},
+		"wrong secret and malformed":        {path: pathA, secret: "guess", body: strings.NewReader("{"), want: 401},
+		"unknown channel":                   {path: "/webhooks/shop/b", secret: secretA, want: 404},
+		"polled channel":                    {path: "/webhooks/shop/polled", secret: "secret-of-shop/polled", want: 404},
+		"an app's URL":                      {path: "/webhooks/apps/testing/1", secret: secretA, want: 404},
+		"deeper path":                       {path: pathA + "/x", secret: secretA, want: 404},
+		"trailing slash":                    {path: pathA + "/", secret: secretA, want: 404},
+		"no channel":                        {path: "/webhooks/shop", secret: secretA, want: 404},
+		"double slash":                      {path: "/webhooks//shop/a", secret: secretA, want: 404},
+		"elsewhere":                         {path: "/", secret: secretA, want: 404},
+		"metrics are not public":            {path: "/metrics", secret: secretA, want: 404},
+		"method of an unknown channel":      {method: http.MethodPut, path: "/webhooks/shop/b", want: 404},
+		"wrong method":                      {method: http.MethodGet, path: pathA, secret: secretA, want: 405},
+		"put":                               {method: http.MethodPut, path: pathA, secret: secretA, want: 405},
+		"too large":                         {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", want: 413},
+		"too large without a length":        {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", body: chunked(hello), want: 413},
+		"malformed":                         {path: pathA, secret: secretA, body: strings.NewReader("{"), want: 400},
+		"empty":                             {path: pathA, secret: secretA, body: http.NoBody, want: 400},
+		"a bug":                             {path: pathA, secret: secretA, body: strings.NewReader("panic"), want: 500},
+		"store away":                        {path: pathA, secret: secretA, answer: fails(store.ErrUnavailable), want: 503, retryAfter: "5", stored: 1},
+		"store refuses":                     {path: pathA, secret: secretA, answer: fails(errors.New("no")), want: 503, retryAfter: "5", stored: 1},
+		"store behind":                      {path: pathA, secret: secretA, answer: all(wire.ResultForbidden), want: 503, retryAfter: "5", stored: 1},
+		"too much waits":                    {path: pathA, secret: secretA, answer: fails(ingest.ErrOverloaded), want: 503, retryAfter: "1", stored: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, &testkit.Platform{}, nil, testkit.Entry(t, "shop/a", 1, nil), polled, suspended, tiny)
@@ -308,7 +309,7 @@ func TestLimitsArePerChannelAndCountVerifiedRequestsOnly(t *testing.T) {
 	testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 2, func(c *document.Channel) { c.Limits.InboundPerSecond = 1000 }))
 	require.Eventually(t, func() bool {
 		resp, _ := r.post(t, pathA, secretA, hello)
-		return resp.StatusCode == 200
+		return resp.StatusCode == http.StatusOK
 	}, 5*time.Second, 5*time.Millisecond, "a new limit is in force")
 }
 
@@ -386,7 +387,7 @@ func TestSlowSendersCannotLockAChannelUp(t *testing.T) {
 	}
 	require.Eventually(t, func() bool {
 		resp, _ := r.post(t, pathA, secretA, "[]")
-		return resp.StatusCode == 200
+		return resp.StatusCode == http.StatusOK
 	}, 5*time.Second, time.Millisecond, "the newest comes through")
 	assert.Equal(t, 503, <-stuck[0], "the oldest gave way")
 	select {
