@@ -73,7 +73,7 @@ func runServe(ctx context.Context, f serveFlags) error {
 	}
 	documents = docload.New(docload.Options{Dir: f.documents, Kind: document.KindBridge, OnLoad: g.Load})
 	options := gateway.ServeOptions{TLS: files, Documents: documents.Run, Drain: f.drain}
-	if err := f.bind(&options); err != nil {
+	if err := f.bind(ctx, &options); err != nil {
 		return err
 	}
 	slog.Info("bridge serves", "version", version, "public", f.listen, "internal", f.internalListen, "health", f.healthAt, "documents", f.documents, "memoryLimit", memlimit.Apply())
@@ -82,7 +82,8 @@ func runServe(ctx context.Context, f serveFlags) error {
 
 // bind opens the listeners before anything else runs: an address in use is an
 // error at the start, not a log line.
-func (f serveFlags) bind(o *gateway.ServeOptions) error {
+func (f serveFlags) bind(ctx context.Context, o *gateway.ServeOptions) error {
+	var config net.ListenConfig
 	for _, l := range []struct {
 		flag, address string
 		into          *net.Listener
@@ -91,7 +92,7 @@ func (f serveFlags) bind(o *gateway.ServeOptions) error {
 		{"--internal-listen", f.internalListen, &o.Internal},
 		{"--health-listen", f.healthAt, &o.Health},
 	} {
-		listener, err := net.Listen("tcp", l.address)
+		listener, err := config.Listen(ctx, "tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.flag, err)
 		}

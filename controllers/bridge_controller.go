@@ -37,35 +37,33 @@ func (r *bridgeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 			return ctrl.Result{}, err
 		}
 	}
-	var again time.Duration
-	var trouble *compile.Finding
-	if !b.Spec.Suspend && !deleting {
-		var err error
-		if again, trouble, err = r.children(ctx, b, current); err != nil {
-			return ctrl.Result{}, err
-		}
+	again, trouble, err := r.certificate(ctx, b)
+	if err == nil && trouble == nil && !b.Spec.Suspend && !deleting {
+		trouble, err = r.children(ctx, b, current)
+	}
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	recheck, err := r.writeBridgeStatus(ctx, b, current, trouble)
 	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
 }
 
-// children applies the certificate and the workload, and removes what is no
-// longer wanted.
-func (r *bridgeReconciler) children(ctx context.Context, b *v1alpha1.Bridge, current *compiled) (time.Duration, *compile.Finding, error) {
+// certificate is kept good whatever else pauses: what runs must go on running.
+func (r *bridgeReconciler) certificate(ctx context.Context, b *v1alpha1.Bridge) (time.Duration, *compile.Finding, error) {
 	child := workload.BridgeChild(b.Name)
-	secret, err := r.certs.secret(ctx, workload.BridgeOwner(b), b.Namespace, child, pki.Leaf{
+	return r.applyCertificate(ctx, b, workload.BridgeOwner(b), child, pki.Leaf{
 		Identity: wire.BridgeIdentity(b.Namespace, b.Name), DNSNames: []string{workload.ServerName(b.Namespace, child)},
 	})
-	if err != nil {
-		return 0, nil, err
-	}
+}
+
+// children applies the workload, and removes what is no longer wanted.
+func (r *bridgeReconciler) children(ctx context.Context, b *v1alpha1.Bridge, current *compiled) (*compile.Finding, error) {
 	store := current.Bridges[client.ObjectKeyFromObject(b)].Store
-	objects := append([]client.Object{secret}, workload.Bridge(b, store, r.options.Workload)...)
-	trouble, err := r.applyAll(ctx, b, objects)
+	trouble, err := r.applyAll(ctx, b, workload.Bridge(b, store, r.options.Workload))
 	if err != nil || trouble != nil {
-		return r.certs.renewIn(secret), trouble, err
+		return trouble, err
 	}
-	return r.certs.renewIn(secret), nil, r.deleteUnwanted(ctx, b, workload.BridgeUnwanted(b))
+	return nil, r.deleteUnwanted(ctx, b, workload.BridgeUnwanted(b))
 }
 
 func bridgeOwner(b *v1alpha1.Bridge) owner {

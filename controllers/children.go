@@ -13,6 +13,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
 )
 
 // applyAll applies the children of parent in order. An object that the API
@@ -35,6 +36,17 @@ func (s *shared) applyAll(ctx context.Context, parent client.Object, objects []c
 		}
 	}
 	return nil, nil
+}
+
+// applyCertificate keeps the certificate Secret of a child good, and says when
+// to look at it again.
+func (s *shared) applyCertificate(ctx context.Context, parent client.Object, ref metav1.OwnerReference, child string, leaf pki.Leaf) (time.Duration, *compile.Finding, error) {
+	secret, err := s.certs.secret(ctx, ref, parent.GetNamespace(), child, leaf)
+	if err != nil {
+		return 0, nil, err
+	}
+	trouble, err := s.applyAll(ctx, parent, []client.Object{secret})
+	return s.certs.renewIn(secret), trouble, err
 }
 
 // deleteUnwanted removes children that an earlier spec asked for, if they are ours.

@@ -21,9 +21,9 @@ import (
 type compiled struct {
 	*compile.Result
 	at time.Time
-	// generation of each resource that was looked at; a reconciler that has
-	// seen a newer one waits for the next compilation.
-	stores, bridges, channels map[compile.Key]int64
+	// version of each resource that was looked at; a reconciler that has seen
+	// another one waits for the next compilation.
+	stores, bridges, channels map[compile.Key]version
 	// documents with hash and shards, as written; of those with a problem, the
 	// last good ones.
 	documents map[owner]*document.Document
@@ -77,7 +77,7 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	result := compile.Compile(snapshot, c.options, now)
 	next := &compiled{
 		Result: result, at: now,
-		stores: generations(snapshot.Stores), bridges: generations(snapshot.Bridges), channels: generations(snapshot.Channels),
+		stores: versionsOf(snapshot.Stores), bridges: versionsOf(snapshot.Bridges), channels: versionsOf(snapshot.Channels),
 		documents: map[owner]*document.Document{}, problems: map[owner]*compile.Finding{},
 	}
 	c.createDefaults(ctx, result.CreateDefaults)
@@ -93,10 +93,10 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	return ctrl.Result{RequeueAfter: max(time.Second, result.NextChange.Sub(now))}, nil
 }
 
-func generations[T client.Object](objects []T) map[compile.Key]int64 {
-	m := make(map[compile.Key]int64, len(objects))
+func versionsOf[T client.Object](objects []T) map[compile.Key]version {
+	m := make(map[compile.Key]version, len(objects))
 	for _, o := range objects {
-		m[client.ObjectKeyFromObject(o)] = o.GetGeneration()
+		m[client.ObjectKeyFromObject(o)] = version{o.GetUID(), o.GetGeneration()}
 	}
 	return m
 }

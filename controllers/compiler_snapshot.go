@@ -111,9 +111,11 @@ func (c *compiler) loadDocument(ctx context.Context, into map[owner]*document.Do
 	}
 	doc, _, err := document.Decode(files)
 	if err != nil {
-		// Damaged by hand, or left half written: what is compiled now replaces it.
-		log.FromContext(ctx).Info("the document that stands is not used", "kind", o.kind, "resource", o.name, "reason", err.Error())
-		return nil
+		// Damaged by hand, or half written by an operator that was killed. What
+		// can be read of it still knows which webhooks are registered and which
+		// credentials were in force.
+		log.FromContext(ctx).Info("the document that stands is read in part", "kind", o.kind, "resource", o.name, "reason", err.Error())
+		doc = document.Salvage(files)
 	}
 	into[o] = doc
 	return nil

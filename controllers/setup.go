@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -85,7 +86,8 @@ type shared struct {
 	options  Options
 	now      func() time.Time
 
-	queues map[string]queue
+	// queues by kind; controllers start at the same time in goroutines of their own.
+	queues sync.Map
 }
 
 // Setup adds the controllers to a manager.
@@ -94,7 +96,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		o.Now = time.Now
 	}
 	s := &shared{
-		client: mgr.GetClient(), options: o, now: o.Now, pods: newPodStatuses(), queues: map[string]queue{},
+		client: mgr.GetClient(), options: o, now: o.Now, pods: newPodStatuses(),
 		applier: applier{client: mgr.GetClient(), live: mgr.GetAPIReader()},
 		events:  &eventSink{recorder: mgr.GetEventRecorder("bridgekeeper")},
 	}
@@ -134,16 +136,25 @@ func Setup(mgr ctrl.Manager, o Options) error {
 // notify asks for a reconcile of one resource. Before the controller has
 // started there is nothing to do: it lists everything when it starts.
 func (s *shared) notify(kind string, key types.NamespacedName) {
-	if q := s.queues[kind]; q != nil {
+	if q := s.queueOf(kind); q != nil {
 		q.Add(reconcile.Request{NamespacedName: key})
 	}
+}
+
+func (s *shared) queueOf(kind string) queue {
+	v, ok := s.queues.Load(kind)
+	if !ok {
+		return nil
+	}
+	q, _ := v.(queue)
+	return q
 }
 
 // capture keeps the queue of a controller, so that results and answers, which
 // are no API objects, can ask for a reconcile.
 func (s *shared) capture(kind string) source.Source {
 	return source.Func(func(_ context.Context, q queue) error {
-		s.queues[kind] = q
+		s.queues.Store(kind, q)
 		return nil
 	})
 }
@@ -159,7 +170,7 @@ func (s *shared) podsChanged(o owner, c change) {
 	}
 	current := s.compiler.current.Load()
 	doc := current.document(o)
-	if doc == nil || o.kind == document.KindStore {
+	if doc == nil {
 		return
 	}
 	touched := map[int]bool{}
@@ -167,22 +178,25 @@ func (s *shared) podsChanged(o owner, c change) {
 		touched[i] = true
 	}
 	for _, e := range doc.Entries {
-		if c.allShards || touched[doc.ShardOf(e.Key())] {
+		if c.owner || c.allShards || touched[doc.ShardOf(e.Key())] {
 			s.notifyEntry(e.Key())
 		}
 	}
 	for _, key := range c.entries {
 		s.notifyEntry(key)
 	}
-	// Registration starts when every serving pod has loaded the channel.
-	if c.allShards || len(c.shards) > 0 || len(c.entries) > 0 {
+	// Registration starts when every serving pod of the Bridge has loaded the channel.
+	if o.kind == document.KindBridge && (c.allShards || len(c.shards) > 0 || len(c.entries) > 0) {
 		s.recompile()
 	}
 }
 
 // notifyEntry reconciles the Channel that an entry (or its tombstone) stands for.
 func (s *shared) notifyEntry(key string) {
-	_, name, _ := strings.Cut(key, "/")
+	kind, name, _ := strings.Cut(key, "/")
+	if k := document.EntryKind(kind); k != document.EntryChannel && k != document.EntryTombstone {
+		return
+	}
 	namespace, name, ok := strings.Cut(name, "/")
 	if ok {
 		s.notify(kindChannel, types.NamespacedName{Namespace: namespace, Name: name})
@@ -192,7 +206,7 @@ func (s *shared) notifyEntry(key string) {
 const kindCompiler = "compiler"
 
 func (s *shared) recompile() {
-	if q := s.queues[kindCompiler]; q != nil {
+	if q := s.queueOf(kindCompiler); q != nil {
 		q.AddAfter(theRequest, debounce)
 	}
 }
@@ -299,9 +313,17 @@ func settle(r reconcile.Reconciler) reconcile.Reconciler {
 	})
 }
 
-// stale says whether a reconciler must wait for the next compilation.
-func stale(generations map[compile.Key]int64, obj client.Object) bool {
-	return generations[client.ObjectKeyFromObject(obj)] < obj.GetGeneration()
+// version is which object, and which of its generations, was compiled.
+type version struct {
+	uid        types.UID
+	generation int64
+}
+
+// stale says whether a reconciler must wait for the next compilation: the last
+// one has not seen this generation, or saw a former object of the same name.
+func stale(versions map[compile.Key]version, obj client.Object) bool {
+	v := versions[client.ObjectKeyFromObject(obj)]
+	return v.uid != obj.GetUID() || v.generation < obj.GetGeneration()
 }
 
 // eventSink writes Events; only on change, since Events are for people.

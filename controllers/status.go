@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +32,7 @@ func (r *storeReconciler) writeStoreStatus(ctx context.Context, st *v1alpha1.Con
 		size := workload.StorageSize(st)
 		status.Effective.StorageSize = size.String()
 	}
+	again = soonest(again, recheckPods(facts))
 	changed := st.DeepCopy()
 	changed.Status = status
 	return again, r.writeStatus(ctx, st, changed, &st.Status, &changed.Status, st.Status.Conditions, status.Conditions)
@@ -50,15 +50,17 @@ func (r *bridgeReconciler) writeBridgeStatus(ctx context.Context, b *v1alpha1.Br
 		Selector:   metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: workload.BridgeSelector(b.Name)}),
 		ServiceURL: workload.BridgeServiceURL(b.Namespace, b.Name), Now: r.now(),
 	})
+	again = soonest(again, recheckPods(facts))
 	changed := b.DeepCopy()
 	changed.Status = status
 	return again, r.writeStatus(ctx, b, changed, &b.Status, &changed.Status, b.Status.Conditions, status.Conditions)
 }
 
 func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1.Channel, current *compiled, result *compile.ChannelResult) (time.Duration, error) {
-	o := owner{document.KindBridge, result.Bridge}
+	o, st := owner{document.KindBridge, result.Bridge}, owner{document.KindStore, result.Store}
 	status, again := conditions.Channel(conditions.ChannelInput{
 		Channel: ch, Result: result, Document: current.document(o), Fleet: r.pods.fleet(o),
+		StoreDocument: current.document(st), StoreFleet: r.pods.fleet(st),
 		BridgeTrouble: r.bridgeTrouble(ctx, current, o),
 		Now:           r.now(),
 	})
@@ -122,42 +124,4 @@ func firstFinding(findings ...*compile.Finding) *compile.Finding {
 		}
 	}
 	return nil
-}
-
-// deployment reads how a Bridge's Deployment stands; zero when it is not there.
-func (s *shared) deployment(ctx context.Context, name types.NamespacedName) (conditions.Workload, error) {
-	d := &appsv1.Deployment{}
-	if err := s.client.Get(ctx, name, d); err != nil {
-		return conditions.Workload{Desired: 1}, client.IgnoreNotFound(err)
-	}
-	w := conditions.Workload{
-		Replicas: d.Status.Replicas, Ready: d.Status.ReadyReplicas, Updated: d.Status.UpdatedReplicas,
-		Observed: d.Status.ObservedGeneration >= d.Generation,
-	}
-	if d.Spec.Replicas != nil {
-		w.Desired = *d.Spec.Replicas
-	}
-	for _, c := range d.Status.Conditions {
-		if c.Type == appsv1.DeploymentProgressing && c.Reason == "ProgressDeadlineExceeded" ||
-			c.Type == appsv1.DeploymentReplicaFailure && c.Status == corev1.ConditionTrue {
-			w.Failed = c.Message
-		}
-	}
-	return w, nil
-}
-
-// statefulSet reads how a store's StatefulSet stands; zero when it is not there.
-func (s *shared) statefulSet(ctx context.Context, name types.NamespacedName) (conditions.Workload, error) {
-	d := &appsv1.StatefulSet{}
-	if err := s.client.Get(ctx, name, d); err != nil {
-		return conditions.Workload{Desired: 1}, client.IgnoreNotFound(err)
-	}
-	w := conditions.Workload{
-		Replicas: d.Status.Replicas, Ready: d.Status.ReadyReplicas, Updated: d.Status.UpdatedReplicas,
-		Observed: d.Status.ObservedGeneration >= d.Generation,
-	}
-	if d.Spec.Replicas != nil {
-		w.Desired = *d.Spec.Replicas
-	}
-	return w, nil
 }

@@ -33,46 +33,49 @@ func (r *storeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if current == nil || stale(current.stores, st) {
 		return ctrl.Result{}, nil // the compiler tells us
 	}
-	if !st.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.finalize(ctx, st, current)
+	deleting := !st.DeletionTimestamp.IsZero()
+	if deleting && len(storeBridges(current, req.NamespacedName)) == 0 {
+		return ctrl.Result{}, r.setFinalizer(ctx, st, false)
 	}
-	if err := r.setFinalizer(ctx, st, true); err != nil {
-		return ctrl.Result{}, err
-	}
-	var again time.Duration
-	var trouble *compile.Finding
-	if !st.Spec.Suspend {
-		var err error
-		if again, trouble, err = r.children(ctx, st, current); err != nil {
+	if !deleting {
+		if err := r.setFinalizer(ctx, st, true); err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	again, trouble, err := r.certificate(ctx, st)
+	if err == nil && trouble == nil && !st.Spec.Suspend && !deleting {
+		trouble, err = r.children(ctx, st, current)
+	}
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	recheck, err := r.writeStoreStatus(ctx, st, current, trouble)
 	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
 }
 
-// children applies the certificate and the workload.
-func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (time.Duration, *compile.Finding, error) {
+// certificate is kept good whatever else pauses: what runs must go on running.
+func (r *storeReconciler) certificate(ctx context.Context, st *v1alpha1.ConversationStore) (time.Duration, *compile.Finding, error) {
 	child := workload.StoreChild(st.Name)
 	host := workload.ServerName(st.Namespace, child)
-	secret, err := r.certs.secret(ctx, workload.StoreOwner(st), st.Namespace, child, pki.Leaf{
+	return r.applyCertificate(ctx, st, workload.StoreOwner(st), child, pki.Leaf{
 		Identity: wire.StoreIdentity(st.Namespace, st.Name), DNSNames: []string{host, host + ".cluster.local"},
 	})
-	if err != nil {
-		return 0, nil, err
-	}
+}
+
+// children applies the workload.
+func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (*compile.Finding, error) {
 	live := &appsv1.StatefulSet{}
-	if err := r.client.Get(ctx, types.NamespacedName{Namespace: st.Namespace, Name: child}, live); client.IgnoreNotFound(err) != nil {
-		return 0, nil, err
+	name := types.NamespacedName{Namespace: st.Namespace, Name: workload.StoreChild(st.Name)}
+	if err := r.client.Get(ctx, name, live); client.IgnoreNotFound(err) != nil {
+		return nil, err
 	}
-	bridges := storeBridges(current, client.ObjectKeyFromObject(st))
-	objects := append([]client.Object{secret}, workload.Store(st, bridges, r.options.Workload)...)
+	objects := workload.Store(st, storeBridges(current, client.ObjectKeyFromObject(st)), r.options.Workload)
 	workload.KeepClaims(objects, live)
 	trouble, err := r.applyAll(ctx, st, objects)
-	if err == nil && trouble == nil {
-		trouble, err = r.growVolume(ctx, st)
+	if err != nil || trouble != nil {
+		return trouble, err
 	}
-	return r.certs.renewIn(secret), trouble, err
+	return r.growVolume(ctx, st)
 }
 
 // growVolume asks for a larger volume when the spec does. Whether it can grow
@@ -99,7 +102,8 @@ func (r *storeReconciler) growVolume(ctx context.Context, st *v1alpha1.Conversat
 	return nil, err
 }
 
-// storeBridges lists the Bridges that use a store.
+// storeBridges lists the Bridges that use a store. It is not let go while
+// there are any: they would answer errors for ever.
 func storeBridges(current *compiled, store types.NamespacedName) []types.NamespacedName {
 	var out []types.NamespacedName
 	for key, b := range current.Bridges {
@@ -108,16 +112,6 @@ func storeBridges(current *compiled, store types.NamespacedName) []types.Namespa
 		}
 	}
 	return out
-}
-
-// finalize lets a store go once no Bridge uses it: a pod that writes to a
-// store which is being taken down would lose nothing, but answer errors for ever.
-func (r *storeReconciler) finalize(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) error {
-	if len(storeBridges(current, client.ObjectKeyFromObject(st))) > 0 {
-		_, err := r.writeStoreStatus(ctx, st, current, nil)
-		return err
-	}
-	return r.setFinalizer(ctx, st, false)
 }
 
 func storeOwner(st *v1alpha1.ConversationStore) owner {

@@ -65,7 +65,7 @@ type Credentials struct {
 // ChannelLimits bound a Channel.
 type ChannelLimits struct {
 	// InboundPerSecond bounds webhook requests that the platform signed; more
-	// are answered with 429. 100 when left out.
+	// are answered with 429. 300 when left out.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000

@@ -57,8 +57,6 @@ const (
 	ReasonBridgeNotReady = "BridgeNotReady"
 	// ReasonStoreNotReady: the ConversationStore itself does not work yet.
 	ReasonStoreNotReady = "StoreNotReady"
-	// ReasonStoreMismatch: two resources that meet belong to different stores.
-	ReasonStoreMismatch = "StoreMismatch"
 	// ReasonNotLoaded: pods have not confirmed this generation yet.
 	ReasonNotLoaded = "NotLoaded"
 	// ReasonLoadFailed: pods refuse this generation; the message says why.
@@ -81,6 +79,9 @@ const (
 	ReasonMisconfigured = "Misconfigured"
 	// ReasonUnreachable: the other side does not answer.
 	ReasonUnreachable = "Unreachable"
+	// ReasonNotDelivered: the webhook is registered as desired, but the platform
+	// says that it cannot deliver messages to it.
+	ReasonNotDelivered = "NotDelivered"
 	// ReasonRateLimited: the platform asks to slow down.
 	ReasonRateLimited = "RateLimited"
 	// ReasonUnknown: a pod of another version gave a reason that this one

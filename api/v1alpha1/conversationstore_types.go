@@ -123,7 +123,7 @@ const (
 // namespace with the label bridgekeeper.dev/credentials=true, has it under the
 // key "token": at least 32 characters, drawn at random.
 type APIToken struct {
-	// Name of the token, for people; it appears in metrics.
+	// Name of the token, for people; messages that it sends carry it as their author.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -211,6 +211,7 @@ type EffectiveStore struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:shortName=cst,categories=bridgekeeper
+// +kubebuilder:selectablefield:JSONPath=`.status.backend`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Backend",type=string,JSONPath=`.status.backend`

@@ -147,8 +147,6 @@ type Limits struct {
 	InboundPerSecond int `json:"inboundPerSecond,omitempty"`
 	// OutboundPerSecond bounds sends; the platform's own limit by default.
 	OutboundPerSecond int `json:"outboundPerSecond,omitempty"`
-	// MaxBodyBytes bounds a webhook's body.
-	MaxBodyBytes int64 `json:"maxBodyBytes,omitempty"`
 	// MaxMediaBytes bounds a fetched attachment; larger ones become unavailable.
 	MaxMediaBytes int64 `json:"maxMediaBytes,omitempty"`
 }

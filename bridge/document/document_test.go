@@ -139,6 +139,28 @@ func TestADamagedEntryIsAnExceptionAndTheRestIsRead(t *testing.T) {
 	require.Equal(t, "Channel/shop/channel-1", exceptions[0].Entry)
 }
 
+func TestSalvageReadsWhatIsIntact(t *testing.T) {
+	old, doc := encode(t, testDocument(t, 40), 2), testDocument(t, 40)
+	e, err := NewEntry(EntryChannel, "shop/new", 1, Channel{})
+	require.NoError(t, err)
+	doc.Entries = append(doc.Entries, e)
+	half := encode(t, doc, 2)
+	half[0] = old[0] // an operator was killed between two shards
+	if ShardOf(e.Key(), 2) == 0 {
+		half[0], half[1] = encode(t, doc, 2)[0], old[1][:50]
+	}
+	_, _, err = Decode(half)
+	require.Error(t, err)
+	got := Salvage(half)
+	require.Empty(t, got.Hash)
+	keys := map[string]bool{}
+	for _, e := range got.Entries {
+		keys[e.Key()] = true
+	}
+	require.True(t, keys[e.Key()])
+	require.Equal(t, "shop/default", got.Name)
+}
+
 func TestUnknownFieldsAreIgnored(t *testing.T) {
 	files := encode(t, testDocument(t, 1), 1)
 	var m map[string]any

@@ -97,6 +97,9 @@ type Message struct {
 	Buttons      []Button      `json:"buttons,omitempty"`
 	// ReplyTo is the external id of the message this one answers.
 	ReplyTo string `json:"replyTo,omitempty"`
+	// Group is the same for the messages of one album, which platforms send one
+	// by one; unique within the conversation.
+	Group string `json:"group,omitempty"`
 	// Target is the external id of the message that an edit or a deletion is about.
 	Target   string    `json:"target,omitempty"`
 	Reaction *Reaction `json:"reaction,omitempty"`
@@ -122,7 +125,8 @@ type Contact struct {
 	Language    string `json:"language,omitempty"` // BCP 47, as the platform tells it
 }
 
-// Author is who wrote an outbound message.
+// Author is who wrote an outbound message, or who speaks in an inbound one
+// where the contact is a group.
 type Author struct {
 	Kind AuthorKind `json:"kind"`
 	Name string     `json:"name,omitempty"`
@@ -221,7 +225,7 @@ const (
 type Membership struct {
 	Contact   Contact          `json:"contact"`
 	Status    MembershipStatus `json:"status"`
-	Timestamp time.Time        `json:"timestamp"`
+	Timestamp time.Time        `json:"timestamp"` // zero: the time of arrival counts
 }
 
 // Migration tells that a contact's address changed (Telegram: a group became a

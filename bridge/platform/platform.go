@@ -168,7 +168,11 @@ type Error struct {
 	// of a send is unknown.
 	MaybeSent  bool
 	NewAddress string // the contact moved: try again there
-	Err        error
+	// NotDelivered says, in an error of Register, that the platform answered and
+	// everything is registered, but by its own account it cannot deliver to the
+	// webhook. Reason has its words.
+	NotDelivered bool
+	Err          error
 }
 
 func (e *Error) Error() string { return string(e.Class) + ": " + e.Reason }
@@ -197,6 +201,8 @@ type Registrar interface {
 	// URL with its current secret. It looks first and changes only what differs.
 	// taken is the URL that somebody else registered in place of ours since
 	// registered (what we set last; empty at first): then nothing is changed.
+	// Where the platform tells that it cannot deliver to a webhook that is
+	// registered, the error is an *Error with NotDelivered.
 	Register(ctx context.Context, ch Channel, registered string) (taken string, err error)
 	// Unregister removes the registration if it is still ours. It succeeds when
 	// there is nothing to remove.

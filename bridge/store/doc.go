@@ -1,19 +1,19 @@
 // Package store keeps conversations: it takes in what platforms tell, holds
 // what is to be sent, and answers REST. It owns the database, alone.
 //
-//	 bridges ── Ingest ──┐                          ┌── REST, server-sent events
-//	         ── Report ──┤                          ├── Lease, LeaseMedia (long polls)
-//	 REST    ── writes ──┤                          │
-//	                     ▼                          │
-//	        ┌─────── committer ───────┐       ┌─── reader ───┐
-//	        │ one goroutine, one      │       │ a pool of    │
-//	        │ transaction for all     │       │ connections  │
-//	        │ who wait (group commit) │       └──────▲───────┘
-//	        └───────────┬─────────────┘              │
-//	                    ▼                            │
-//	       SQLite: WAL, fsync on commit ─────────────┘   media/ab/abcd…: files by SHA-256
-//	                    │
-//	                    └─ after the commit: callers are answered, signals wake who waits
+//	bridges ── Ingest ──┐                          ┌── REST, server-sent events
+//	        ── Report ──┤                          ├── Lease, LeaseMedia (long polls)
+//	REST    ── writes ──┤                          │
+//	                    ▼                          │
+//	       ┌─────── committer ───────┐       ┌─── reader ───┐
+//	       │ one goroutine, one      │       │ a pool of    │
+//	       │ transaction for all     │       │ connections  │
+//	       │ who wait (group commit) │       └──────▲───────┘
+//	       └───────────┬─────────────┘              │
+//	                   ▼                            │
+//	      SQLite: WAL, fsync on commit ─────────────┘   media/ab/abcd…: files by SHA-256
+//	                   │
+//	                   └─ after the commit: callers are answered, signals wake who waits
 //
 // An element of an envelope goes through stages, in this order; a stage ends
 // the way (duplicate, parked) or hands on:

@@ -25,11 +25,10 @@ func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestReques
 	err := s.write(ctx, weight, func(t *txn) error {
 		results := make([]wire.EnvelopeResult, len(envelopes))
 		for i, env := range envelopes {
-			elements, err := s.take(t, env)
-			if err != nil {
+			var err error
+			if results[i], err = s.take(t, env); err != nil {
 				return err
 			}
-			results[i].Elements = elements
 		}
 		resp = wire.IngestResponse{Envelopes: results}
 		return nil
@@ -66,13 +65,16 @@ type element struct {
 
 // take brings an envelope into the database: fence, journal, then each element
 // for itself.
-func (s *Store) take(t *txn, env *intake) ([]wire.ElementResult, error) {
+func (s *Store) take(t *txn, env *intake) (wire.EnvelopeResult, error) {
 	if verdict, err := fence(t, env); err != nil || verdict != "" {
 		return verdicts(env, verdict), err
 	}
+	if env.refused {
+		return verdicts(env, wire.ResultForbidden), nil
+	}
 	raw, err := journal(t, env)
 	if err != nil {
-		return nil, err
+		return wire.EnvelopeResult{}, err
 	}
 	results := make([]wire.ElementResult, len(env.elements))
 	for i := range env.elements {
@@ -82,19 +84,19 @@ func (s *Store) take(t *txn, env *intake) ([]wire.ElementResult, error) {
 		}
 		a := &arrival{element: e, s: s, t: t, raw: raw}
 		if results[i], err = a.run(stagesOf(e)); err != nil {
-			return nil, err
+			return wire.EnvelopeResult{}, err
 		}
 	}
-	return results, nil
+	return wire.EnvelopeResult{Elements: results}, nil
 }
 
-// verdicts answers every element of an envelope alike.
-func verdicts(env *intake, v wire.Result) []wire.ElementResult {
+// verdicts answers an envelope as a whole, and every element of it alike.
+func verdicts(env *intake, v wire.Result) wire.EnvelopeResult {
 	results := make([]wire.ElementResult, len(env.elements))
 	for i := range results {
 		results[i].Result = v
 	}
-	return results
+	return wire.EnvelopeResult{Result: v, Elements: results}
 }
 
 // fence refuses an envelope of a connection that another one has replaced, and
@@ -124,38 +126,58 @@ func journal(t *txn, env *intake) (string, error) {
 	if env.raw != "" || len(env.Raw) == 0 {
 		return env.raw, nil
 	}
-	channel, namespace, unrouted, any := whereabouts(env)
-	if !any && (env.refused || len(env.elements) > 0) {
-		return "", nil // nothing of it is the caller's to keep
+	if env.allForbidden() {
+		// Nothing of it is the caller's to keep, and it comes again with every retry
+		// of the platform.
+		return "", nil
 	}
+	channel, namespace, unrouted, _ := whereabouts(env)
 	id := t.newID()
 	_, err := t.exec(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
 	return id, err
 }
 
+// allForbidden says that an envelope has elements and all of them are another
+// Bridge's.
+func (env *intake) allForbidden() bool {
+	for i := range env.elements {
+		if env.elements[i].verdict.Result != wire.ResultForbidden {
+			return false
+		}
+	}
+	return len(env.elements) > 0
+}
+
 // whereabouts says where an envelope belongs: to a channel or a namespace where
-// all its elements agree, and whether some of it went nowhere.
+// all its elements agree, and whether some of it went nowhere. A URL's channel
+// that is not in force is named too, as only its name leads a replay to it once
+// it is; whose namespace that is nobody has vouched for.
 func whereabouts(env *intake) (channel, namespace string, unrouted, any bool) {
 	mixedChannel, mixedNamespace := false, false
-	see := func(name string) {
-		ns := namespaceOf(name)
+	see := func(name, ns string) {
 		if any {
 			mixedChannel, mixedNamespace = mixedChannel || name != channel, mixedNamespace || ns != namespace
 		}
 		channel, namespace, any = name, ns, true
 	}
 	if env.channel != nil {
-		see(env.channel.Name)
+		see(env.channel.Name, env.channel.Namespace)
+	} else if env.Channel != "" && len(env.elements) == 0 {
+		unrouted = true
+		see(env.Channel, "")
 	}
 	for i := range env.elements {
 		switch e := &env.elements[i]; {
 		case e.verdict.Result == wire.ResultForbidden:
 		case e.channel != nil:
-			see(e.channel.Name)
+			see(e.channel.Name, e.channel.Namespace)
+		case env.Elements[i].Channel == env.Channel:
+			unrouted = true
+			see(env.Channel, "")
 		default:
 			unrouted = true
-			see("")
+			see("", "")
 		}
 	}
 	if mixedChannel {

@@ -38,11 +38,16 @@ func (a *arrival) affect() (wire.Result, error) {
 	return "", a.s.applyEffect(a.t, a.channel, id, *m, actorOf(m))
 }
 
+// actorOf says who reacts. In a group the contact is the group, and its author
+// one of many: a name is all that is known of them.
 func actorOf(m *message.Message) string {
-	if m.Direction != message.Outbound && m.Contact != nil && m.Contact.ExternalID != "" {
-		return m.Contact.ExternalID
+	if m.Direction == message.Outbound || m.Contact == nil || m.Contact.ExternalID == "" {
+		return actorShop
 	}
-	return actorShop
+	if m.Author != nil && m.Author.Name != "" {
+		return m.Contact.ExternalID + "/" + m.Author.Name
+	}
+	return m.Contact.ExternalID
 }
 
 // receive hands a receipt to the outbox.
@@ -98,12 +103,18 @@ func (s *Store) migrateIdentity(t *txn, ch *Channel, from, to string) error {
 }
 
 // joinIdentities gives the new identity to the contact, and the old one's
-// conversations to the new identity.
+// conversations to the new identity. It goes on with the later of the two that
+// were current, or the one that is not solved.
 func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
 	if _, err := t.exec(`UPDATE identities SET contact = ? WHERE id = ?`, contact, newID); err != nil {
 		return err
 	}
-	_, err := t.exec(`UPDATE conversations SET contact = ?, identity = ? WHERE identity IN (?, ?)`, contact, newID, oldID, newID)
+	if _, err := t.exec(`UPDATE conversations SET contact = ?, identity = ? WHERE identity IN (?, ?)`, contact, newID, oldID, newID); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE identities SET conversation = COALESCE((SELECT v.id FROM conversations v
+		WHERE v.id IN (SELECT i.conversation FROM identities i WHERE i.id IN (?, ?))
+		ORDER BY v.state = 'solved', v.updated_at DESC, v.id DESC LIMIT 1), '') WHERE id = ?`, oldID, newID, newID)
 	return err
 }
 
@@ -269,6 +280,12 @@ func (s *Store) delete(t *txn, tg target, at time.Time) error {
 	}
 	for _, m := range media {
 		if err := s.removeMedia(t, m, mediaGoes); err != nil {
+			return err
+		}
+		// Where a message that was sent names it too, the bytes stay, and nothing
+		// leads back to the platform.
+		if _, err := t.exec(`UPDATE media SET ref = '' WHERE id = ? AND NOT EXISTS (SELECT 1 FROM message_media n
+			JOIN messages m ON m.id = n.message WHERE n.media = media.id AND m.direction = 'inbound')`, m.ID); err != nil {
 			return err
 		}
 	}

@@ -211,6 +211,9 @@ func (a *arrival) keep() (wire.Result, error) {
 		ExternalID: a.key, Timestamp: m.Timestamp, AuthorKind: message.AuthorContact, Text: m.Text, Content: content,
 		ReplyTo: m.ReplyTo, Status: message.StatusReceived, Raw: a.raw,
 	}
+	if m.Author != nil {
+		row.AuthorName = m.Author.Name // of a group's message; Kind is the contact's all the same
+	}
 	if m.Echo {
 		row.Status, row.AuthorKind = message.StatusSent, message.AuthorAgent
 		if m.Author != nil {

@@ -327,6 +327,9 @@ func cleanMessage(m *message.Message) {
 	if len(m.ReplyTo) > maxExternalID {
 		m.ReplyTo = ""
 	}
+	if m.Group = clean(m.Group); len(m.Group) > maxExternalID {
+		m.Group = ""
+	}
 	if m.Contact != nil {
 		c := *m.Contact
 		cleanContact(&c)

@@ -185,7 +185,11 @@ func TestEveryTypeComesBackAsItWas(t *testing.T) {
 		message.TypeContacts: func(m *message.Message) {
 			m.Contacts = []message.ContactCard{{Name: "Bo", Phones: []string{"+1555"}}}
 		},
-		message.TypePostback:    func(m *message.Message) { m.Postback = &message.Postback{Payload: "p", Title: "t"} },
+		message.TypePostback: func(m *message.Message) {
+			m.Postback = &message.Postback{Payload: "p", Title: "t"}
+			m.Text = "/start p"
+		},
+		message.TypeImage:       func(m *message.Message) { m.Group = "album" },
 		message.TypeUnsupported: func(m *message.Message) { m.Unsupported = "poll" },
 		message.TypeText:        func(m *message.Message) { m.ReplyTo = "m0"; m.Buttons = []message.Button{{Title: "b", Payload: "x"}} },
 	} {
@@ -203,6 +207,7 @@ func TestEveryTypeComesBackAsItWas(t *testing.T) {
 			require.Equal(t, want.Unsupported, m.Unsupported)
 			require.Equal(t, want.Buttons, m.Buttons)
 			require.Equal(t, want.ReplyTo, m.ReplyTo)
+			require.Equal(t, want.Group, m.Group)
 		})
 	}
 }

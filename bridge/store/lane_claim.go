@@ -169,37 +169,64 @@ func (c *claim) run(t *txn) ([]wire.Delivery, error) {
 	return found, nil
 }
 
-// dueChannels are the channels to serve, longest waiting first.
+// dueChannels are the channels to serve, longest waiting first. Those that are
+// due and cannot be served are put off, as every long poll would go on trying.
 func (c *claim) dueChannels(t *txn) ([]servedChannel, error) {
+	list, putOff, err := c.lookAtDue(t)
+	if err != nil {
+		return nil, err
+	}
+	for channel, wait := range putOff {
+		if _, err := t.exec(`UPDATE outbox_channels SET due_at = ? WHERE channel = ?`, ms(t.now.Add(wait)), channel); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+const (
+	// lagWait is how long a channel waits whose row lags behind the document: it
+	// is written a moment after the document came into force.
+	lagWait = time.Second
+	// strangeWait is how long a channel waits whose platform this version of the
+	// store does not know: another version will have to come first.
+	strangeWait = time.Minute
+)
+
+func (c *claim) lookAtDue(t *txn) (list []servedChannel, putOff map[string]time.Duration, err error) {
 	st := c.s.state.Load()
 	rows, err := t.query(`SELECT channel, ready_at, failures, tokens, refilled_at FROM outbox_channels
 		WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds`, c.bridge, ms(t.now))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer rows.Close()
-	var list []servedChannel
+	putOff = map[string]time.Duration{}
 	for len(list) < c.max && rows.Next() {
 		var name string
 		var refilled int64
 		var ch servedChannel
 		if err := rows.Scan(&name, &ch.readyAt, &ch.failures, &ch.bucket.tokens, &refilled); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		// The row may lag behind the document for a moment; the document rules.
-		if c.paused[name] || sendingBridge(st, name) != c.bridge {
+		if c.paused[name] {
+			continue
+		}
+		if sendingBridge(st, name) != c.bridge { // the document rules
+			putOff[name] = lagWait
 			continue
 		}
 		ch.Channel = st.channel(name)
 		var known bool
 		if ch.caps, known = c.s.capabilities(ch.Channel); !known {
-			continue // queued by another version of the store; it waits for one that knows the platform
+			putOff[name] = strangeWait // queued by another version of the store
+			continue
 		}
 		ch.rate = sendRate(ch.Channel, ch.caps)
 		ch.bucket.refilled = fromMS(refilled)
 		list = append(list, ch)
 	}
-	return list, rows.Err()
+	return list, putOff, rows.Err()
 }
 
 // serve claims up to n lanes of a channel, as its rate allows, and puts the

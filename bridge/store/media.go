@@ -238,7 +238,9 @@ func (s *Store) dueMedia(ctx context.Context, bridge string) (channels []string,
 	st, now := s.state.Load(), s.now()
 	next = maxLongPoll
 	for _, d := range list {
-		if _, err := st.channelOf(bridge, d.channel); err != nil {
+		// A bridge has no connection to the platform of a suspended channel: what it
+		// were given would be given up. Load wakes who waits when that is over.
+		if ch, err := st.channelOf(bridge, d.channel); err != nil || ch.Suspended {
 			continue
 		}
 		if at := fromMS(d.at); at.After(now) {
@@ -300,7 +302,9 @@ func (s *Store) leasedMedia(ctx context.Context, q querier, bridge, id string, l
 }
 
 // PutMedia keeps the bytes of a leased attachment. One that is too large
-// becomes unavailable and is a *FieldError.
+// becomes unavailable and is a *FieldError. The platform's handle stays, so that
+// an edit that repeats the attachment finds it; and so does what the message
+// said of it where the platform says nothing.
 func (s *Store) PutMedia(ctx context.Context, bridge, id string, lease int64, meta MediaMeta, body io.Reader) error {
 	if _, err := s.leasedMedia(ctx, s.read, bridge, id, lease); err != nil {
 		return err
@@ -318,7 +322,7 @@ func (s *Store) PutMedia(ctx context.Context, bridge, id string, lease int64, me
 		if _, err := s.leasedMedia(background, t, bridge, id, lease); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE media SET state = 'stored', reason = '', ref = '', mime_type = ?, name = ?, size = ?, sha256 = ? WHERE id = ?`,
+		if _, err := t.exec(`UPDATE media SET state = 'stored', reason = '', mime_type = COALESCE(NULLIF(?, ''), mime_type), name = COALESCE(NULLIF(?, ''), name), size = ?, sha256 = ? WHERE id = ?`,
 			cut(meta.MimeType, maxName), cut(meta.Name, maxName), file.size, file.sha256, id); err != nil {
 			return err
 		}

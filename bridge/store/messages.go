@@ -45,6 +45,7 @@ type content struct {
 	Contacts    []message.ContactCard `json:"contacts,omitempty"`
 	Postback    *message.Postback     `json:"postback,omitempty"`
 	Buttons     []message.Button      `json:"buttons,omitempty"`
+	Group       string                `json:"group,omitempty"`
 	Unsupported string                `json:"unsupported,omitempty"`
 	Echo        bool                  `json:"echo,omitempty"`
 	Target      string                `json:"target,omitempty"`   // of an outbound edit or deletion
@@ -52,13 +53,13 @@ type content struct {
 }
 
 func (c *content) empty() bool {
-	return len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
+	return len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
 }
 
 // encodeContent is the content column of a message, ” when there is only text.
 func encodeContent(m message.Message) (string, error) {
 	c := content{Attachments: m.Attachments, Location: m.Location, Contacts: m.Contacts, Postback: m.Postback,
-		Buttons: m.Buttons, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction}
+		Buttons: m.Buttons, Group: m.Group, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction}
 	return c.encode()
 }
 
@@ -120,12 +121,12 @@ func scanMessage(rows *sql.Rows) (m message.Message, err error) {
 	m.Namespace, m.Channel = splitChannel(m.Channel)
 	m.Timestamp, m.EditedAt, m.DeletedAt = fromMS(timestamp), optionalMS(edited), optionalMS(deleted)
 	m.Contact = &contact
-	if m.Direction == message.Outbound {
+	if m.Direction == message.Outbound || author.Name != "" { // inbound: who spoke in a group
 		m.Author = &author
 	}
 	c, err := decodeContent(raw)
 	m.Attachments, m.Location, m.Contacts, m.Postback, m.Buttons = c.Attachments, c.Location, c.Contacts, c.Postback, c.Buttons
-	m.Unsupported, m.Echo, m.Target, m.Reaction = c.Unsupported, c.Echo, c.Target, c.Reaction
+	m.Group, m.Unsupported, m.Echo, m.Target, m.Reaction = c.Group, c.Unsupported, c.Echo, c.Target, c.Reaction
 	return m, err
 }
 

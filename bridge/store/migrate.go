@@ -26,7 +26,7 @@ func migrate(ctx context.Context, db *database, log *slog.Logger) error {
 		return fmt.Errorf("schema version: %w", db.classify(err))
 	}
 	if have > known {
-		return fmt.Errorf("the database has schema version %d, this version of the store knows %d: run the newer version, or restore a backup from before the upgrade", have, known)
+		return fmt.Errorf("the database has schema version %d, this version of the store knows %d: use the newer version, or a copy of the volume from before the upgrade", have, known)
 	}
 	done, err := p.Up(ctx)
 	if err != nil {

@@ -64,7 +64,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	require.NoError(t, s.Close())
 	_, err = Open(t.Context(), Options{Dir: dir})
 	require.ErrorContains(t, err, "schema version 999")
-	require.ErrorContains(t, err, "run the newer version")
+	require.ErrorContains(t, err, "use the newer version, or a copy of the volume from before the upgrade")
 	_, err = os.Stat(filepath.Join(dir, lockFile))
 	require.NoError(t, err)
 	l, err := lockDir(dir)

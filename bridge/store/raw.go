@@ -127,8 +127,8 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 		total.Invalid++
 		return nil
 	}
-	own := st.channel(raw.Channel)
 	accountID := ""
+	own := cameIn(st, raw)
 	if own != nil {
 		accountID = own.Account
 	}
@@ -143,30 +143,40 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	}
 	env := wire.Envelope{Platform: raw.Platform, ReceivedAt: raw.ReceivedAt, Transport: "replay"}
 	for _, ev := range events {
-		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, raw, ev), Event: ev})
+		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, own, raw.Platform, ev), Event: ev})
 	}
 	in := s.prepare(st, routeWithin(st, scope), &env)
 	in.raw = raw.ID
-	var results []wire.ElementResult
+	var result wire.EnvelopeResult
 	if err := s.write(ctx, 1+len(in.elements), func(t *txn) (err error) {
-		if results, err = s.take(t, in); err != nil || !raw.Unrouted {
+		if result, err = s.take(t, in); err != nil || !raw.Unrouted {
 			return err
 		}
 		return t.rerouted(in)
 	}); err != nil {
 		return err
 	}
-	total.count(results)
+	total.count(result.Elements)
 	return nil
 }
 
-// routeAgain finds the channel of a replayed event: the one that has the
-// account it names now, else the one that the payload came in on.
-func routeAgain(st *state, raw RawEntry, ev message.Event) string {
-	if ev.Account == "" {
-		return raw.Channel
+// cameIn is the channel whose URL or poller a payload came in on, if there is
+// one of that name and platform now: it may be younger than the payload.
+func cameIn(st *state, raw RawEntry) *Channel {
+	if ch := st.channel(raw.Channel); ch != nil && ch.Platform == raw.Platform {
+		return ch
 	}
-	if ch := st.accounts[account{raw.Platform, ev.Account}]; ch != nil {
+	return nil
+}
+
+// routeAgain finds the channel of a replayed event: the one that the payload
+// came in on (own, nil where there is none) unless the event names another
+// account, else the one that has this account now.
+func routeAgain(st *state, own *Channel, platform string, ev message.Event) string {
+	if own != nil && (ev.Account == "" || ev.Account == own.Account) {
+		return own.Name
+	}
+	if ch := st.accounts[account{platform, ev.Account}]; ch != nil {
 		return ch.Name
 	}
 	return ""

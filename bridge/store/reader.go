@@ -20,7 +20,7 @@ type reader struct {
 	stmts sync.Map // query text → *sql.Stmt
 }
 
-// maxReaderStmts bounds the statements that are kept: texts with a list of
+// maxKeptParams bounds which statements are kept: texts with a list of
 // placeholders come in many lengths.
 const maxKeptParams = 4
 

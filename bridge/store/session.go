@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -69,6 +70,10 @@ type session struct {
 	revision         int64
 }
 
+// key is what assignments name a session by. Instances choose their names, so
+// only with its Bridge (which has no '|') is a name one session's.
+func (x session) key() string { return x.bridge + "|" + x.instance }
+
 const sessionColumns = `bridge, instance, expires_at, revision`
 
 func scanSession(rows *sql.Rows) (x session, err error) {
@@ -97,11 +102,11 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 			if err := s.endSession(t, x); err != nil {
 				return 0, err
 			}
-			ended = append(ended, x.instance)
+			ended = append(ended, x.key())
 			continue
 		}
 		known = known || own
-		live = append(live, x.instance)
+		live = append(live, x.key())
 	}
 	if !req.Close {
 		// The first revision is the clock's, so that a process that comes back after
@@ -111,7 +116,7 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 			return 0, err
 		}
 		if !known {
-			live = append(live, req.Instance)
+			live = append(live, session{bridge: bridge, instance: req.Instance}.key())
 			slices.Sort(live)
 		}
 	}
@@ -155,7 +160,7 @@ func (s *Store) assignments(ctx context.Context, bridge, instance string) ([]wir
 	}
 	list, err := all(ctx, s.read, func(rows *sql.Rows) (a wire.Assignment, err error) {
 		return a, rows.Scan(&a.Channel, &a.Token, &a.Cursor)
-	}, `SELECT channel, token, cursor FROM assignments WHERE session = ? ORDER BY channel`, instance)
+	}, `SELECT channel, token, cursor FROM assignments WHERE session = ? ORDER BY channel`, session{bridge: bridge, instance: instance}.key())
 	return slices.DeleteFunc(list, func(a wire.Assignment) bool {
 		_, err := st.channelOf(bridge, a.Channel)
 		return err != nil
@@ -164,7 +169,9 @@ func (s *Store) assignments(ctx context.Context, bridge, instance string) ([]wir
 
 // assignment is a channel's row as it is in the database.
 type assignment struct {
-	channel, session, account string
+	channel string
+	session string // session.key, '' when nobody has it
+	account string
 }
 
 func (t *txn) allAssignments() (map[string]assignment, error) {
@@ -196,9 +203,9 @@ func (s *Store) reassign(t *txn, bridge string, live, ended []string) error {
 }
 
 // freeChannels takes the channels of sessions away, and fences them.
-func (t *txn) freeChannels(instances []string) error {
-	for _, instance := range instances {
-		if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE session = ?`, instance); err != nil {
+func (t *txn) freeChannels(sessions []string) error {
+	for _, key := range sessions {
+		if _, err := t.exec(`UPDATE assignments SET session = '', token = token + 1 WHERE session = ?`, key); err != nil {
 			return err
 		}
 	}
@@ -218,8 +225,8 @@ func (s *Store) reassignAll(t *txn, st *state) error {
 	}
 	touched, live, bridgeOf := map[string]bool{}, map[string][]string{}, map[string]string{}
 	for _, x := range sessions {
-		live[x.bridge] = append(live[x.bridge], x.instance)
-		bridgeOf[x.instance] = x.bridge
+		live[x.bridge] = append(live[x.bridge], x.key())
+		bridgeOf[x.key()] = x.bridge
 	}
 	for name, row := range rows {
 		ch := st.channel(name)
@@ -282,9 +289,10 @@ func (t *txn) assign(ch *Channel, before assignment, session string) error {
 	return err
 }
 
-func (t *txn) bumpRevisions(instances map[string]bool) error {
-	for instance := range instances {
-		if _, err := t.exec(`UPDATE sessions SET revision = revision + 1 WHERE instance = ?`, instance); err != nil {
+func (t *txn) bumpRevisions(sessions map[string]bool) error {
+	for key := range sessions {
+		bridge, instance, _ := strings.Cut(key, "|")
+		if _, err := t.exec(`UPDATE sessions SET revision = revision + 1 WHERE bridge = ? AND instance = ?`, bridge, instance); err != nil {
 			return err
 		}
 	}
@@ -322,10 +330,10 @@ func (s *Store) endDeadSessions(ctx context.Context) error {
 		live, ended := map[string][]string{}, map[string][]string{}
 		for _, x := range sessions {
 			if !s.dead(x, t.now) {
-				live[x.bridge] = append(live[x.bridge], x.instance)
+				live[x.bridge] = append(live[x.bridge], x.key())
 				continue
 			}
-			ended[x.bridge] = append(ended[x.bridge], x.instance)
+			ended[x.bridge] = append(ended[x.bridge], x.key())
 			if err := s.endSession(t, x); err != nil {
 				return err
 			}

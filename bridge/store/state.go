@@ -18,7 +18,7 @@ import (
 
 const (
 	// defaultReopenWindow and defaultRawRetention hold until the first document.
-	defaultReopenWindow = 72 * time.Hour
+	defaultReopenWindow = 24 * time.Hour
 	defaultRawRetention = 7 * 24 * time.Hour
 )
 

@@ -126,8 +126,8 @@ func (t *txn) topics() []topic {
 const eventRows = 32
 
 var (
-	insertEvent    = insertEvents(1)
-	insertEvents32 = insertEvents(eventRows)
+	insertEvent     = insertEvents(1)
+	insertEventRows = insertEvents(eventRows)
 )
 
 func insertEvents(rows int) string {
@@ -157,7 +157,7 @@ func (t *txn) numberEvents() error {
 		if len(args) < 7*eventRows {
 			continue
 		}
-		if _, err := t.exec(insertEvents32, args...); err != nil {
+		if _, err := t.exec(insertEventRows, args...); err != nil {
 			return err
 		}
 		args = args[:0]

@@ -94,6 +94,9 @@ type IngestResponse struct {
 
 // EnvelopeResult has one ElementResult per Element, in order.
 type EnvelopeResult struct {
+	// Result is set where the envelope was refused as a whole, which one without
+	// elements could not say otherwise: ResultStale, or ResultForbidden.
+	Result   Result          `json:"result,omitempty"`
 	Elements []ElementResult `json:"elements"`
 }
 

@@ -424,7 +424,7 @@ func TestStoreRefusesBridge(t *testing.T) {
 	r = w.compile()
 	require.Equal(t, []string{"ResolvedRefs/RefNotPermitted"}, reasons(r.Bridges[shopDefault].Findings))
 	require.Empty(t, r.Stores[key("platform", "main")].Document.Entries, "the store takes all rights back")
-	require.Equal(t, w.PreviousBridges[shopDefault].Settings, json.RawMessage(r.Bridges[shopDefault].Document.Settings),
+	require.Equal(t, w.PreviousBridges[shopDefault].Settings, r.Bridges[shopDefault].Document.Settings,
 		"the bridge goes on and is told so by the store")
 
 	fresh := newWorld(t)

@@ -26,6 +26,10 @@ type ChannelInput struct {
 	Document *document.Document
 	// Fleet is the Bridge's serving pods.
 	Fleet *fleet.Fleet
+	// StoreDocument and StoreFleet are the same of its ConversationStore, which
+	// has an entry of its own for the Channel.
+	StoreDocument *document.Document
+	StoreFleet    *fleet.Fleet
 	// BridgeTrouble is why the Bridge takes in nothing new: suspended, or its
 	// document does not fit. Empty: nothing.
 	BridgeTrouble string
@@ -54,9 +58,10 @@ func Channel(in ChannelInput) (status v1alpha1.ChannelStatus, recheck time.Durat
 	c.credentialsValid()
 	c.webhookRegistered()
 	c.profileSynced()
+	c.storeReachable(in.Fleet)
 	c.delivering()
 	c.conclude("every serving pod has loaded the channel",
-		c.blocking(in.Result.Findings), c.refused(), c.notLoaded(), c.probeFailed(), c.probePending())
+		c.blocking(in.Result.Findings), c.refused(), c.refusedByStore(), c.notLoaded(), c.probeFailed(), c.probePending())
 	status.Conditions = c.list()
 	return status, c.recheck
 }
@@ -100,7 +105,19 @@ func (c *channelView) refused() *verdict {
 	if x == nil || x.Hash != e.Hash {
 		return nil
 	}
-	message := "the pods of the Bridge refuse it: "
+	return refusal("the pods of the Bridge refuse it: ", x)
+}
+
+func (c *channelView) refusedByStore() *verdict {
+	if e := c.in.Result.Entry; e != nil {
+		if x := c.in.StoreFleet.Refusal(c.in.StoreDocument, e.Key()); x != nil {
+			return refusal("the pods of the ConversationStore refuse it: ", x)
+		}
+	}
+	return nil
+}
+
+func refusal(message string, x *document.Exception) *verdict {
 	if x.Field != "" {
 		message += "spec." + x.Field + ": "
 	}
@@ -113,6 +130,9 @@ func (c *channelView) refused() *verdict {
 
 func (c *channelView) notLoaded() *verdict {
 	if c.loaded {
+		if !c.in.StoreFleet.Loaded(c.in.StoreDocument, c.in.Result.Entry.Key()) {
+			return waiting(v1alpha1.ReasonStoreNotReady, fmt.Sprintf("waits until ConversationStore %s has loaded it", c.in.Result.Store))
+		}
 		return nil
 	}
 	switch {

@@ -108,7 +108,8 @@ func (c *channelView) duty(typ string, d *document.Duty, done string, notWord ..
 }
 
 // passing says whether a duty could not be checked, which says nothing about
-// how it stands at the platform.
+// how it stands at the platform. NotDelivered is not among the reasons: there
+// the platform has answered.
 func passing(d *document.Duty) bool {
 	return d.Reason == v1alpha1.ReasonUnreachable || d.Reason == v1alpha1.ReasonRateLimited
 }

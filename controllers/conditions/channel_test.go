@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
@@ -241,6 +242,31 @@ func TestWebhookConditions(t *testing.T) {
 		s.step(status.CurrentStatus, "True/Ready")
 		require.Equal(t, []string{"+WebhookRegistered/Done"}, eventsOf(before, s.channel.Status.Conditions))
 	})
+}
+
+func TestWebhookThatThePlatformCannotDeliverTo(t *testing.T) {
+	const words = "registered, but Telegram cannot deliver 3 updates: SSL error"
+	notDelivered := duty(document.DutyRetrying, v1alpha1.ReasonNotDelivered)
+	notDelivered.Message = words
+	s := readyScene(t)
+	require.Equal(t, "True/Done", s.condition(webhook))
+
+	before := s.channel.Status.Conditions
+	s.row(func(r *document.ChannelStatus) { r.Webhook = notDelivered })
+	s.step(status.CurrentStatus, "True/Ready")
+	require.Equal(t, "False/NotDelivered", s.condition(webhook))
+	require.Equal(t, words, meta.FindStatusCondition(s.channel.Status.Conditions, webhook).Message)
+	require.Equal(t, []string{"-WebhookRegistered/NotDelivered"}, eventsOf(before, s.channel.Status.Conditions))
+
+	before = s.channel.Status.Conditions
+	s.row(func(r *document.ChannelStatus) { r.Webhook = duty(document.DutyDone, "") })
+	s.step(status.CurrentStatus, "True/Ready")
+	require.Equal(t, "True/Done", s.condition(webhook))
+	require.Equal(t, []string{"+WebhookRegistered/Done"}, eventsOf(before, s.channel.Status.Conditions))
+
+	s.row(func(r *document.ChannelStatus) { r.Webhook = duty(document.DutyRetrying, v1alpha1.ReasonUnreachable) })
+	s.step(status.CurrentStatus, "True/Ready")
+	require.Equal(t, "True/Done", s.condition(webhook), "a platform that does not answer has not said that anything broke")
 }
 
 func TestDelivering(t *testing.T) {

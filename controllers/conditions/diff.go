@@ -81,7 +81,7 @@ func transition(old, cur *metav1.Condition) *Transition {
 	t := &Transition{Condition: cur.Type, Type: corev1.EventTypeWarning, Reason: cur.Reason, Message: cur.Message}
 	wasBad := old != nil && bad(old)
 	switch {
-	case bad(cur) && !(wasBad && old.Reason == cur.Reason):
+	case bad(cur) && (!wasBad || old.Reason != cur.Reason):
 		return t
 	case cur.Status == metav1.ConditionTrue && wasBad && !bad(cur):
 		t.Type = corev1.EventTypeNormal

@@ -32,8 +32,11 @@ type scene struct {
 	result  *compile.ChannelResult
 	doc     *document.Document
 	pods    []fleet.Pod
-	trouble string
-	recheck time.Duration
+	// storeStatus is what the store's pod says; it has loaded its document unless storeLags.
+	storeStatus document.Status
+	storeLags   bool
+	trouble     string
+	recheck     time.Duration
 }
 
 func newScene(t *testing.T) *scene {
@@ -69,7 +72,7 @@ func (s *scene) broken(f compile.Finding) {
 func (s *scene) load(n int) {
 	s.pods = nil
 	for range n {
-		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: s.doc.Generation}})
+		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: s.doc.Generation, Store: document.Health{OK: true}}})
 	}
 }
 
@@ -112,7 +115,18 @@ func (s *scene) step(want status.Status, ready string) {
 func (s *scene) input() ChannelInput {
 	return ChannelInput{
 		Channel: s.channel, Result: s.result, Document: s.doc, Fleet: fleet.New(s.pods), BridgeTrouble: s.trouble, Now: s.now,
+		StoreDocument: s.doc, StoreFleet: fleet.New([]fleet.Pod{{Name: "store-0", Status: s.store()}}),
 	}
+}
+
+// store is what the store's pod says. Its document is another one with an
+// entry of the same key; which does not matter to a Channel's status.
+func (s *scene) store() document.Status {
+	status := s.storeStatus
+	if !s.storeLags {
+		status.Hash, status.Shards, status.Generation = s.doc.Hash, s.doc.Shards, s.doc.Generation
+	}
+	return status
 }
 
 func (s *scene) condition(typ string) string {

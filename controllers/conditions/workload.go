@@ -116,7 +116,7 @@ func Store(in StoreInput) (status v1alpha1.ConversationStoreStatus, recheck time
 		s.findings(findings)
 		s.storageLow(in.Fleet)
 		s.conclude("every serving pod has loaded this generation", s.blocking(findings), s.workload(in.Workload),
-			s.notLoaded("ConversationStore", in.Document, in.Fleet, in.Store.Generation, in.Workload), unhealthy(in.Fleet))
+			refusedOwn(in.Document, in.Fleet), s.notLoaded("ConversationStore", in.Document, in.Fleet, in.Store.Generation, in.Workload), unhealthy(in.Fleet))
 	}
 	status.Conditions = s.list()
 	return status, s.recheck
@@ -164,6 +164,23 @@ func (s *set) notLoaded(kind string, doc *document.Document, f *fleet.Fleet, gen
 		}
 	}
 	return waiting(v1alpha1.ReasonNotLoaded, fmt.Sprintf("waits until all %d serving pods of the %s have loaded this generation", f.Size(), kind))
+}
+
+// refusedOwn: the pods refuse an entry that stands for the store itself. Those
+// of Channels are told on the Channels.
+func refusedOwn(doc *document.Document, f *fleet.Fleet) *verdict {
+	if doc == nil {
+		return nil
+	}
+	for _, e := range doc.Entries {
+		if e.Kind == document.EntryChannel {
+			continue
+		}
+		if x := f.Refusal(doc, e.Key()); x != nil {
+			return refusal(fmt.Sprintf("its pods refuse %s %s: ", e.Kind, e.Name), x)
+		}
+	}
+	return nil
 }
 
 // unhealthy: a store whose database does not work is not Ready at first.

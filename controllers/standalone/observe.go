@@ -20,11 +20,13 @@ var oneProcess = conditions.Workload{Desired: 1, Replicas: 1, Ready: 1, Updated:
 func (r *runner) observe(ctx context.Context, now time.Time) map[compile.Key]*fleet.Fleet {
 	w := r.world
 	fleets := map[compile.Key]*fleet.Fleet{}
+	storeFleets := map[compile.Key]*fleet.Fleet{}
 	for _, st := range w.snapshot.Stores {
 		key := client.ObjectKeyFromObject(st)
+		storeFleets[key] = r.storeFleet(ctx, key)
 		status, _ := conditions.Store(conditions.StoreInput{
 			Store: st, Result: w.result.Stores[key], Document: w.previousStores[key],
-			Fleet: r.storeFleet(ctx, key), Workload: oneProcess, Backend: "sqlite", Now: now,
+			Fleet: storeFleets[key], Workload: oneProcess, Backend: "sqlite", Now: now,
 		})
 		r.tell(identityOf(st), w.result.Stores[key].Findings, st.Status.Conditions, status.Conditions)
 		st.Status = status
@@ -43,7 +45,8 @@ func (r *runner) observe(ctx context.Context, now time.Time) map[compile.Key]*fl
 		key := client.ObjectKeyFromObject(ch)
 		result := w.result.Channels[key]
 		status, _ := conditions.Channel(conditions.ChannelInput{
-			Channel: ch, Result: result, Document: w.previousBridges[result.Bridge], Fleet: fleets[result.Bridge], Now: now,
+			Channel: ch, Result: result, Document: w.previousBridges[result.Bridge], Fleet: fleets[result.Bridge],
+			StoreDocument: w.previousStores[result.Store], StoreFleet: storeFleets[result.Store], Now: now,
 		})
 		if ch.DeletionTimestamp.IsZero() {
 			r.tell(identityOf(ch), result.Findings, ch.Status.Conditions, status.Conditions)
@@ -60,7 +63,8 @@ func (r *runner) storeFleet(ctx context.Context, key compile.Key) *fleet.Fleet {
 		return nil
 	}
 	return fleet.New([]fleet.Pod{{Name: "this process", Status: document.Status{
-		Hash: p.loaded.Hash, Shards: p.loaded.Shards, Generation: p.loaded.Generation, Store: p.store.Health(ctx),
+		Hash: p.loaded.Hash, Shards: p.loaded.Shards, Generation: p.loaded.Generation, Exceptions: p.exceptions,
+		Store: p.store.Health(ctx),
 	}}})
 }
 

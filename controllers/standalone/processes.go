@@ -26,8 +26,10 @@ type storeProcess struct {
 	api      *rest.API
 	registry *prometheus.Registry
 	loaded   *document.Document
-	stop     context.CancelFunc
-	done     sync.WaitGroup
+	// exceptions are the entries of loaded that are not in force.
+	exceptions []document.Exception
+	stop       context.CancelFunc
+	done       sync.WaitGroup
 }
 
 func startStore(ctx context.Context, key compile.Key, o Options) (*storeProcess, error) {
@@ -66,7 +68,7 @@ func (p *storeProcess) load(ctx context.Context, doc *document.Document) {
 	if doc == nil || p.loaded != nil && p.loaded.Hash == doc.Hash {
 		return
 	}
-	p.store.Load(ctx, doc)
+	p.exceptions = p.store.Load(ctx, doc)
 	p.loaded = doc
 }
 
@@ -98,7 +100,7 @@ func startBridge(ctx context.Context, key compile.Key, st *storeProcess, o Optio
 		Log: o.Log.With("bridge", key.String()), Grace: o.Grace,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("Bridge %s: %w", key, err)
+		return nil, fmt.Errorf("gateway of Bridge %s: %w", key, err)
 	}
 	p.gateway = g
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))

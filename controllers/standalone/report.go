@@ -101,9 +101,9 @@ func (p *report) findings(w *world) {
 		now[identityOf(ch)] = messages(w.result.Channels[client.ObjectKeyFromObject(ch)].Findings)
 	}
 	for _, identity := range slices.Sorted(maps.Keys(now)) {
-		switch text := now[identity]; {
-		case text == p.told[identity]:
-		case text == "":
+		switch text := now[identity]; text {
+		case p.told[identity]:
+		case "":
 			p.event("%s  nothing is wrong with it any more", title(identity))
 		default:
 			p.event("%s  %s", title(identity), text)

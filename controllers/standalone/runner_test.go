@@ -248,8 +248,8 @@ func TestFilesThatChange(t *testing.T) {
 	h.eventually("registered", func() bool { return hook.WebhookInfo().URL != "" })
 
 	t.Run("a mistake leaves what is in force", func(t *testing.T) {
-		h.write("bad.yaml", "apiVersion: bridgekeeper.dev/v1alpha1\nkind: Channel\nmetadata: {name: bad}\nspec: {platfrom: telegram}\n")
-		h.eventually("the mistake is printed", func() bool { return strings.Contains(h.screen.String(), `unknown field "spec.platfrom"`) })
+		h.write("bad.yaml", "apiVersion: bridgekeeper.dev/v1alpha1\nkind: Channel\nmetadata: {name: bad}\nspec: {plattform: telegram}\n")
+		h.eventually("the mistake is printed", func() bool { return strings.Contains(h.screen.String(), `unknown field "spec.plattform"`) })
 		require.NoError(t, os.Remove(filepath.Join(h.dir, "bad.yaml")))
 		h.converse(webhookBot, 77, "hook")
 	})

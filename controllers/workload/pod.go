@@ -102,6 +102,8 @@ func container(opts Options, args []string, ports []corev1.ContainerPort, resour
 		LivenessProbe:   probe("/healthz", 10, 6),
 		// A database may have to be recovered before it serves: 60 × 2 s.
 		StartupProbe: probe("/healthz", 2, 60),
+		// A process that cannot start says why on its log; the operator passes it on.
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
 }
 

@@ -135,7 +135,7 @@ func TestTakenOver(t *testing.T) {
 }
 
 func hasProfile(s telegram.State) bool {
-	commands := s.Profile.Commands["default"]
+	commands := s.Profile.Commands["default/"]
 	return s.Profile.Name[""] == "The Shop" && s.Profile.Description[""] == "Ask us." &&
 		len(commands) == 1 && commands[0].Command == "order"
 }

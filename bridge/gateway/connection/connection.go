@@ -31,6 +31,9 @@ const (
 // errStale ends a poller whose lease is another's.
 var errStale = errors.New("the lease of this channel is another replica's")
 
+// errNotOurs is for now: the next fetch brings the same messages again.
+var errNotOurs = fmt.Errorf("%w: the store does not know this channel as this bridge's yet", store.ErrUnavailable)
+
 // connection is one poller under one lease.
 type connection struct {
 	Config
@@ -145,14 +148,22 @@ func (c *connection) deliver(ctx context.Context, b platform.Batch) error {
 }
 
 func (c *connection) delivered(b platform.Batch, elements []wire.Element, result wire.EnvelopeResult) error {
+	// The batch as a whole first: one of which nothing became has no elements to say it.
+	switch result.Result {
+	case wire.ResultStale:
+		c.lost(errStale)
+		return errStale
+	case wire.ResultForbidden:
+		return errNotOurs
+	}
 	stored := make([]message.Event, 0, len(b.Events))
 	for i, e := range result.Elements {
 		switch {
 		case e.Result == wire.ResultStale:
 			c.lost(errStale)
 			return errStale
-		case ingest.Refused(elements[i], e): // the next fetch brings the same messages again
-			return fmt.Errorf("%w: the store does not know this channel as this bridge's yet", store.ErrUnavailable)
+		case ingest.Refused(elements[i], e):
+			return errNotOurs
 		case e.Result == wire.ResultStored:
 			stored = append(stored, b.Events[i])
 		}

@@ -36,10 +36,11 @@ func (s *Sender) deliver(ctx, hard context.Context, ch *channels.Channel, d leas
 			return
 		}
 		sending := wire.PartReport{Delivery: d.ID, Channel: d.Channel, Lease: d.Lease, Part: part.Index, Outcome: wire.OutcomeSending}
-		if !s.begin(ctx, d, append(last, sending)...) {
-			if len(last) > 0 { // what was sent must be told, whatever became of the lease
-				s.tell(hard, d, last...)
-			}
+		if !s.begin(hard, d, append(last, sending)...) {
+			// What was sent must be told, whatever became of the lease. The
+			// store may have committed "sending" without our knowing: unless
+			// it is told better, the part becomes unknown.
+			s.tell(hard, d, append(last, released(d, part.Index, 0))...)
 			return
 		}
 		report := s.send(hard, ch, d, part)
@@ -53,9 +54,10 @@ func (s *Sender) deliver(ctx, hard context.Context, ch *channels.Channel, d leas
 
 // begin says that a part is about to be sent, after the reports before it; it
 // is false when the lease is over or the store was not told while there was
-// still time to send.
-func (s *Sender) begin(ctx context.Context, d leased, reports ...wire.PartReport) bool {
-	ctx, cancel := context.WithDeadline(ctx, d.until.Add(-SendTimeout))
+// still time to send. It outlasts the soft end: what the store was asked to
+// commit it commits, whether or not anybody waits for the answer.
+func (s *Sender) begin(hard context.Context, d leased, reports ...wire.PartReport) bool {
+	ctx, cancel := context.WithDeadline(hard, d.until.Add(-SendTimeout))
 	defer cancel()
 	accepted, err := s.reports.tell(ctx, reports...)
 	if err != nil {
@@ -98,7 +100,7 @@ func (s *Sender) send(hard context.Context, ch *channels.Channel, d leased, part
 	start := time.Now()
 	result, err := s.call(ctx, ch, out)
 	report := reportOf(ch, d.Delivery, part.Index, result, err)
-	s.trouble.note(ch, err)
+	s.trouble.note(ch, d.Delivery, err)
 	s.Metrics.SendDuration.WithLabelValues(ch.Spec.Platform).Observe(time.Since(start).Seconds())
 	s.Metrics.Sends.WithLabelValues(ch.Spec.Platform, string(report.Outcome), string(report.Class)).Inc()
 	s.Metrics.ChannelSend(ch.Name, string(report.Outcome))

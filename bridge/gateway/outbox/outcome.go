@@ -2,7 +2,10 @@ package outbox
 
 import (
 	"errors"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
@@ -55,6 +58,25 @@ func reportOf(ch *channels.Channel, d wire.Delivery, part int, result platform.S
 	pe := platformError(err)
 	r.Outcome = outcomeOf(pe, ch.Capabilities.Idempotent)
 	r.Class, r.RetryAfter, r.Scope, r.NewAddress = pe.Class, pe.RetryAfter, pe.Scope, pe.NewAddress
-	r.Reason = ch.Redact(pe.Reason, d.To, d.ReplyTo)
+	r.Reason = ch.Redact(pe.Reason, private(d)...)
 	return r
+}
+
+// minPrivate is the shortest part of an address, in characters, that is taken
+// out of reasons: shorter ones (a country code, "chat") stand in every text.
+const minPrivate = 5
+
+// private is what reasons must not tell of a delivery: the contact's address
+// and the message that is answered, whole and in the parts that a platform may
+// quote by themselves ("491511234567@s.example" as 491511234567).
+func private(d wire.Delivery) []string {
+	out := []string{d.To, d.ReplyTo}
+	for _, whole := range []string{d.To, d.ReplyTo} {
+		for part := range strings.FieldsFuncSeq(whole, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+			if utf8.RuneCountInString(part) >= minPrivate {
+				out = append(out, part)
+			}
+		}
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,13 @@ const (
 	maxGroups = 256
 	// reportTimeout bounds one request: a commit takes milliseconds.
 	reportTimeout = 10 * time.Second
+	// reportSize is roughly a report in bytes: ids and a reason of 300 at most.
+	reportSize = 512
+	// groupsPerWorker may be pending: the one that the worker waits for, and
+	// those that it gave up and that count until the request they are in has
+	// ended (reportTimeout): the "sending" of a part, the release in its place,
+	// and the "sending" of its next delivery.
+	groupsPerWorker = 4
 )
 
 // reporter tells the store what became of parts. The reports of one call stay
@@ -31,17 +39,25 @@ type reporter struct {
 func newReporter(s Store, instance string, workers int) *reporter {
 	r := &reporter{store: s, instance: instance}
 	r.groups = batch.New(batch.Options[[]wire.PartReport, []bool]{
-		Send: r.send, Size: func(g []wire.PartReport) int { return 512 * len(g) },
+		Send: r.send, Size: func(g []wire.PartReport) int { return reportSize * len(g) },
 		Concurrency: maxReporting, MaxItems: maxGroups, MaxBytes: 1 << 20,
-		// Each worker waits for one group: this never binds.
-		MaxPending: workers, MaxPendingBytes: 1024 * workers, CallTimeout: reportTimeout,
+		// Should it bind all the same, tell waits. A group is two reports at most.
+		MaxPending: groupsPerWorker * workers, MaxPendingBytes: 2 * reportSize * groupsPerWorker * workers,
+		CallTimeout: reportTimeout,
 	})
 	return r
 }
 
-// tell returns, per report, whether the lease was still valid.
+// tell returns, per report, whether the lease was still valid. It tries until
+// ctx is done, also when too much is pending: an outcome has no second place.
 func (r *reporter) tell(ctx context.Context, reports ...wire.PartReport) ([]bool, error) {
-	return r.groups.Do(ctx, reports)
+	for failures := 0; ; failures++ {
+		accepted, err := r.groups.Do(ctx, reports)
+		if !errors.Is(err, batch.ErrOverloaded) || ctx.Err() != nil {
+			return accepted, err
+		}
+		sleep(ctx, backoff(failures))
+	}
 }
 
 func (r *reporter) send(ctx context.Context, groups [][]wire.PartReport) ([][]bool, error) {

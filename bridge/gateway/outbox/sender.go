@@ -187,7 +187,7 @@ func (s *Sender) pausedNow() []string {
 		}
 		names = append(names, name)
 	}
-	s.trouble.forget(func(name string) bool { return snapshot.Channel(name) != nil })
+	s.trouble.sweep(snapshot)
 	return names
 }
 

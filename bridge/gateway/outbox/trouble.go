@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"sync"
+	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
@@ -9,6 +10,10 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
+
+// quietAfter without a failure, trouble is over: nothing is sent any more that
+// could succeed and end it.
+const quietAfter = 5 * time.Minute
 
 // troubleAfter failures in a row, with no success between, are trouble with
 // sending. One is a hiccup, two may be its echo in the lane beside it.
@@ -25,6 +30,7 @@ type trouble struct {
 type streak struct {
 	hash     string // of the version that fails: another begins anew
 	failures int
+	last     time.Time // the newest failure
 }
 
 func newTrouble(rows *status.Rows) *trouble {
@@ -33,7 +39,7 @@ func newTrouble(rows *status.Rows) *trouble {
 
 // note takes the result of a send. A refusal of one message (its content, its
 // recipient) says that the channel works.
-func (t *trouble) note(ch *channels.Channel, err error) {
+func (t *trouble) note(ch *channels.Channel, d wire.Delivery, err error) {
 	if err != nil && !channelsFault(platformError(err)) {
 		return
 	}
@@ -41,19 +47,19 @@ func (t *trouble) note(ch *channels.Channel, err error) {
 	defer t.mu.Unlock()
 	last := t.streaks[ch.Name]
 	if err == nil {
-		if last.failures >= troubleAfter {
-			t.rows.Set(ch, status.Delivering, document.Duty{State: document.DutyDone, Reason: status.ReasonDone})
-		}
-		delete(t.streaks, ch.Name)
+		t.end(ch, last)
 		return
 	}
-	if last.hash != ch.Hash {
+	// What is no longer shown (a probe went well since) counts no longer.
+	cleared := last.failures >= troubleAfter && !t.rows.Troubled(ch)
+	if last.hash != ch.Hash || cleared {
 		last = streak{hash: ch.Hash}
 	}
 	last.failures++
+	last.last = time.Now()
 	t.streaks[ch.Name] = last
 	if last.failures >= troubleAfter {
-		t.rows.Set(ch, status.Delivering, status.Judge(ch, err))
+		t.rows.Set(ch, status.Delivering, status.Judge(ch, err, private(d)...))
 	}
 }
 
@@ -65,13 +71,25 @@ func channelsFault(e *platform.Error) bool {
 	return false
 }
 
-// forget drops channels that are gone.
-func (t *trouble) forget(there func(channel string) bool) {
+// end forgets a streak and takes back what was shown of it.
+func (t *trouble) end(ch *channels.Channel, s streak) {
+	if s.failures >= troubleAfter {
+		t.rows.Set(ch, status.Delivering, document.Duty{State: document.DutyDone, Reason: status.ReasonDone})
+	}
+	delete(t.streaks, ch.Name)
+}
+
+// sweep ends the streaks of channels that are gone, that were changed, or that
+// have not failed for a while.
+func (t *trouble) sweep(snapshot *channels.Snapshot) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name := range t.streaks {
-		if !there(name) {
+	for name, s := range t.streaks {
+		switch ch := snapshot.Channel(name); {
+		case ch == nil: // its row goes with its entry
 			delete(t.streaks, name)
+		case s.hash != ch.Hash || time.Since(s.last) >= quietAfter:
+			t.end(ch, s)
 		}
 	}
 }

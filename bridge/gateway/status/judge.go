@@ -12,18 +12,23 @@ import (
 
 // Judge turns the result of a call to a platform into how the duty stands. An
 // AuthInvalid or Misconfigured needs a person; everything else may pass by
-// itself. The message has the channel's secrets taken out.
-func Judge(ch *channels.Channel, err error) document.Duty {
+// itself. The message has the channel's secrets and also (the address of a
+// contact) taken out.
+func Judge(ch *channels.Channel, err error, also ...string) document.Duty {
 	if err == nil {
 		return document.Duty{State: document.DutyDone, Reason: ReasonDone}
 	}
-	message := ch.Redact(err.Error())
+	message := ch.Redact(err.Error(), also...)
 	pe, ok := errors.AsType[*platform.Error](err)
 	if !ok {
 		return document.Duty{State: document.DutyRetrying, Reason: ReasonUnreachable, Message: message}
 	}
 	if pe.Reason != "" {
-		message = ch.Redact(pe.Reason)
+		message = ch.Redact(pe.Reason, also...)
+	}
+	if pe.NotDelivered {
+		// The platform has spoken, so this is no failure to ask it.
+		return document.Duty{State: document.DutyRetrying, Reason: ReasonNotDelivered, Message: message}
 	}
 	switch pe.Class {
 	case wire.ErrAuthInvalid:

@@ -32,6 +32,7 @@ const (
 	ReasonAuthInvalid   = "AuthInvalid"
 	ReasonMisconfigured = "Misconfigured"
 	ReasonUnreachable   = "Unreachable"
+	ReasonNotDelivered  = "NotDelivered"
 	ReasonRateLimited   = "RateLimited"
 	ReasonInternalError = "InternalError"
 )
@@ -56,14 +57,16 @@ func New(sink Sink) *Rows {
 }
 
 // Hold says that this replica has the lease of an entry, in this version.
-// Duties of the version before stand until they are set again.
+// Duties of the version before stand until they are set again, but trouble
+// with sending is over: whether the new version has it, sending will show.
 func (r *Rows) Hold(ch *channels.Channel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	row := r.row(ch)
+	changed := row.Hash != ch.Hash
 	row.Hash, row.Held = ch.Hash, true
-	if row.Delivering == nil && ch.Kind == document.EntryChannel {
-		row.Delivering = &document.Duty{State: document.DutyDone, Reason: ReasonDone, Since: now()}
+	if ch.Kind == document.EntryChannel && (row.Delivering == nil || changed && troubled(row)) {
+		row.Delivering = delivers()
 	}
 	r.tell(ch.Key())
 }
@@ -96,7 +99,8 @@ func (r *Rows) Keep(there func(key string) bool) {
 // Set notes how an obligation stands. Since is when its state or reason
 // changed; it is kept while they stay the same. What is about another version
 // than the row's is ignored: it came too late. Duties other than Delivering
-// count only while the entry is held.
+// count only while the entry is held. Credentials that the platform has just
+// accepted end trouble with sending: what else is wrong, the next sends show.
 func (r *Rows) Set(ch *channels.Channel, o Obligation, d document.Duty) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,7 +120,18 @@ func (r *Rows) Set(ch *channels.Channel, o Obligation, d document.Duty) {
 		d.Since = old.Since
 	}
 	*place = &d
+	if o == Credentials && d.State == document.DutyDone && troubled(row) {
+		row.Delivering = delivers()
+	}
 	r.tell(ch.Key())
+}
+
+// Troubled says whether trouble with sending stands for this version of a channel.
+func (r *Rows) Troubled(ch *channels.Channel) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	row := r.rows[ch.Key()]
+	return row != nil && row.Hash == ch.Hash && troubled(row)
 }
 
 // Clear takes an obligation away that the entry does not have.
@@ -152,12 +167,20 @@ func (r *Rows) row(ch *channels.Channel) *document.ChannelStatus {
 // for trouble.
 func (r *Rows) tell(key string) {
 	row := r.rows[key]
-	if !row.Held && (row.Delivering == nil || row.Delivering.State == document.DutyDone) {
+	if !row.Held && !troubled(row) {
 		delete(r.rows, key)
 		r.sink.Remove(key)
 		return
 	}
 	r.sink.Set(key, *row)
+}
+
+func troubled(row *document.ChannelStatus) bool {
+	return row.Delivering != nil && row.Delivering.State != document.DutyDone
+}
+
+func delivers() *document.Duty {
+	return &document.Duty{State: document.DutyDone, Reason: ReasonDone, Since: now()}
 }
 
 func placeOf(row *document.ChannelStatus, o Obligation) **document.Duty {

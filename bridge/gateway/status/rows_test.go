@@ -117,7 +117,9 @@ func TestJudge(t *testing.T) {
 		"content rejected": {&platform.Error{Class: wire.ErrContentRejected, Reason: "command"}, document.Duty{State: document.DutyFailed, Reason: status.ReasonMisconfigured, Message: "command"}},
 		"rate limited":     {&platform.Error{Class: wire.ErrRateLimited, Reason: "429"}, document.Duty{State: document.DutyRetrying, Reason: status.ReasonRateLimited, Message: "429"}},
 		"away":             {&platform.Error{Class: wire.ErrRetryable, Reason: "502"}, document.Duty{State: document.DutyRetrying, Reason: status.ReasonUnreachable, Message: "502"}},
-		"anything else":    {errors.New("secret-of-shop/a leaked"), document.Duty{State: document.DutyRetrying, Reason: status.ReasonUnreachable, Message: "[redacted] leaked"}},
+		"not delivered": {&platform.Error{Class: wire.ErrRetryable, NotDelivered: true, Reason: "SSL error at secret-of-shop/a"},
+			document.Duty{State: document.DutyRetrying, Reason: status.ReasonNotDelivered, Message: "SSL error at [redacted]"}},
+		"anything else": {errors.New("secret-of-shop/a leaked"), document.Duty{State: document.DutyRetrying, Reason: status.ReasonUnreachable, Message: "[redacted] leaked"}},
 	} {
 		t.Run(name, func(t *testing.T) { assert.Equal(t, test.want, status.Judge(ch, test.err)) })
 	}

@@ -84,6 +84,10 @@ type request struct {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := &request{start: time.Now(), snapshot: h.Table.Snapshot()}
+	// What answers without reading the body leaves it to net/http, which waits
+	// for up to 256 KiB of it before the answer goes out. The server sets the
+	// deadline anew when it waits for the next request.
+	_ = http.NewResponseController(w).SetReadDeadline(req.start.Add(h.BodyTimeout))
 	defer func() {
 		if v := recover(); v != nil {
 			h.caught(w, req, v)

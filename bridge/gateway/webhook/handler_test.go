@@ -134,7 +134,7 @@ func TestStatuses(t *testing.T) {
 	hello := payload(t, testkit.Element{ID: "1", Text: "hello"})
 	polled := testkit.Entry(t, "shop/polled", 1, func(c *document.Channel) { c.Receive = document.ReceivePolling })
 	suspended := testkit.Entry(t, "shop/suspended", 1, func(c *document.Channel) { c.Suspended = true })
-	tiny := testkit.Entry(t, "shop/tiny", 1, func(c *document.Channel) { c.Limits.MaxBodyBytes = 10 })
+	large := payload(t, testkit.Element{ID: "1", Text: strings.Repeat("x", 500)})
 	chunked := func(s string) io.Reader { return io.MultiReader(strings.NewReader(s)) }
 	for name, test := range map[string]struct {
 		method, path, secret string
@@ -154,7 +154,7 @@ func TestStatuses(t *testing.T) {
 		"suspended channels take in":        {path: "/webhooks/shop/suspended", secret: "secret-of-shop/suspended", want: 200, stored: 1},
 		"wrong secret":                      {path: pathA, secret: "guess", want: 401},
 		"no secret":                         {path: pathA, want: 401},
-		"another channel's secret":          {path: pathA, secret: "secret-of-shop/tiny", want: 401},
+		"another channel's secret":          {path: pathA, secret: "secret-of-shop/suspended", want: 401},
 		"wrong secret and malformed":        {path: pathA, secret: "guess", body: strings.NewReader("{"), want: 401},
 		"unknown channel":                   {path: "/webhooks/shop/b", secret: secretA, want: 404},
 		"polled channel":                    {path: "/webhooks/shop/polled", secret: "secret-of-shop/polled", want: 404},
@@ -168,8 +168,8 @@ func TestStatuses(t *testing.T) {
 		"method of an unknown channel":      {method: http.MethodPut, path: "/webhooks/shop/b", want: 404},
 		"wrong method":                      {method: http.MethodGet, path: pathA, secret: secretA, want: 405},
 		"put":                               {method: http.MethodPut, path: pathA, secret: secretA, want: 405},
-		"too large":                         {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", want: 413},
-		"too large without a length":        {path: "/webhooks/shop/tiny", secret: "secret-of-shop/tiny", body: chunked(hello), want: 413},
+		"too large":                         {path: pathA, secret: secretA, body: strings.NewReader(large), want: 413},
+		"too large without a length":        {path: pathA, secret: secretA, body: chunked(large), want: 413},
 		"malformed":                         {path: pathA, secret: secretA, body: strings.NewReader("{"), want: 400},
 		"empty":                             {path: pathA, secret: secretA, body: http.NoBody, want: 400},
 		"a bug":                             {path: pathA, secret: secretA, body: strings.NewReader("panic"), want: 500},
@@ -179,7 +179,8 @@ func TestStatuses(t *testing.T) {
 		"too much waits":                    {path: pathA, secret: secretA, answer: fails(ingest.ErrOverloaded), want: 503, retryAfter: "1", stored: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, &testkit.Platform{}, nil, testkit.Entry(t, "shop/a", 1, nil), polled, suspended, tiny)
+			p := &testkit.Platform{Caps: platform.Capabilities{MaxBody: 500}}
+			r := newRig(t, p, nil, testkit.Entry(t, "shop/a", 1, nil), polled, suspended)
 			r.journal.answer = test.answer
 			body := test.body
 			if body == nil {

@@ -20,8 +20,8 @@ const (
 	// defaultBodyTimeout is how long a body may take. Platforms send some KiB
 	// in one piece; 10 s are a link of 100 KiB/s with a body of 1 MiB.
 	defaultBodyTimeout = 10 * time.Second
-	// defaultMaxBody bounds a body where neither channel nor platform says. Fact
-	// sheets name no webhook above 256 KiB.
+	// defaultMaxBody bounds a body where the platform does not say. Fact sheets
+	// name no webhook above 256 KiB.
 	defaultMaxBody = 1 << 20
 )
 
@@ -30,9 +30,6 @@ func receivesWebhooks(ch *channels.Channel) bool {
 }
 
 func maxBody(ch *channels.Channel) int64 {
-	if n := ch.Spec.Limits.MaxBodyBytes; n > 0 {
-		return n
-	}
 	if n := ch.Capabilities.MaxBody; n > 0 {
 		return n
 	}

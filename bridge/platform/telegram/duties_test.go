@@ -55,6 +55,7 @@ func TestRegisterSetsWhatDiffersAndNothingElse(t *testing.T) {
 	require.Equal(t, self(ch).secret, fields["secret_token"])
 	require.Equal(t, 40.0, fields["max_connections"])
 	require.Contains(t, fields["allowed_updates"], "message_reaction", "Telegram leaves it out by itself")
+	require.Subset(t, fields["allowed_updates"], []any{"business_connection", "chat_join_request"})
 	require.NotContains(t, fields, "drop_pending_updates")
 
 	register(ch, channelURL)
@@ -132,6 +133,7 @@ func TestRegisterReportsWhatOnlyTelegramSees(t *testing.T) {
 	var e *platform.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, wire.ErrRetryable, e.Class)
+	require.True(t, e.NotDelivered, "Telegram has spoken: it is not out of reach")
 	require.Equal(t, "registered, but Telegram cannot deliver 3 updates: SSL error {certificate verify failed} [redacted]", e.Reason)
 	require.Equal(t, 1, state.sets)
 
@@ -142,6 +144,11 @@ func TestRegisterReportsWhatOnlyTelegramSees(t *testing.T) {
 	state.info["pending_update_count"] = 0
 	_, err = p.Register(t.Context(), ch, channelURL)
 	require.NoError(t, err, "nothing waits: what failed came through since")
+
+	a.refuse("getWebhookInfo", 502, "Bad Gateway")
+	_, err = p.Register(t.Context(), ch, channelURL)
+	require.ErrorAs(t, err, &e)
+	require.False(t, e.NotDelivered, "Telegram has said nothing")
 }
 
 func TestRegisterRefusals(t *testing.T) {

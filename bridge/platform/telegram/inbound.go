@@ -12,7 +12,8 @@ import (
 
 // Kinds of updates that become events. allowedUpdates asks Telegram for these
 // and no more: message_reaction is left out unless it is listed, and the list
-// of an earlier owner of the token stays in force when none is given.
+// of an earlier owner of the token stays in force when none is given. Why the
+// others are left out is in the package's documentation.
 const (
 	updateMessage         = "message"
 	updateEdited          = "edited_message"
@@ -24,11 +25,13 @@ const (
 	updateReaction        = "message_reaction"
 	updateCallback        = "callback_query"
 	updateMyChatMember    = "my_chat_member"
+	updateConnection      = "business_connection"
+	updateJoinRequest     = "chat_join_request"
 )
 
 var allowedUpdates = []string{
 	updateMessage, updateEdited, updateChannelPost, updateEditedPost, updateBusiness, updateEditedBusiness,
-	updateDeletedBusiness, updateReaction, updateCallback, updateMyChatMember,
+	updateDeletedBusiness, updateReaction, updateCallback, updateMyChatMember, updateConnection, updateJoinRequest,
 }
 
 var errNotAnUpdate = errors.New("not an update of the Telegram Bot API")
@@ -100,6 +103,10 @@ func (u update) events(account string) []message.Event {
 		return u.callbackEvents()
 	case updateMyChatMember:
 		return u.membershipEvents()
+	case updateConnection:
+		return u.connectionEvents()
+	case updateJoinRequest:
+		return u.joinRequestEvents()
 	}
 	return nil
 }
@@ -127,9 +134,6 @@ func (u update) messageEvents(account string) []message.Event {
 	}
 	out := m.normalise(kind)
 	out.ExternalID = m.address().message(m.MessageID)
-	if out.Type == message.TypePostback {
-		out.ExternalID = u.key(0)
-	}
 	return []message.Event{{Message: out}}
 }
 
@@ -140,7 +144,7 @@ func (u update) editEvents(account string) []message.Event {
 	}
 	out := m.normalise(kind)
 	out.Type, out.ExternalID, out.Target = message.TypeEdit, u.key(0), m.address().message(m.MessageID)
-	out.Unsupported, out.ReplyTo = "", ""
+	out.Unsupported, out.ReplyTo, out.Group, out.Postback = "", "", "", nil
 	out.Timestamp = unixTime(m.EditDate)
 	return []message.Event{{Message: out}}
 }
@@ -215,8 +219,7 @@ func (u update) callbackEvents() []message.Event {
 		out.ReplyTo = m.address().message(m.MessageID)
 		out.Postback.Title = m.buttonTitle(q.Data)
 	} else { // a message sent through inline mode: the bot knows the person only
-		c := chat{ID: q.From.ID, Type: "private", FirstName: q.From.FirstName, LastName: q.From.LastName, Username: q.From.Username}
-		out.Contact = c.contact(address{chat: c.ID}, &q.From)
+		out.Contact = q.From.contact(address{chat: q.From.ID})
 	}
 	return []message.Event{{ExternalID: callbackPrefix + q.ID, Message: out}}
 }
@@ -241,6 +244,37 @@ func (u update) membershipEvents() []message.Event {
 	}
 	return []message.Event{{ExternalID: u.key(0), Membership: &message.Membership{
 		Contact: *m.Chat.contact(address{chat: m.Chat.ID}, &m.From), Status: status, Timestamp: unixTime(m.Date),
+	}}}
+}
+
+// connectionEvents tells whether the bot may answer for a business account. The
+// contact is the account's owner as seen through the connection, which is not
+// the owner's own chat with the bot: that one stays as it is. The update's date
+// is when the connection was made, not when it changed, so none is given.
+func (u update) connectionEvents() []message.Event {
+	var b businessConnection
+	if json.Unmarshal(u.raw, &b) != nil || b.ID == "" || b.UserChatID == 0 {
+		return nil
+	}
+	status := message.MembershipOptedOut
+	if b.IsEnabled && (b.Rights.CanReply || b.CanReply) {
+		status = message.MembershipOptedIn
+	}
+	at := address{chat: b.UserChatID, connection: b.ID}
+	return []message.Event{{ExternalID: u.key(0), Membership: &message.Membership{Contact: *b.User.contact(at), Status: status}}}
+}
+
+// joinRequestEvents is somebody who asks to be let into a group or a channel.
+// It comes from their private chat, where Telegram lets the bot write to them
+// until the request is decided, even if they never started it.
+func (u update) joinRequestEvents() []message.Event {
+	var r chatJoinRequest
+	if json.Unmarshal(u.raw, &r) != nil || r.UserChatID == 0 {
+		return nil
+	}
+	return []message.Event{{Message: &message.Message{
+		Direction: message.Inbound, ExternalID: u.key(0), Timestamp: unixTime(r.Date), Type: message.TypeUnsupported,
+		Contact: r.From.contact(address{chat: r.UserChatID}), Unsupported: updateJoinRequest, Text: r.Chat.Title,
 	}}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func (m *tgMessage) normalise(kind string) *message.Message {
 	out := &message.Message{
 		Direction: message.Inbound, Timestamp: unixTime(m.Date),
 		Contact: m.Chat.contact(at, m.From), Author: author(m.Chat, m.From, m.SenderChat, m.AuthorSignature),
-		ReplyTo: m.replyTo(),
+		ReplyTo: m.replyTo(), Group: m.MediaGroupID,
 	}
 	if m.echo() {
 		out.Direction, out.Echo = message.Outbound, true
@@ -115,6 +116,9 @@ func (m *tgMessage) fill(out *message.Message, kind string) {
 	switch kind {
 	case "text":
 		out.Type, out.Text = message.TypeText, m.Text
+		if payload := m.startPayload(); payload != "" {
+			out.Type, out.Postback = message.TypePostback, &message.Postback{Payload: payload}
+		}
 	case "venue":
 		out.Type = message.TypeLocation
 		out.Location = &message.Location{Latitude: m.Venue.Location.Latitude, Longitude: m.Venue.Location.Longitude, Name: m.Venue.Title, Address: m.Venue.Address}
@@ -135,6 +139,19 @@ func (m *tgMessage) fill(out *message.Message, kind string) {
 		}
 		out.Type, out.Unsupported, out.Text = message.TypeUnsupported, kind, m.gist(kind)
 	}
+}
+
+// startForm is what the Start button of a deep link (t.me/<bot>?start=<payload>)
+// writes; in groups it names the bot. Other words after /start were typed.
+var startForm = regexp.MustCompile(`^/start(?:@[A-Za-z0-9_]+)? ([A-Za-z0-9_-]{1,64})$`)
+
+// startPayload is the payload of a deep link, or empty. In a business account's
+// chats nobody speaks to the bot.
+func (m *tgMessage) startPayload() string {
+	if form := startForm.FindStringSubmatch(m.Text); form != nil && m.From != nil && m.BusinessConnectionID == "" {
+		return form[1]
+	}
+	return ""
 }
 
 // gist is what can be said in words of a kind that has no counterpart.
@@ -300,6 +317,11 @@ func (c chat) contact(at address, from *user) *message.Contact {
 		}
 	}
 	return out
+}
+
+// contact is the person, answered at an address of theirs.
+func (u *user) contact(at address) *message.Contact {
+	return &message.Contact{ExternalID: at.String(), DisplayName: u.name(), Username: u.Username, Language: u.LanguageCode}
 }
 
 // author names who speaks where the contact is not a person: in groups and channels.

@@ -200,8 +200,14 @@ func TestSimulatorInboundKinds(t *testing.T) {
 		_, err := w.customer.SendAll(o)
 		require.NoError(t, err)
 	}
+	_, err = w.customer.Start("spring-sale")
+	require.NoError(t, err)
+	connection, err := w.bot.ConnectBusiness(w.user.ID, sim.BusinessRights{CanReply: true})
+	require.NoError(t, err)
+	require.NoError(t, w.bot.DisconnectBusiness(connection.ID))
 	require.NoError(t, w.customer.Block())
-	want := []string{"message text", "edit edit", "reaction reaction", "reaction reaction", "message location", "message contacts", "message audio", "message text", "membership "}
+	want := []string{"message text", "edit edit", "reaction reaction", "reaction reaction", "message location", "message contacts", "message audio", "message text",
+		"postback postback", "membership ", "membership ", "membership "}
 	var got []string
 	eventually(t, func() bool {
 		got = nil
@@ -216,8 +222,16 @@ func TestSimulatorInboundKinds(t *testing.T) {
 	})
 	require.Equal(t, want, got)
 	last := events()
-	require.Equal(t, address{chat: w.user.ID}.message(first.MessageID), last[len(last)-2].Message.ReplyTo)
-	require.Equal(t, message.MembershipOptedOut, last[len(last)-1].Membership.Status)
+	last = last[len(last)-5:]
+	require.Equal(t, address{chat: w.user.ID}.message(first.MessageID), last[0].Message.ReplyTo)
+	require.Equal(t, &message.Postback{Payload: "spring-sale"}, last[1].Message.Postback)
+	owner := address{chat: w.user.ID, connection: connection.ID}.String()
+	require.Equal(t, owner, last[2].Membership.Contact.ExternalID, "the owner's own chat with the bot is another")
+	require.Equal(t, message.MembershipOptedIn, last[2].Membership.Status)
+	require.Equal(t, owner, last[3].Membership.Contact.ExternalID)
+	require.Equal(t, message.MembershipOptedOut, last[3].Membership.Status)
+	require.Equal(t, address{chat: w.user.ID}.String(), last[4].Membership.Contact.ExternalID)
+	require.Equal(t, message.MembershipOptedOut, last[4].Membership.Status)
 }
 
 func TestSimulatorRefusals(t *testing.T) {

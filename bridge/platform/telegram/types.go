@@ -36,6 +36,7 @@ type tgMessage struct {
 	Date                 int64      `json:"date"`
 	EditDate             int64      `json:"edit_date"`
 	ReplyTo              *tgMessage `json:"reply_to_message"`
+	MediaGroupID         string     `json:"media_group_id"`
 
 	Text      string      `json:"text"`
 	Caption   string      `json:"caption"`
@@ -145,6 +146,24 @@ type chatMemberUpdated struct {
 		Status   string `json:"status"`
 		IsMember *bool  `json:"is_member"` // of a restricted member
 	} `json:"new_chat_member"`
+}
+
+type businessConnection struct {
+	ID         string `json:"id"`
+	User       user   `json:"user"`
+	UserChatID int64  `json:"user_chat_id"`
+	IsEnabled  bool   `json:"is_enabled"`
+	Rights     struct {
+		CanReply bool `json:"can_reply"`
+	} `json:"rights"`
+	CanReply bool `json:"can_reply"` // of servers before Bot API 9.0, instead of rights
+}
+
+type chatJoinRequest struct {
+	Chat       chat  `json:"chat"`
+	From       user  `json:"from"`
+	UserChatID int64 `json:"user_chat_id"`
+	Date       int64 `json:"date"`
 }
 
 type businessMessagesDeleted struct {

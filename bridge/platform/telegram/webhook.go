@@ -28,8 +28,8 @@ type registration struct {
 // is set once by each process, when it changes, and when Telegram reports that
 // updates are refused with 401.
 //
-// It fails with class Retryable while all is registered but Telegram reports
-// that it cannot deliver: only Telegram sees a certificate that expired.
+// It fails with NotDelivered while all is registered but Telegram reports that
+// it cannot deliver: only Telegram sees a certificate that expired.
 func (p *Platform) Register(ctx context.Context, ch platform.Channel, registered string) (taken string, err error) {
 	c := self(ch)
 	if c.webhookURL == "" {
@@ -119,7 +119,8 @@ func (c *channel) setWebhook(ctx context.Context) error {
 }
 
 // deliveryTrouble reports Telegram's last error while updates wait and it is
-// fresh: Telegram tries again within minutes, so an older one is over.
+// fresh: the Bot API server tries again after two minutes at most (an hour only
+// where the webhook's own answer asks for it), so an older one is over.
 func (c *channel) deliveryTrouble(info webhookInfo, last registration, now time.Time) error {
 	const fresh = 10 * time.Minute
 	at := time.Unix(info.LastErrorDate, 0)
@@ -127,7 +128,7 @@ func (c *channel) deliveryTrouble(info webhookInfo, last registration, now time.
 		return nil
 	}
 	return c.redact(&platform.Error{
-		Class:  wire.ErrRetryable,
+		Class: wire.ErrRetryable, NotDelivered: true,
 		Reason: fmt.Sprintf("registered, but Telegram cannot deliver %d updates: %s", info.PendingUpdateCount, info.LastErrorMessage),
 	})
 }

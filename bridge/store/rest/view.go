@@ -46,6 +46,7 @@ type Message struct {
 	Postback     *Postback     `json:"postback,omitempty"`
 	Buttons      []Button      `json:"buttons,omitempty" nullable:"false"`
 	ReplyTo      string        `json:"replyTo,omitempty" doc:"External id of the message this one answers."`
+	Group        string        `json:"group,omitempty" doc:"The same for the messages of one album."`
 	Target       string        `json:"target,omitempty" doc:"External id of the message that an edit or a deletion is about."`
 	Reaction     *Reaction     `json:"reaction,omitempty"`
 	Reactions    []Reaction    `json:"reactions,omitempty" nullable:"false" doc:"Reactions that stand on this message now."`
@@ -222,7 +223,7 @@ func viewMessage(m message.Message) Message {
 		Author: viewPointer(m.Author, viewAuthor), Type: string(m.Type), Text: m.Text,
 		Attachments: viewAll(m.Attachments, viewAttachment), Location: viewPointer(m.Location, viewLocation),
 		Contacts: viewAll(m.Contacts, viewCard), Postback: viewPointer(m.Postback, viewPostback),
-		Buttons: viewAll(m.Buttons, viewButton), ReplyTo: m.ReplyTo, Target: m.Target,
+		Buttons: viewAll(m.Buttons, viewButton), ReplyTo: m.ReplyTo, Group: m.Group, Target: m.Target,
 		Reaction: viewPointer(m.Reaction, viewReaction), Reactions: viewAll(m.Reactions, viewReaction),
 		EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Unsupported: m.Unsupported, Echo: m.Echo,
 		Status: string(m.Status), Reason: m.Reason,
