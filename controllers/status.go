@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -69,7 +70,14 @@ func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1
 	if result.Rotated && ch.Status.ObservedGeneration != 0 {
 		r.rotated(ch, result)
 	}
-	return again, r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions)
+	if err := r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions); err != nil {
+		return again, err
+	}
+	// The document remembers that a webhook was registered.
+	if meta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionWebhookRegistered) != meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionWebhookRegistered) {
+		r.recompile()
+	}
+	return again, nil
 }
 
 // rotated tells once that other credentials were put into force. The result

@@ -118,6 +118,10 @@ type Channel struct {
 	// RegisterWebhook says that every serving pod has loaded this channel, so
 	// that registration may start: a platform's handshake may hit any of them.
 	RegisterWebhook bool `json:"registerWebhook,omitempty"`
+	// Registered says that WebhookURL was registered at the platform before, so
+	// that another URL there is somebody else's doing and is left alone, also by
+	// a pod that was not there then.
+	Registered bool `json:"registered,omitempty"`
 	// Credentials are the values in force, by the platform's fixed key names.
 	Credentials map[string]string `json:"credentials"`
 	// PreviousCredentials still verify inbound requests until their time is over.

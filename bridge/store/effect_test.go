@@ -150,3 +150,53 @@ func TestParkedEventsAreBounded(t *testing.T) {
 	require.NoError(t, w.sweep(t.Context()))
 	require.Equal(t, maxParked, count(t, s, "parked_events"))
 }
+
+func TestInAGroupItIsSeenWhoSpeaksAndWhoReacts(t *testing.T) {
+	s, _ := testStore(t)
+	by := func(name string, ev message.Event) message.Event {
+		ev.Message.Author = &message.Author{Kind: message.AuthorContact, Name: name}
+		return ev
+	}
+	id := stored(t, s, telegram, by("Ana", text("m1", "x")))
+	require.Equal(t, &message.Author{Kind: message.AuthorContact, Name: "Ana"}, getMessage(t, s, id).Author)
+	require.Nil(t, getMessage(t, s, stored(t, s, telegram, text("m2", "y"))).Author)
+
+	ingest(t, s, telegram, by("Ana", reactionTo("m1", "u1", "c1", "👍", message.ReactionAdd)), by("Bo", reactionTo("m1", "u2", "c1", "👍", message.ReactionAdd)))
+	require.Len(t, getMessage(t, s, id).Reactions, 2)
+	ingest(t, s, telegram, by("Ana", reactionTo("m1", "u3", "c1", "👍", message.ReactionRemove)))
+	require.Len(t, getMessage(t, s, id).Reactions, 1)
+}
+
+func TestAMovedContactGoesOnWithTheOpenConversation(t *testing.T) {
+	moved := func(s *Store) {
+		ingest(t, s, telegram, message.Event{Migration: &message.Migration{From: "c1", To: "c2"}})
+	}
+	next := func(s *Store, id string) string {
+		return getMessage(t, s, stored(t, s, telegram, textFrom("c2", id, "z"))).Conversation
+	}
+	t.Run("the new address has none", func(t *testing.T) {
+		s, _ := testStore(t)
+		before := getMessage(t, s, stored(t, s, telegram, text("m1", "x"))).Conversation
+		ingest(t, s, telegram, message.Event{Membership: &message.Membership{Contact: message.Contact{ExternalID: "c2"}, Status: message.MembershipOptedIn, Timestamp: testTime}})
+		moved(s)
+		require.Equal(t, before, next(s, "m2"))
+	})
+	t.Run("the later one", func(t *testing.T) {
+		s, c := testStore(t)
+		stored(t, s, telegram, textFrom("c2", "m1", "x"))
+		c.advance(time.Minute)
+		later := getMessage(t, s, stored(t, s, telegram, text("m2", "y"))).Conversation
+		moved(s)
+		require.Equal(t, later, next(s, "m3"))
+	})
+	t.Run("the one that is not solved", func(t *testing.T) {
+		s, c := testStore(t)
+		open := getMessage(t, s, stored(t, s, telegram, text("m1", "x"))).Conversation
+		c.advance(time.Minute)
+		solved := getMessage(t, s, stored(t, s, telegram, textFrom("c2", "m2", "y"))).Conversation
+		_, err := s.Resolve(t.Context(), everything, solved)
+		require.NoError(t, err)
+		moved(s)
+		require.Equal(t, open, next(s, "m3"))
+	})
+}

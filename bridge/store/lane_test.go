@@ -11,6 +11,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
@@ -362,4 +363,22 @@ func TestManyWorkersSendEachMessageOnceAndInOrder(t *testing.T) {
 	for contact, got := range order {
 		require.Equal(t, want, got, contact)
 	}
+}
+
+func TestAChannelOfAnUnknownPlatformIsPutOff(t *testing.T) {
+	b := newBox(t, testCaps)
+	conv := b.met(telegram, "c1")
+	b.send(conv, "hi")
+	b.opts.Capabilities = nil // as after a rollback to a version that does not know the platform
+	c := claim{s: b.Store, bridge: shopBridge, instance: "pod-0", max: 5}
+	found, _, err := c.try(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, found)
+	_, wait, err := c.try(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, strangeWait, wait, "no long poll spins on it")
+
+	b.opts.Capabilities = map[string]platform.Capabilities{"telegram": testCaps}
+	b.clock.advance(strangeWait)
+	require.Len(t, b.lease(5), 1)
 }

@@ -311,3 +311,55 @@ func TestOpenMediaForBridge(t *testing.T) {
 	_, _, err = s.OpenMediaForBridge(t.Context(), otherBridge, id)
 	require.ErrorIs(t, err, ErrNotFound)
 }
+
+func TestASuspendedChannelsAttachmentsWait(t *testing.T) {
+	s, c := testStore(t)
+	stored(t, s, telegram, picture("m1", "file-1"))
+	load := func(suspended bool) {
+		entries := testEntries(t)
+		entries[2] = entry(t, document.EntryChannel, telegram, document.StoreChannel{Platform: "telegram", Account: "100", Bridge: shopBridge, Suspended: suspended})
+		require.Empty(t, s.Load(t.Context(), testDocument(t, entries...)))
+	}
+	load(true)
+	for range maxMediaAttempts + 1 {
+		noJobs(t, s, shopBridge)
+		c.advance(maxMediaBackoff)
+	}
+	load(false)
+	require.Equal(t, 1, leaseOne(t, s).Attempt, "no attempt was wasted")
+}
+
+func TestAnEditDoesNotFetchAgainWhatIsStored(t *testing.T) {
+	s := newBox(t, testCaps).Store
+	id := stored(t, s, telegram, picture("m1", "file-1"))
+	job := leaseOne(t, s)
+	require.NoError(t, s.PutMedia(t.Context(), shopBridge, job.ID, job.Lease, MediaMeta{}, chunks(5)))
+	edit := picture("u2", "file-1")
+	edit.Message.Type, edit.Message.Target, edit.Message.Timestamp = message.TypeEdit, "m1", testTime.Add(time.Second)
+	edit.Message.Attachments[0].Caption = "look again"
+	require.Equal(t, wire.ResultStored, ingest(t, s, telegram, edit)[0].Result)
+	a := getMessage(t, s, id).Attachments[0]
+	require.Equal(t, "look again", a.Caption)
+	require.Equal(t, job.ID, a.MediaID)
+	require.Equal(t, message.MediaStored, a.State)
+	noJobs(t, s, shopBridge)
+
+	conversation := getMessage(t, s, id).Conversation
+	_, err := s.Send(t.Context(), everything, conversation, SendRequest{Attachments: []message.Attachment{{Kind: message.TypeImage, MediaID: job.ID}}})
+	require.NoError(t, err)
+	ingest(t, s, telegram, deletionOf("m1", "u3"))
+	require.Equal(t, 1, count(t, s, "media"), "a message that was sent names it too")
+	require.Zero(t, count(t, s, "media WHERE ref <> ''"), "nothing leads back to what was deleted")
+}
+
+func TestWhatThePlatformDoesNotSayOfAnAttachmentStays(t *testing.T) {
+	s, _ := testStore(t)
+	stored(t, s, telegram, picture("m1", "file-1"))
+	job := leaseOne(t, s)
+	require.NoError(t, s.PutMedia(t.Context(), shopBridge, job.ID, job.Lease, MediaMeta{}, chunks(5)))
+	meta, body, err := s.OpenMedia(t.Context(), everything, job.ID)
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	require.Equal(t, "image/jpeg", meta.MimeType)
+	require.Equal(t, "a.jpg", meta.Name)
+}

@@ -371,3 +371,24 @@ func took(do func()) time.Duration {
 	do()
 	return time.Since(began)
 }
+
+func TestInstancesOfTwoBridgesMayHaveOneName(t *testing.T) {
+	b := newBox(t, testCaps)
+	session := func(bridge string, req wire.SessionRequest) wire.SessionResponse {
+		req.Instance = "pod-0"
+		resp, err := b.Session(t.Context(), bridge, req)
+		require.NoError(t, err)
+		return resp
+	}
+	ours := session(shopBridge, wire.SessionRequest{})
+	require.Len(t, ours.Assignments, 2)
+	require.Len(t, session(otherBridge, wire.SessionRequest{}).Assignments, 1)
+	session(otherBridge, wire.SessionRequest{Close: true})
+	b.load()
+	b.clock.advance(sessionTTL / 3)
+	require.False(t, session(shopBridge, wire.SessionRequest{Revision: ours.Revision}).Changed)
+	p := b.pod("pod-0")
+	require.True(t, p.beat())
+	require.Equal(t, ours.Assignments[0].Token, p.has[ours.Assignments[0].Channel].Token, "nobody has freed it")
+	require.Equal(t, 2, count(t, b.Store, "assignments WHERE session <> ''"))
+}

@@ -146,3 +146,7 @@ func TestLoadedChannelsAreRoutedAtOnce(t *testing.T) {
 	require.Empty(t, s.Load(t.Context(), testDocument(t, append(testEntries(t), fresh)...)))
 	require.Equal(t, message.StatusReceived, getMessage(t, s, stored(t, s, "shop/new", text("m1", "x"))).Status)
 }
+
+func TestReopenWindowBeforeTheFirstDocument(t *testing.T) {
+	require.Equal(t, document.Duration(24*time.Hour), newState().settings.ReopenWindow)
+}

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 )
@@ -33,6 +36,7 @@ func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated
 		spec.PreviousCredentials = c.previousCredentials(in, spec, before)
 	}
 	spec.RegisterWebhook = c.mayRegister(in, spec, before)
+	spec.Registered = registered(in.channel, spec) || before != nil && before.Registered && before.WebhookURL == spec.WebhookURL && before.UID == spec.UID
 	return mustEntry(document.EntryChannel, in.key.String(), in.channel.Generation, spec), rotated
 }
 
@@ -66,10 +70,19 @@ func unchanged(in *channelInput, spec document.Channel) *document.Entry {
 		return nil
 	}
 	spec.RegisterWebhook = spec.WebhookURL != ""
+	spec.Registered = registered(in.channel, spec)
 	if !bytes.Equal(in.previous.Spec, mustJSON(spec)) {
 		return nil
 	}
 	return in.previous
+}
+
+// registered says whether the platform was seen to have this webhook. Taken
+// over means that it had it and somebody changed it.
+func registered(ch *v1alpha1.Channel, spec document.Channel) bool {
+	c := meta.FindStatusCondition(ch.Status.Conditions, v1alpha1.ConditionWebhookRegistered)
+	return c != nil && spec.WebhookURL != "" && ch.Status.WebhookURL == spec.WebhookURL &&
+		(c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonTakenOver)
 }
 
 // previousCredentials are the rotated-out values that still verify webhooks.

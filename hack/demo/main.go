@@ -107,10 +107,10 @@ func (c conversation) play(ctx context.Context, out io.Writer, desk *actors.Desk
 	if err != nil {
 		return fmt.Errorf("the reply did not reach the customer: %w", err)
 	}
-	fmt.Fprintf(out, "%s\n  %s wrote:      %s  (in REST after %s)\n  %s then saw:   %s  (after %s)\n",
+	_, err = fmt.Fprintf(out, "%s\n  %s wrote:      %s  (in REST after %s)\n  %s then saw:   %s  (after %s)\n",
 		c.channel, c.name, question, arrived.Round(time.Millisecond), c.name, strings.Join(seen, " / "), time.Since(start).Round(time.Millisecond))
-	if !full {
-		return nil
+	if err != nil || !full {
+		return err
 	}
 	return show(ctx, out, desk, received.Conversation)
 }
@@ -151,7 +151,10 @@ func show(ctx context.Context, out io.Writer, desk *actors.Desk, id string) erro
 		}
 		if last := len(messages) - 1; messages[last].Status != message.StatusQueued {
 			pretty, err := json.MarshalIndent(messages, "  ", "  ")
-			fmt.Fprintf(out, "\n  GET /v1/conversations/%s/messages\n  %s\n\n", id, pretty)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(out, "\n  GET /v1/conversations/%s/messages\n  %s\n\n", id, pretty)
 			return err
 		}
 		select {

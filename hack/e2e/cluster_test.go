@@ -211,7 +211,9 @@ func eventually(t *testing.T, within time.Duration, what string, check func(cont
 	for {
 		// A check that was cut off by the deadline tells less than the one before.
 		if err := check(ctx); err == nil {
-			return time.Since(start)
+			took := time.Since(start)
+			t.Logf("%6s  %s", took.Round(time.Millisecond), what)
+			return took
 		} else if ctx.Err() == nil {
 			last = err
 		}

@@ -307,9 +307,11 @@ func TestSuspendedChannel(t *testing.T) {
 	state, err := run.simulator.Bot(t.Context(), b.id)
 	require.NoError(t, err)
 	assert.NotEmpty(t, state.Webhook.URL)
+	start := time.Now()
 	b.suspend(false)
 	seen, err := customer.Read(t.Context(), 1, soon)
 	require.NoError(t, err)
+	measure("Channel: resumed to waiting reply seen", time.Since(start))
 	assert.Equal(t, []string{"Later"}, seen)
 }
 

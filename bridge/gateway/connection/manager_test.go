@@ -36,6 +36,7 @@ type rig struct {
 	envelopes []wire.Envelope
 	acked     int
 	result    wire.Result
+	whole     wire.Result // of the envelope
 	err       error
 
 	deliver chan platform.Batch
@@ -48,7 +49,7 @@ func (r *rig) Ingest(_ context.Context, env wire.Envelope) (wire.EnvelopeResult,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.envelopes = append(r.envelopes, env)
-	out := wire.EnvelopeResult{}
+	out := wire.EnvelopeResult{Result: r.whole}
 	for range env.Elements {
 		out.Elements = append(out.Elements, wire.ElementResult{Result: r.result})
 	}
@@ -276,5 +277,22 @@ func TestSuspendedAndRemovedChannelsAreNotPolled(t *testing.T) {
 		testkit.Apply(t, r.loader)
 		time.Sleep(2 * time.Second)
 		assert.Zero(t, r.live())
+	})
+}
+
+func TestABatchOfWhichNothingBecameIsRefusedToo(t *testing.T) {
+	run(t, func(t *testing.T, r *rig) {
+		r.leases.Give(lease(5, ""))
+		synctest.Wait()
+		r.whole = wire.ResultForbidden
+		r.deliver <- batch("42")
+		assert.ErrorIs(t, <-r.told, store.ErrUnavailable, "it comes again")
+		assert.Equal(t, 1, r.live())
+		r.whole = wire.ResultStale
+		r.deliver <- batch("42")
+		assert.ErrorIs(t, <-r.told, errStale)
+		time.Sleep(time.Minute)
+		assert.Zero(t, r.live())
+		assert.Len(t, r.started(), 1, "not with the stale token")
 	})
 }

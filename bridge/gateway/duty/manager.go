@@ -245,6 +245,9 @@ func (m *Manager) run(ctx context.Context, k *task) {
 	m.running++
 	r := result{task: k, input: k.input}
 	ch, registered := k.target.channel, k.target.registered
+	if registered == "" && ch.Spec.Registered {
+		registered = ch.Spec.WebhookURL
+	}
 	m.active.Go(func() {
 		defer cancel()
 		r.verdict = m.do(ctx, ch, k.obligation, registered)

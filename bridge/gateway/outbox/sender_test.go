@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,8 +37,10 @@ type post struct {
 	raw     []wire.PartReport
 	refuse  map[wire.Outcome]bool // lease over for reports of this outcome
 	down    bool
-	mute    bool // reports alone are not taken
-	hasty   bool // empty answers come at once
+	mute    bool                  // reports alone are not taken
+	hasty   bool                  // empty answers come at once
+	lost    map[wire.Outcome]bool // reports of this outcome are committed, and the answer is lost
+	latency time.Duration         // between the commit of a report and the answer
 }
 
 func (p *post) put(ds ...wire.Delivery) {
@@ -83,10 +86,16 @@ func (p *post) Lease(ctx context.Context, req wire.LeaseRequest) (wire.LeaseResp
 }
 
 func (p *post) Report(_ context.Context, req wire.ReportRequest) (wire.ReportResponse, error) {
+	resp, latency, err := p.commit(req)
+	time.Sleep(latency)
+	return resp, err
+}
+
+func (p *post) commit(req wire.ReportRequest) (_ wire.ReportResponse, latency time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.down || p.mute {
-		return wire.ReportResponse{}, store.ErrUnavailable
+		return wire.ReportResponse{}, 0, store.ErrUnavailable
 	}
 	p.batches++
 	resp := wire.ReportResponse{}
@@ -94,8 +103,11 @@ func (p *post) Report(_ context.Context, req wire.ReportRequest) (wire.ReportRes
 		p.reports = append(p.reports, fmt.Sprintf("%s/%d %s", r.Delivery, r.Part, r.Outcome))
 		p.raw = append(p.raw, r)
 		resp.Accepted = append(resp.Accepted, !p.refuse[r.Outcome])
+		if p.lost[r.Outcome] {
+			err = store.ErrUnavailable
+		}
 	}
-	return resp, nil
+	return resp, p.latency, err
 }
 
 func (p *post) OpenMedia(_ context.Context, id string) (store.MediaMeta, io.ReadCloser, error) {
@@ -199,13 +211,13 @@ func TestNothingIsSentWithoutTheLease(t *testing.T) {
 		r.set(func() { r.refuse[wire.OutcomeSending] = true })
 		r.put(delivery("m1", 0, 1))
 		synctest.Wait()
-		assert.Equal(t, []string{"m1/0 sending"}, r.told())
+		assert.Equal(t, []string{"m1/0 sending", "m1/0 released"}, r.told())
 
 		short := delivery("m2", 0)
 		short.Expires = SendTimeout - time.Second
 		r.put(short)
 		synctest.Wait()
-		assert.Equal(t, "m2/0 released", r.told()[1], "a send could outlast the lease")
+		assert.Equal(t, "m2/0 released", r.told()[2], "a send could outlast the lease")
 	})
 }
 
@@ -223,7 +235,7 @@ func TestNothingIsSentThatTheStoreWasNotToldBefore(t *testing.T) {
 		r.set(func() { r.mute = false })
 		time.Sleep(5 * time.Second)
 		assert.Zero(t, sends.Load(), "by then a send could outlast the lease")
-		assert.Empty(t, r.told())
+		assert.Equal(t, []string{"m1/0 released"}, r.told())
 
 		r.set(func() { r.mute = true })
 		r.put(delivery("m2", 0))
@@ -250,8 +262,53 @@ func TestAnOutcomeIsToldLateRatherThanNever(t *testing.T) {
 		assert.Equal(t, []string{"m1/0 sending"}, r.told())
 		r.set(func() { r.down = false })
 		time.Sleep(5 * time.Second)
-		assert.Equal(t, []string{"m1/0 sending", "m1/0 sent"}, r.told(), "and part 1 was not begun without the lease")
+		assert.Equal(t, []string{"m1/0 sending", "m1/0 sent", "m1/1 released"}, r.told(), "and part 1 was not begun without the lease")
 	})
+}
+
+// A "sending" that nothing follows becomes unknown: a message that was never
+// sent must not end so because the answer was late or lost.
+func TestWhatWasNotSentIsReleasedThoughTheStoreKnowsItAsSending(t *testing.T) {
+	var sends atomic.Int32
+	send := func(context.Context, platform.Channel, platform.Outgoing) (platform.SendResult, error) {
+		sends.Add(1)
+		return platform.SendResult{}, nil
+	}
+	for name, test := range map[string]struct {
+		setup func(r *rig)
+		end   func(r *rig)
+		want  []string
+		sends int32
+	}{
+		"the soft end waits for the answer and sends": {
+			func(r *rig) { r.latency = time.Second }, func(r *rig) { r.stop(); <-r.done },
+			[]string{"m1/0 sending", "m1/0 sent", "m1/1 released"}, 1,
+		},
+		"the hard end does not wait": {
+			func(r *rig) { r.latency = time.Second }, func(r *rig) { r.stop(); r.hard(); <-r.done },
+			[]string{"m1/0 sending", "m1/0 released"}, 0,
+		},
+		"the answer comes when a send could outlast the lease": {
+			func(r *rig) { r.latency = leaseTime - SendTimeout + time.Second }, func(*rig) { time.Sleep(leaseTime) },
+			[]string{"m1/0 sending", "m1/0 released"}, 0,
+		},
+		"the answer is lost": {
+			func(r *rig) { r.lost = map[wire.Outcome]bool{wire.OutcomeSending: true} }, func(*rig) { time.Sleep(leaseTime) },
+			[]string{"m1/0 sending", "m1/0 released"}, 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sends.Store(0)
+			run(t, 4, send, func(t *testing.T, r *rig) {
+				r.set(func() { test.setup(r) })
+				r.put(delivery("m1", 0, 1))
+				synctest.Wait()
+				test.end(r)
+				assert.Equal(t, test.want, slices.Compact(r.told()))
+				assert.Equal(t, test.sends, sends.Load())
+			})
+		})
+	}
 }
 
 func TestASendThatHangsIsUnknown(t *testing.T) {

@@ -11,8 +11,9 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
-// quietAfter without a failure, trouble is over: nothing is sent any more that
-// could succeed and end it.
+// quietAfter without a failure, trouble is over: nothing waits any more whose
+// success could end it. The store tries what waits at least every 5 minutes,
+// and every minute where the channel is to blame.
 const quietAfter = 5 * time.Minute
 
 // troubleAfter failures in a row, with no success between, are trouble with

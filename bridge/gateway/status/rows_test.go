@@ -73,7 +73,7 @@ func TestAReplicaWithoutTheLeaseTellsOfTroubleOnly(t *testing.T) {
 	assert.Equal(t, ch.Hash, row.Hash)
 	rows.Hold(ch)
 	assert.Equal(t, document.DutyRetrying, board.Row(key).Delivering.State)
-	rows.Set(ch, status.Credentials, done)
+	rows.Set(ch, status.Credentials, retrying)
 	rows.Release(key)
 	row = board.Row(key)
 	assert.Equal(t, document.DutyRetrying, row.Delivering.State)
@@ -84,6 +84,35 @@ func TestAReplicaWithoutTheLeaseTellsOfTroubleOnly(t *testing.T) {
 	rows.Hold(ch)
 	rows.Keep(func(string) bool { return false })
 	assert.Zero(t, board.Len())
+}
+
+func TestWhatEndsTroubleWithSending(t *testing.T) {
+	ch, next := versions(t)
+	for name, test := range map[string]struct {
+		does func(rows *status.Rows)
+		over bool
+	}{
+		"another version":       {func(rows *status.Rows) { rows.Hold(next) }, true},
+		"the same version":      {func(rows *status.Rows) { rows.Hold(ch) }, false},
+		"a successful probe":    {func(rows *status.Rows) { rows.Set(ch, status.Credentials, done) }, true},
+		"a probe that fails":    {func(rows *status.Rows) { rows.Set(ch, status.Credentials, retrying) }, false},
+		"another duty":          {func(rows *status.Rows) { rows.Set(ch, status.Profile, done) }, false},
+		"a probe that was late": {func(rows *status.Rows) { rows.Set(next, status.Credentials, done) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			board := testkit.NewBoard()
+			rows := status.New(board)
+			rows.Hold(ch)
+			rows.Set(ch, status.Delivering, retrying)
+			require.True(t, rows.Troubled(ch))
+			test.does(rows)
+			assert.Equal(t, test.over, board.Row(key).Delivering.State == document.DutyDone)
+			assert.Equal(t, !test.over, rows.Troubled(ch))
+			if test.over {
+				assert.Equal(t, status.ReasonDone, board.Row(key).Delivering.Reason)
+			}
+		})
+	}
 }
 
 func TestSinceIsWhenTheStateChanged(t *testing.T) {

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -374,6 +375,59 @@ func TestASlowBodyIsGivenUp(t *testing.T) {
 	r := newRig(t, &testkit.Platform{}, func(c *Config) { c.BodyTimeout = 50 * time.Millisecond })
 	_, status := open(t, r, pathA, 100)
 	assert.Equal(t, 408, <-status)
+}
+
+// Before an answer goes out, net/http waits for the rest of a small body.
+func TestABodyThatNobodyReadsIsNotWaitedForForEver(t *testing.T) {
+	r := newRig(t, &testkit.Platform{}, func(c *Config) {
+		c.BodyTimeout = 50 * time.Millisecond
+		// One without handshakes, for which other methods' bodies are read.
+		c.Table, _ = testkit.Table(t, struct{ platform.Platform }{&testkit.Platform{}}, testkit.Entry(t, "shop/a", 1, nil))
+	})
+	for path, want := range map[string]int{"/webhooks/shop/b": 404, "/": 404, pathA: 405} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		_, err = fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", path)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err, "the answer comes and the connection ends")
+		assert.Contains(t, string(answer), fmt.Sprintf("HTTP/1.1 %d ", want))
+	}
+}
+
+// The body's time is over with the body: neither the store nor the next
+// request on the connection is cut short by it.
+func TestTheBodyTimeoutEndsWithTheBody(t *testing.T) {
+	const short = 100 * time.Millisecond
+	r := newRig(t, &testkit.Platform{}, func(c *Config) { c.BodyTimeout = short })
+	r.journal.answer = func(ctx context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
+		select {
+		case <-ctx.Done():
+			return wire.EnvelopeResult{}, store.ErrUnavailable
+		case <-time.After(2 * short):
+			return all(wire.ResultStored)(ctx, env)
+		}
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	in := bufio.NewReader(conn)
+	for i, test := range []struct {
+		path string
+		want int
+	}{{pathA, 200}, {"/webhooks/shop/b", 404}, {pathA, 200}, {pathA, 200}} {
+		time.Sleep(time.Duration(min(i, 1)) * 2 * short) // the connection is idle for longer than a body may take
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%s: %s\r\nContent-Length: 2\r\n\r\n[]", test.path, testkit.SecretHeader, secretA)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(in, nil)
+		require.NoError(t, err, "request %d", i)
+		_, _ = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, resp.Body.Close())
+		assert.Equal(t, test.want, resp.StatusCode, "request %d", i)
+	}
 }
 
 func TestSlowSendersCannotLockAChannelUp(t *testing.T) {

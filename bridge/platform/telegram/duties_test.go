@@ -109,11 +109,15 @@ func TestRegisterLeavesAStrangersWebhookAlone(t *testing.T) {
 	require.Empty(t, taken)
 	require.Equal(t, 1, state.sets, "a new Channel takes the bot over")
 
-	state.info["url"] = "https://old.example.com/webhooks/shop/bot"
+	const old = "https://old.example.com/webhooks/shop/bot"
+	state.info["url"] = old
 	taken, err = p.Register(t.Context(), ch, channelURL)
 	require.NoError(t, err)
+	require.Equal(t, "https://old.example.com", taken, "a channel of the same name in another cluster is a stranger")
+	taken, err = p.Register(t.Context(), ch, old)
+	require.NoError(t, err)
 	require.Empty(t, taken)
-	require.Equal(t, 2, state.sets, "the same channel at the Bridge's old address is no stranger")
+	require.Equal(t, 2, state.sets, "the address that we set last is not")
 }
 
 func TestRegisterReportsWhatOnlyTelegramSees(t *testing.T) {
@@ -181,7 +185,7 @@ func TestUnregister(t *testing.T) {
 	state := keepWebhook(a)
 	ch := a.load(t, p, nil)
 	for webhook, removed := range map[string]bool{
-		channelURL: true, "https://old.example.com/webhooks/shop/bot": true,
+		channelURL: true, "https://another-cluster.example.com/webhooks/shop/bot": false,
 		"": false, "https://other.example.com/hook": false, "https://chat.example.com/webhooks/shop/bot2": false,
 	} {
 		a.reset()

@@ -148,7 +148,7 @@ func TestSimulatorConversation(t *testing.T) {
 	var pressed message.Event
 	eventually(t, func() bool {
 		for _, e := range events() {
-			if e.Kind() == string(message.TypePostback) {
+			if strings.HasPrefix(e.ExternalID, callbackPrefix) {
 				pressed = e
 				return true
 			}

@@ -39,7 +39,7 @@ func (p *Platform) Register(ctx context.Context, ch platform.Channel, registered
 	if err := c.call(ctx, "getWebhookInfo", nil, &info); err != nil {
 		return "", err
 	}
-	if registered != "" && info.URL != "" && info.URL != registered && !c.ours(info.URL) {
+	if registered != "" && info.URL != "" && info.URL != registered && info.URL != c.webhookURL {
 		return origin(info.URL), nil
 	}
 	if !p.stale(c, info) {
@@ -133,8 +133,9 @@ func (c *channel) deliveryTrouble(info webhookInfo, last registration, now time.
 	})
 }
 
-// Unregister implements platform.Registrar. Updates that wait are kept: the
-// next to receive for the bot gets them.
+// Unregister implements platform.Registrar. Only the very URL is ours: the same
+// path on another host may be the same Channel, moved to another cluster.
+// Updates that wait are kept: the next to receive for the bot gets them.
 func (p *Platform) Unregister(ctx context.Context, ch platform.Channel) error {
 	c := self(ch)
 	p.registered.Delete(c.key())
@@ -142,7 +143,7 @@ func (p *Platform) Unregister(ctx context.Context, ch platform.Channel) error {
 	if err := c.call(ctx, "getWebhookInfo", nil, &info); err != nil {
 		return err
 	}
-	if !c.ours(info.URL) {
+	if info.URL != c.webhookURL {
 		return nil
 	}
 	return c.call(ctx, "deleteWebhook", params{"drop_pending_updates": false}, nil)
