@@ -47,7 +47,7 @@ generate-diff: ## Fail when generated files are not what the sources say
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, with the settings of .golangci.yml
 	$(LINT) run ./...
-	cd hack/cluster && $(LINT) run --config ../../.golangci.yml ./...
+	for dir in hack/cluster hack/cluster/agent hack/netpol; do (cd $$dir && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
 
 $(LINT):
 	@echo "building golangci-lint (once, some minutes)"

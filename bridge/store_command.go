@@ -53,7 +53,7 @@ func runStore(ctx context.Context, f storeFlags) error {
 		return fmt.Errorf("--tls: %w", err)
 	}
 	options := storeserver.Options{Documents: f.documents, TLS: files, Version: version, Grace: f.grace, Open: f.open}
-	if err := f.bind(&options); err != nil {
+	if err := f.bind(ctx, &options); err != nil {
 		return err
 	}
 	slog.Info("store starts", "version", version, "data", f.data, "documents", f.documents, "memoryLimit", memlimit.Apply(),
@@ -73,7 +73,7 @@ func (f storeFlags) open(ctx context.Context, registry prometheus.Registerer) (s
 
 // bind opens the listeners before anything else runs: an address in use is an
 // error at the start, not a log line.
-func (f storeFlags) bind(o *storeserver.Options) error {
+func (f storeFlags) bind(ctx context.Context, o *storeserver.Options) error {
 	for _, l := range []struct {
 		flag, address string
 		into          *net.Listener
@@ -82,7 +82,7 @@ func (f storeFlags) bind(o *storeserver.Options) error {
 		{"--internal-listen", f.internalListen, &o.Internal},
 		{"--health-listen", f.healthAt, &o.Health},
 	} {
-		listener, err := net.Listen("tcp", l.address)
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.flag, err)
 		}

@@ -103,10 +103,7 @@ func versionsOf[T client.Object](objects []T) map[compile.Key]version {
 
 func (c *compiler) createDefaults(ctx context.Context, defaults []compile.Default) {
 	for _, d := range defaults {
-		obj, ok := d.Object().(client.Object)
-		if !ok {
-			continue
-		}
+		obj := d.Object()
 		// Created, not applied: the user's own later apply owns every field.
 		if err := c.client.Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) {
 			log.FromContext(ctx).Error(err, "cannot create the default", "kind", d.Kind, "namespace", d.Namespace)

@@ -43,16 +43,18 @@ var (
 	environment = &envtest.Environment{}
 	startOnce   sync.Once
 	started     *apiServer
+	folder      string // of the kubeconfig
 )
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if started != nil {
-		if err := environment.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "stopping the API server:", err)
-			code = 1
-		}
-		_ = os.RemoveAll(filepath.Dir(started.kubeconfig))
+	// Also after a start that failed half-way; before one there is nothing to stop.
+	if err := environment.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping the API server:", err)
+		code = 1
+	}
+	if folder != "" {
+		_ = os.RemoveAll(folder)
 	}
 	os.Exit(code)
 }
@@ -81,11 +83,10 @@ func start(assets string) (*apiServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "bridgekeeper-api")
-	if err != nil {
+	if folder, err = os.MkdirTemp("", "bridgekeeper-api"); err != nil {
 		return nil, err
 	}
-	s := &apiServer{kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(dir, "kubeconfig")}
+	s := &apiServer{kubectl: filepath.Join(assets, "kubectl"), kubeconfig: filepath.Join(folder, "kubeconfig")}
 	if err := os.WriteFile(s.kubeconfig, environment.KubeConfig, 0o600); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,7 @@ func Decode(files [][]byte) (*Document, []Exception, error) {
 		}
 	}
 	doc.Damaged = exceptions
+	doc.Sort() // shards hold a part of the order each; Find wants the whole
 	return doc, exceptions, nil
 }
 
@@ -81,6 +82,7 @@ func Salvage(files [][]byte) *Document {
 			}
 		}
 	}
+	doc.Sort()
 	return doc
 }
 

@@ -223,3 +223,19 @@ func TestDuration(t *testing.T) {
 	require.JSONEq(t, `"36h0m0s"`, string(raw))
 	require.ErrorContains(t, json.Unmarshal([]byte(`"1 day"`), &d), "write it like 24h")
 }
+
+func TestFindInADocumentOfManyShards(t *testing.T) {
+	doc, exceptions, err := Decode(encode(t, testDocument(t, 40), 8))
+	require.NoError(t, err)
+	require.Empty(t, exceptions)
+	require.Len(t, doc.Shards, 8)
+	for _, want := range doc.Entries {
+		got, ok := doc.Find(want.Kind, want.Name)
+		require.True(t, ok, "%s", want.Key())
+		require.Equal(t, want, got)
+	}
+	_, ok := doc.Find(EntryTombstone, doc.Entries[0].Name)
+	require.False(t, ok)
+	_, ok = (*Document)(nil).Find(EntryChannel, "shop/a")
+	require.False(t, ok)
+}

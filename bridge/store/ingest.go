@@ -18,7 +18,7 @@ func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestReques
 	envelopes := make([]*intake, len(req.Envelopes))
 	weight := 0
 	for i := range req.Envelopes {
-		envelopes[i] = s.prepare(st, routeFor(st, bridge), &req.Envelopes[i])
+		envelopes[i] = s.prepare(routeFor(st, bridge), &req.Envelopes[i])
 		weight += 1 + len(envelopes[i].elements)
 	}
 	var resp wire.IngestResponse

@@ -49,7 +49,7 @@ func routeFor(st *state, bridge string) router {
 }
 
 // prepare finds out all that can be known without the database.
-func (s *Store) prepare(st *state, route router, env *wire.Envelope) *intake {
+func (s *Store) prepare(route router, env *wire.Envelope) *intake {
 	now := s.now()
 	received := clampReceived(env.ReceivedAt, now)
 	own := *env

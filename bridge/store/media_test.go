@@ -345,7 +345,7 @@ func TestAnEditDoesNotFetchAgainWhatIsStored(t *testing.T) {
 	noJobs(t, s, shopBridge)
 
 	conversation := getMessage(t, s, id).Conversation
-	_, err := s.Send(t.Context(), everything, conversation, SendRequest{Attachments: []message.Attachment{{Kind: message.TypeImage, MediaID: job.ID}}})
+	_, err := s.Send(t.Context(), everything, conversation, SendRequest{Author: message.Author{Kind: message.AuthorAgent}, Type: message.TypeImage, Attachments: []message.Attachment{{Kind: message.TypeImage, MediaID: job.ID}}})
 	require.NoError(t, err)
 	ingest(t, s, telegram, deletionOf("m1", "u3"))
 	require.Equal(t, 1, count(t, s, "media"), "a message that was sent names it too")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -266,8 +267,8 @@ func FuzzCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, list, cursor string) {
 		p, ok, err := after(list, cursor)
 		if err != nil {
-			fe, is := err.(*FieldError)
-			require.True(t, is && fe.Field == "after" && !ok)
+			var fe *FieldError
+			require.True(t, errors.As(err, &fe) && fe.Field == "after" && !ok)
 			return
 		}
 		if !ok {

@@ -145,7 +145,7 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	for _, ev := range events {
 		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, own, raw.Platform, ev), Event: ev})
 	}
-	in := s.prepare(st, routeWithin(st, scope), &env)
+	in := s.prepare(routeWithin(st, scope), &env)
 	in.raw = raw.ID
 	var result wire.EnvelopeResult
 	if err := s.write(ctx, 1+len(in.elements), func(t *txn) (err error) {

@@ -47,7 +47,7 @@ func (r *reader) send(ctx context.Context, query string, args []any) (*sql.Rows,
 		return nil, err
 	}
 	if kept, loaded := r.stmts.LoadOrStore(query, s); loaded {
-		s.Close()
+		s.Close() //nolint:sqlclosecheck // there is a better one already
 		s = kept.(*sql.Stmt)
 	}
 	return s.QueryContext(ctx, args...)

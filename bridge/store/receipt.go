@@ -88,7 +88,7 @@ func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) error {
 	}
 	var after int64
 	until := ms(r.Watermark)
-	update := ""
+	var update string
 	switch r.Status {
 	case message.StatusDelivered:
 		after, update = l.deliveredUntil, `UPDATE lanes SET delivered_until = ? WHERE id = ?`

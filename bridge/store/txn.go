@@ -28,7 +28,7 @@ func newTxn(c *committer) *txn {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *txn) exec(query string, args ...any) (int64, error) {
-	s, err := t.prepare(query)
+	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +44,7 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 // end, or close them, before the next statement: not every database can have
 // two at once on one connection.
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.prepare(query)
+	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
 	if err != nil {
 		return nil, err
 	}

@@ -16,12 +16,12 @@ func TestAChannelIsReadyWhenItsStoreHasItToo(t *testing.T) {
 	s.storeLags = true
 	s.load(1)
 	s.row(func(r *document.ChannelStatus) { r.Credentials = &document.Duty{State: document.DutyDone} })
-	s.step("InProgress", "False StoreNotReady")
+	s.step("InProgress", "False/StoreNotReady")
 	s.storeLags = false
-	s.step("Current", "True Ready")
-	require.Equal(t, "True Done", s.condition(v1alpha1.ConditionStoreReachable))
+	s.step("Current", "True/Ready")
+	require.Equal(t, "True/Done", s.condition(v1alpha1.ConditionStoreReachable))
 	s.storeLags = true // it restarts: Ready is latched
-	s.step("Current", "True Ready")
+	s.step("Current", "True/Ready")
 }
 
 func TestAStoreThatRefusesAChannelIsToldOnTheChannel(t *testing.T) {
@@ -29,5 +29,5 @@ func TestAStoreThatRefusesAChannelIsToldOnTheChannel(t *testing.T) {
 	s.load(1)
 	s.row(func(r *document.ChannelStatus) { r.Credentials = &document.Duty{State: document.DutyDone} })
 	s.storeStatus.Exceptions = []document.Exception{{Entry: s.result.Entry.Key(), Message: "no such platform"}}
-	s.step("Failed", "False LoadFailed")
+	s.step("Failed", "False/LoadFailed")
 }

@@ -123,7 +123,7 @@ func (s *scene) input() ChannelInput {
 // entry of the same key; which does not matter to a Channel's status.
 func (s *scene) store() document.Status {
 	status := s.storeStatus
-	if !s.storeLags {
+	if !s.storeLags && s.doc != nil {
 		status.Hash, status.Shards, status.Generation = s.doc.Hash, s.doc.Shards, s.doc.Generation
 	}
 	return status

@@ -141,7 +141,7 @@ func (t *smokeTest) policy(ctx context.Context) error {
 		err := eventually(ctx, 15*time.Second, func() error {
 			_, err := t.inPod(ctx, "data-0", "get", "http://web")
 			if open := err == nil; open != step.open {
-				return fmt.Errorf("%s: reachable is %v: %v", step.name, open, err)
+				return fmt.Errorf("%s: reachable is %v: %v", step.name, open, err) //nolint:errorlint // nil when it is reachable
 			}
 			return nil
 		})

@@ -152,7 +152,7 @@ func residentMB(pid int) int {
 	}
 	_, rest, _ := strings.Cut(string(data), "VmRSS:")
 	var kilobytes int
-	fmt.Sscan(rest, &kilobytes)
+	_, _ = fmt.Sscan(rest, &kilobytes)
 	return kilobytes / 1024
 }
 

@@ -15,5 +15,6 @@
 //	E2E_KUBECTL          kubectl (default: of the PATH)
 //	E2E_IMAGE            image of operator, bridge and store, known to the cluster
 //	E2E_SIMULATOR_IMAGE  image of the simulator, known to the cluster
+//	E2E_REPORT           file for the table of what was measured
 //	E2E_POLICIES_ENFORCED=false  the cluster does not enforce NetworkPolicies
 package e2e

@@ -77,6 +77,7 @@ func TestApplyToReady(t *testing.T) {
 		assertStatus(t, b)
 	}
 	assert.EqualValues(t, samples, s.bridge().Status.Channels)
+	s.noteMemory()
 }
 
 func (s *shop) bridge() *v1alpha1.Bridge {

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -55,8 +57,19 @@ func testMain(m *testing.M) (int, error) {
 		return 1, err
 	}
 	code := m.Run()
-	report(os.Stdout)
-	return code, cleanUp(fresh)
+	return code, errors.Join(writeReport(), cleanUp(fresh))
+}
+
+// writeReport writes what was measured to a file: go test shows what a package
+// prints only when it fails.
+func writeReport() error {
+	file := os.Getenv("E2E_REPORT")
+	if file == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	report(&b)
+	return os.WriteFile(file, b.Bytes(), 0o600)
 }
 
 // installOperator installs it by kustomize, as users do. fresh says that there

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +84,7 @@ func removeNamespace(t *testing.T, name string) {
 	if t.Failed() {
 		t.Log(run.cluster.dump(name))
 	}
+	start := time.Now()
 	for _, kind := range []client.Object{&v1alpha1.Channel{}, &v1alpha1.Bridge{}, &v1alpha1.ConversationStore{}} {
 		if err := run.cluster.DeleteAllOf(ctx, kind, client.InNamespace(name)); err != nil {
 			t.Errorf("cleaning up: %v", err)
@@ -90,6 +93,7 @@ func removeNamespace(t *testing.T, name string) {
 	if out, err := run.cluster.kubectl(ctx, "", "-n", name, "wait", "channels,bridges,conversationstores", "--all", "--for=delete", "--timeout=60s"); err != nil {
 		t.Errorf("not deleted within 60 s: %s", out)
 	}
+	t.Logf("%6s  removed", time.Since(start).Round(time.Millisecond))
 	if err := run.cluster.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
 		t.Errorf("cleaning up: %v", err)
 	}
@@ -288,11 +292,43 @@ func conditions(obj client.Object) []metav1.Condition {
 	return *obj.(interface{ GetConditions() *[]metav1.Condition }).GetConditions()
 }
 
+var residentMemory = regexp.MustCompile(`(?m)^process_resident_memory_bytes (\S+)$`)
+
+// noteMemory notes what the processes take at rest.
+func (s *shop) noteMemory() {
+	s.t.Helper()
+	manager := map[string]string{workload.LabelComponent: "manager"}
+	for _, p := range []struct {
+		name, namespace string
+		labels          map[string]string
+		port            int
+	}{
+		{"operator", operatorNamespace, manager, 8082},
+		{"bridge", s.namespace, workload.BridgeSelector(v1alpha1.DefaultName), workload.PortHealth},
+		{"store", s.namespace, workload.StoreSelector(v1alpha1.DefaultName), workload.PortHealth},
+	} {
+		metrics, err := get(s.t.Context(), run.cluster.transport(p.namespace, p.labels, p.port), "/metrics")
+		require.NoError(s.t, err)
+		m := residentMemory.FindStringSubmatch(metrics)
+		require.NotNil(s.t, m, "%s tells its memory", p.name)
+		bytes, err := strconv.ParseFloat(m[1], 64)
+		require.NoError(s.t, err)
+		note(fmt.Sprintf("%-44s %8.1f MiB", "resident memory of the "+p.name, bytes/(1<<20)))
+	}
+}
+
 // measures are the durations that the run took of something, by its name.
 var (
 	measuresMu sync.Mutex
 	measures   = map[string][]time.Duration{}
+	notes      []string
 )
+
+func note(line string) {
+	measuresMu.Lock()
+	defer measuresMu.Unlock()
+	notes = append(notes, line)
+}
 
 func measure(name string, d time.Duration) {
 	measuresMu.Lock()
@@ -315,6 +351,9 @@ func report(w io.Writer) {
 	for _, name := range names {
 		all := slices.Sorted(slices.Values(measures[name]))
 		fmt.Fprintf(w, "%-44s %4d %9s %9s %9s\n", name, len(all), rank(all, 50), rank(all, 99), all[len(all)-1].Round(time.Millisecond))
+	}
+	for _, line := range notes {
+		fmt.Fprintln(w, line)
 	}
 }
 
