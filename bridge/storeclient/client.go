@@ -117,7 +117,7 @@ func (c *Client) PutMedia(ctx context.Context, id string, lease int64, meta stor
 	if meta.Size > 0 {
 		req.ContentLength = meta.Size
 	}
-	resp, err := c.do(c.media, req) //nolint:bodyclose // the caller closes it
+	resp, err := c.do(c.media, req)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (c *Client) OpenMedia(ctx context.Context, id string) (store.MediaMeta, io.
 		cancel()
 		return store.MediaMeta{}, nil, err
 	}
-	resp, err := c.do(c.media, req)
+	resp, err := c.do(c.media, req) //nolint:bodyclose // the caller closes it
 	if err != nil {
 		cancel()
 		return store.MediaMeta{}, nil, err

@@ -63,7 +63,7 @@ func TestSecretAndChannelAreEnough(t *testing.T) {
 // runs already.
 func TestApplyToReady(t *testing.T) {
 	s := newShop(t)
-	const samples = 20
+	const samples = 40 // 20 of each kind
 	for i := range samples {
 		receive := []v1alpha1.ReceiveMode{v1alpha1.ReceiveWebhook, v1alpha1.ReceivePolling}[i%2]
 		b := s.newBot(fmt.Sprintf("telegram-%d", i), receive)
@@ -71,9 +71,9 @@ func TestApplyToReady(t *testing.T) {
 		start := time.Now()
 		s.create(b.channel)
 		s.awaitCurrent(soon, b.channel)
-		measure("Channel: apply to Ready", time.Since(start))
+		measure(string(receive)+" Channel: apply to Ready", time.Since(start))
 		b.awaitReceiving()
-		measure("Channel: apply to receiving", time.Since(start))
+		measure(string(receive)+" Channel: apply to receiving", time.Since(start))
 		assertStatus(t, b)
 	}
 	assert.EqualValues(t, samples, s.bridge().Status.Channels)
