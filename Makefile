@@ -46,8 +46,8 @@ generate-diff: ## Fail when generated files are not what the sources say
 
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, with the settings of .golangci.yml
-	$(LINT) run ./...
-	for dir in hack/cluster hack/cluster/agent hack/netpol; do (cd $$dir && $(LINT) run --config $(CURDIR)/.golangci.yml ./...); done
+	$(LINT) run --allow-parallel-runners ./...
+	for dir in hack/cluster hack/cluster/agent hack/netpol; do (cd $$dir && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 $(LINT):
 	@echo "building golangci-lint (once, some minutes)"
