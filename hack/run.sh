@@ -25,10 +25,10 @@ main() {
   local started=$SECONDS
   say "Bridgekeeper: from source to a customer's answer"
   check_mode
-  build_images
   if [[ $mode == current ]]; then
     image=$IMAGE simulator_image=$SIMULATOR_IMAGE
   else
+    build_images
     up
     import_images
   fi

@@ -79,6 +79,31 @@ func TestGoodManifestsAreTaken(t *testing.T) {
 	}
 }
 
+// TestSamplesAreTaken: what people copy must work.
+func TestSamplesAreTaken(t *testing.T) {
+	s := server(t)
+	tried := 0
+	for _, sample := range []string{"shop", "quickstart"} {
+		files, err := filepath.Glob(filepath.Join("../../config/samples", sample, "*.yaml"))
+		require.NoError(t, err)
+		for _, f := range files {
+			raw, err := os.ReadFile(f)
+			require.NoError(t, err)
+			for _, text := range strings.Split(string(raw), "\n---\n") {
+				u := &unstructured.Unstructured{}
+				require.NoError(t, yaml.Unmarshal([]byte(text), &u.Object), f)
+				if u.GroupVersionKind().Group != v1alpha1.GroupVersion.Group {
+					continue
+				}
+				u.SetNamespace("default")
+				assert.NoError(t, s.try(u), f)
+				tried++
+			}
+		}
+	}
+	assert.GreaterOrEqual(t, tried, 5)
+}
+
 // TestFullManifestsAreFull keeps the manifests above complete.
 func TestFullManifestsAreFull(t *testing.T) {
 	for kind := range resources {
