@@ -332,6 +332,7 @@ func TestARotatedSecretIsInForceWithoutANewPodTemplate(t *testing.T) {
 	after := &appsv1.Deployment{}
 	require.NoError(t, k8s.Get(t.Context(), types.NamespacedName{Namespace: ns, Name: "default-bridge"}, after))
 	require.Equal(t, deployment.Generation, after.Generation)
+	told(t, ns, v1alpha1.EventCredentialsRotated)
 	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,6 +25,8 @@ func (s *shared) applyAll(ctx context.Context, parent client.Object, objects []c
 		done, err := s.applier.apply(ctx, o)
 		var conflict *conflictError
 		switch {
+		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+			return nil, nil // it goes, and parent with it
 		case errors.As(err, &conflict):
 			return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonConflict, Message: err.Error(), Terminal: true}, nil
 		case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):

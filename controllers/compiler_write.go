@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -95,6 +96,9 @@ func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Findin
 			},
 			Data: map[string][]byte{workload.DocumentKey: files[i]},
 		})
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			return nil, nil // it goes, and its owner with it
+		}
 		if err != nil {
 			return nil, fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
 		}

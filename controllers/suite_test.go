@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -225,4 +227,16 @@ func logLevel() slog.Level {
 		return slog.LevelDebug
 	}
 	return slog.LevelError
+}
+
+// told waits for an Event in a namespace.
+func told(t *testing.T, namespace, reason string) {
+	t.Helper()
+	require.True(t, eventually(t, func() bool {
+		var list eventsv1.EventList
+		if k8s.List(t.Context(), &list, client.InNamespace(namespace)) != nil {
+			return false
+		}
+		return slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Reason == reason })
+	}), "no Event %s", reason)
 }

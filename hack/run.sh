@@ -69,10 +69,22 @@ install() {
   overlay_operator "$scratch/operator" "$image"
   overlay_simulator "$scratch/simulator" "$simulator_image"
   step "operator: kubectl apply --server-side -k" kubectl apply --server-side --force-conflicts -k "$scratch/operator"
+  local world
+  world=$(simulated_world)
   step "simulator" kubectl apply --server-side --force-conflicts -k "$scratch/simulator"
   step "the resources are known" wait_for "" crd/channels.bridgekeeper.dev condition=Established
-  step "operator runs" rolled_out "$operator_namespace" bridgekeeper-manager
-  step "simulator runs" rolled_out simulator simulator
+  step "operator runs" rolled_out "$operator_namespace" deployment/bridgekeeper-manager
+  step "simulator runs" rolled_out simulator deployment/simulator
+  # A new simulator has forgotten who registered webhooks with the old one.
+  # The bridge would notice within minutes; a new pod of it asks at once.
+  if [[ -n $world && $world != "$(simulated_world)" ]] && kubectl -n "$shop" get deployment/default-bridge >/dev/null 2>&1; then
+    step "bridge starts anew, for the new simulator" kubectl -n "$shop" rollout restart deployment/default-bridge
+  fi
+}
+
+# simulated_world names the simulator's process: what it knows is in memory.
+simulated_world() {
+  kubectl -n simulator get pods -l app.kubernetes.io/name=simulator --field-selector=status.phase=Running -o jsonpath='{.items[*].metadata.uid}' 2>/dev/null || true
 }
 
 apply_samples() {
@@ -80,6 +92,10 @@ apply_samples() {
   local what
   for what in conversationstore/default bridge/default channel/telegram-main channel/telegram-polling; do
     step "$what is Ready" wait_for "$shop" "$what" condition=Ready
+  done
+  # Ready of a resource outlasts an upgrade of the pods, on purpose.
+  for what in statefulset/default-store deployment/default-bridge; do
+    step "$what runs this version" upgraded "$shop" "$what"
   done
   step "channel/telegram-main: webhook is registered" wait_for "$shop" channel/telegram-main condition=WebhookRegistered
 }
@@ -95,9 +111,14 @@ wait_for() {
 }
 
 rolled_out() {
-  kubectl -n "$1" rollout status "deployment/$2" --timeout="$patience" && return
+  kubectl -n "$1" rollout status "$2" --timeout="$patience" && return
   explain "$1"
   return 1
+}
+
+# upgraded NAMESPACE WORKLOAD: the operator has given it the image, and its pods run.
+upgraded() {
+  wait_for "$1" "$2" "jsonpath={.spec.template.spec.containers[0].image}=$image" && rolled_out "$1" "$2"
 }
 
 # explain shows what is usually the reason: pods, events, the operator's log.

@@ -84,7 +84,12 @@ func platformPeers(b *v1alpha1.Bridge) []networkingv1.NetworkPolicyPeer {
 		return ipPeers(cidrs)
 	}
 	if b.Spec.Egress != nil && b.Spec.Egress.AllowPrivateHosts {
-		return ipPeers([]string{"0.0.0.0/0", "::/0"})
+		// Link-local stays closed: nobody's mail server is there, but the cloud's
+		// metadata service with its credentials is.
+		return []networkingv1.NetworkPolicyPeer{
+			{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{"169.254.0.0/16"}}},
+			{IPBlock: &networkingv1.IPBlock{CIDR: "::/0", Except: []string{"fe80::/10"}}},
+		}
 	}
 	return []networkingv1.NetworkPolicyPeer{
 		{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: privateRanges}},
