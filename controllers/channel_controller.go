@@ -67,20 +67,29 @@ func (r *channelReconciler) finalize(ctx context.Context, ch *v1alpha1.Channel, 
 		return ctrl.Result{}, nil
 	}
 	left := ch.DeletionTimestamp.Add(removalPatience).Sub(r.now())
-	if result.Tombstone() && !r.removed(result) {
-		if left > 0 {
+	if state := r.removal(result); result.Tombstone() && state != document.DutyDone {
+		// A platform that refuses the credentials for good will not be asked a
+		// second time with others: the Channel is on its way out.
+		if left > 0 && state != document.DutyFailed {
 			_, err := r.writeChannelStatus(ctx, ch, current, result)
 			return ctrl.Result{RequeueAfter: left}, err
 		}
 		r.events.warning(ch, v1alpha1.EventWebhookLeftRegistered,
-			"the webhook could not be removed at the platform within %s; remove it there by hand, or it goes on sending to %s", removalPatience, result.WebhookURL)
+			"the webhook could not be removed at the platform; remove it there by hand, or it goes on sending to %s", result.WebhookURL)
 	}
 	return ctrl.Result{}, r.setFinalizer(ctx, ch, false)
 }
 
-// removed says whether the replica that has the duty reports it done.
-func (r *channelReconciler) removed(result *compile.ChannelResult) bool {
+// removal is how the replica that has the duty says that it stands; empty
+// while none says anything.
+func (r *channelReconciler) removal(result *compile.ChannelResult) document.DutyState {
+	if !result.Tombstone() {
+		return ""
+	}
 	pods := r.pods.fleet(owner{document.KindBridge, result.Bridge})
 	row := pods.Row(result.Entry.Key(), result.Entry.Hash)
-	return row != nil && row.Webhook != nil && row.Webhook.State == document.DutyDone
+	if row == nil || row.Webhook == nil {
+		return ""
+	}
+	return row.Webhook.State
 }

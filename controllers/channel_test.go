@@ -349,3 +349,45 @@ func TestASecretThatVanishesLosesNothing(t *testing.T) {
 	require.NotNil(t, spec, "its last good version goes on")
 	require.Equal(t, token(account), spec.Credentials["token"])
 }
+
+func TestADeletedChannelWhoseTokenIsRefusedIsLetGoAtOnce(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	create(t, webhookBridge(ns), telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionTrue, "")
+	pods.set(ns, func(b *behaviour) {
+		b.row = func(key string, r *document.ChannelStatus) {
+			if strings.HasPrefix(key, "Tombstone/") {
+				r.Webhook = &document.Duty{State: document.DutyFailed, Reason: v1alpha1.ReasonAuthInvalid, Message: "Unauthorized"}
+			}
+		}
+	})
+	require.NoError(t, k8s.Delete(t.Context(), ch))
+	gone(t, ch)
+	told(t, ns, v1alpha1.EventWebhookLeftRegistered)
+}
+
+// A webhook that was registered is remembered in the document, so that a pod
+// that starts later does not fight with whoever took the account over.
+func TestARegisteredWebhookIsRemembered(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	create(t, webhookBridge(ns), telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionTrue, "")
+	require.True(t, eventually(t, func() bool {
+		spec := channelSpec(t, ns, "default", ns+"/main")
+		return spec != nil && spec.Registered
+	}), "the document forgets that the webhook was registered")
+	pods.set(ns, func(b *behaviour) {
+		b.row = func(_ string, r *document.ChannelStatus) {
+			if r.Webhook != nil {
+				r.Webhook = &document.Duty{State: document.DutyFailed, Reason: v1alpha1.ReasonTakenOver, Message: "elsewhere"}
+			}
+		}
+	})
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionFalse, v1alpha1.ReasonTakenOver)
+	require.True(t, channelSpec(t, ns, "default", ns+"/main").Registered)
+	require.True(t, apimeta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionReady), describe(ch))
+}

@@ -7,8 +7,13 @@ cd "$(dirname "$0")/.."
 tool() { go tool -modfile=hack/tools/go.mod "$@"; }
 generated=(api config/crd/bases config/rbac/role.yaml bridge/store/rest/openapi.yaml)
 before=
+kept=$(mktemp)
+trap 'rm -f "$kept"' EXIT
 state() { find "${generated[@]}" -type f -print0 2>/dev/null | sort -z | xargs -0 sha256sum; }
-[[ ${1:-} == --check ]] && before=$(state)
+if [[ ${1:-} == --check ]]; then
+  before=$(state)
+  tar -cf "$kept" "${generated[@]}"
+fi
 
 tool controller-gen object paths=./api/... \
   crd:maxDescLen=2000 output:crd:dir=config/crd/bases \
@@ -20,5 +25,6 @@ go run ./bridge openapi > bridge/store/rest/openapi.yaml
 if [[ ${1:-} == --check && $before != "$(state)" ]]; then
   echo "generated files are not up to date; run 'make generate' and commit:" >&2
   diff <(echo "$before") <(state) | sed -n 's/^> [0-9a-f]*  /  /p' >&2
+  tar -xf "$kept" # a check changes nothing, or it would pass the second time
   exit 1
 fi
