@@ -218,7 +218,8 @@ const (
 
 // Token is the Spec of a Token entry. The token itself is never in a document.
 type Token struct {
-	// SHA256 are hex hashes of the token's value: the one in force, and rotated-out ones until ValidUntil.
+	// Hashes of the values that are accepted. The operator writes the one in
+	// force; others may stand beside it until their Until.
 	Hashes     []TokenHash `json:"hashes"`
 	Namespaces []string    `json:"namespaces"` // "*" is every namespace of the store
 	Access     TokenAccess `json:"access"`

@@ -49,20 +49,6 @@ func (f *Fleet) Pods() []Pod {
 	return pods
 }
 
-// LoadedDocument says whether there is a serving pod and every one runs
-// exactly this document, exceptions aside.
-func (f *Fleet) LoadedDocument(doc *document.Document) bool {
-	if f.Size() == 0 || doc == nil || doc.Hash == "" {
-		return false
-	}
-	for i := range f.pods {
-		if f.pods[i].Status.Hash != doc.Hash {
-			return false
-		}
-	}
-	return true
-}
-
 // LoadedSettings says whether there is a serving pod and every one runs a
 // document of at least this generation of its resource: the channels may be of
 // another moment, the Bridge or store itself is in force.
