@@ -109,6 +109,9 @@ type Channel struct {
 	Platform string `json:"platform"`
 	// Account is the platform's id of the account: bot id, page id, number.
 	Account string `json:"account"`
+	// App is the platform's id of the app that the account is reached through,
+	// where a platform has one webhook URL per app (Messenger, Instagram).
+	App string `json:"app,omitempty"`
 	// Suspended stops sending, polling and duties; inbound is still stored.
 	Suspended bool `json:"suspended,omitempty"`
 	// Receive is how messages arrive; one of the platform's capabilities.
@@ -158,9 +161,13 @@ type Limits struct {
 // Tombstone is the Spec of a Tombstone entry: what it takes to undo the
 // platform side of a Channel that is being deleted.
 type Tombstone struct {
-	UID         string            `json:"uid"`
-	Platform    string            `json:"platform"`
-	Account     string            `json:"account"`
+	UID      string `json:"uid"`
+	Platform string `json:"platform"`
+	Account  string `json:"account"`
+	App      string `json:"app,omitempty"`
+	// LastOfApp says that no Channel of this app is left, so that the app's own
+	// subscription goes as well.
+	LastOfApp   bool              `json:"lastOfApp,omitempty"`
 	WebhookURL  string            `json:"webhookURL,omitempty"`
 	Credentials map[string]string `json:"credentials"`
 }
@@ -186,6 +193,7 @@ type StoreChannel struct {
 	UID      string `json:"uid,omitempty"`
 	Platform string `json:"platform"`
 	Account  string `json:"account"`
+	App      string `json:"app,omitempty"`
 	// Bridge is the "namespace/name" of the one Bridge that may touch it.
 	Bridge    string  `json:"bridge"`
 	Receive   Receive `json:"receive"`
@@ -194,6 +202,9 @@ type StoreChannel struct {
 	ReopenWindow *Duration `json:"reopenWindow,omitempty"`
 	// OutboundPerSecond bounds sends; 0: the platform's limit.
 	OutboundPerSecond int `json:"outboundPerSecond,omitempty"`
+	// AgentWindow lets people answer beyond the platform's messaging window, as
+	// long as its capabilities say (Messenger: the HUMAN_AGENT tag, 7 days).
+	AgentWindow bool `json:"agentWindow,omitempty"`
 	// ResendUnknown sends a part again whose outcome is unknown after a crash.
 	ResendUnknown bool `json:"resendUnknown,omitempty"`
 	// Deleting: queued sends are cancelled; only the bridge's last duties remain.

@@ -84,17 +84,28 @@ type Message struct {
 	ExternalID string `json:"externalId,omitempty"`
 	// Timestamp is the platform's time, clamped by the store to what is possible.
 	// Zero: the platform told none (a pressed button), the time of arrival counts.
-	Timestamp    time.Time     `json:"timestamp"`
-	Contact      *Contact      `json:"contact,omitempty"`
-	Conversation string        `json:"conversation,omitempty"`
-	Author       *Author       `json:"author,omitempty"`
-	Type         Type          `json:"type"`
-	Text         string        `json:"text,omitempty"`
-	Attachments  []Attachment  `json:"attachments,omitempty"`
-	Location     *Location     `json:"location,omitempty"`
-	Contacts     []ContactCard `json:"contacts,omitempty"`
-	Postback     *Postback     `json:"postback,omitempty"`
-	Buttons      []Button      `json:"buttons,omitempty"`
+	Timestamp    time.Time `json:"timestamp"`
+	Contact      *Contact  `json:"contact,omitempty"`
+	Conversation string    `json:"conversation,omitempty"`
+	Author       *Author   `json:"author,omitempty"`
+	Type         Type      `json:"type"`
+	Text         string    `json:"text,omitempty"`
+	// Entities mark formatting, links and mentions within Text.
+	Entities    []Entity      `json:"entities,omitempty"`
+	Attachments []Attachment  `json:"attachments,omitempty"`
+	Location    *Location     `json:"location,omitempty"`
+	Contacts    []ContactCard `json:"contacts,omitempty"`
+	Postback    *Postback     `json:"postback,omitempty"`
+	Buttons     []Button      `json:"buttons,omitempty"`
+	// ButtonStyle says how Buttons look where a platform knows more than one way.
+	ButtonStyle ButtonStyle `json:"buttonStyle,omitempty"`
+	// Template is the structure of a message of type template.
+	Template *Template `json:"template,omitempty"`
+	// Referral is where the contact came from: an ad, a link with a ref.
+	Referral *Referral `json:"referral,omitempty"`
+	// Standby marks a message that another app, which has the thread, is to
+	// answer: it is kept and shown, and nothing automatic reacts to it.
+	Standby bool `json:"standby,omitempty"`
 	// ReplyTo is the external id of the message this one answers.
 	ReplyTo string `json:"replyTo,omitempty"`
 	// Group is the same for the messages of one album, which platforms send one
@@ -130,6 +141,21 @@ type Contact struct {
 type Author struct {
 	Kind AuthorKind `json:"kind"`
 	Name string     `json:"name,omitempty"`
+	// ExternalID is the platform's id of a person who speaks in a group: names
+	// are not unique, this is.
+	ExternalID string `json:"externalId,omitempty"`
+}
+
+// Entity is a stretch of a text: formatting, a link, a mention. Offset and
+// Length count UTF-16 code units, as Telegram and JavaScript do.
+type Entity struct {
+	Kind     string `json:"kind"` // bold, italic, underline, strikethrough, spoiler, code, pre, blockquote, link, mention, hashtag, command, email, phone, emoji …
+	Offset   int    `json:"offset"`
+	Length   int    `json:"length"`
+	URL      string `json:"url,omitempty"`      // of a link whose text is another
+	Language string `json:"language,omitempty"` // of a pre
+	// ExternalID is of the person that is mentioned, or of a custom emoji.
+	ExternalID string `json:"externalId,omitempty"`
 }
 
 // Attachment is a file of a message. Exactly one of MediaID (kept by the store)
@@ -184,6 +210,40 @@ type Button struct {
 	Title   string `json:"title"`
 	Payload string `json:"payload,omitempty"`
 	URL     string `json:"url,omitempty"`
+}
+
+// ButtonStyle is how the buttons of a message look.
+type ButtonStyle string
+
+const (
+	ButtonStyleAuto         ButtonStyle = ""             // what suits the buttons on the platform
+	ButtonStyleButtons      ButtonStyle = "buttons"      // they stay with the message
+	ButtonStyleQuickReplies ButtonStyle = "quickReplies" // they go away with the answer
+)
+
+// Template is a structured message: a row of cards.
+type Template struct {
+	Cards []Card `json:"cards"`
+}
+
+// Card is one element of a template.
+type Card struct {
+	Title    string   `json:"title"`
+	Subtitle string   `json:"subtitle,omitempty"`
+	ImageURL string   `json:"imageUrl,omitempty"`
+	URL      string   `json:"url,omitempty"` // opened by a tap on the card
+	Buttons  []Button `json:"buttons,omitempty"`
+}
+
+// Referral is what a platform tells of the way that led a contact here. A
+// contact who follows such a link within an open thread sends no words: that is
+// a message of type postback whose payload is Ref.
+type Referral struct {
+	Ref    string `json:"ref,omitempty"`    // as the link or the ad carries it
+	Source string `json:"source,omitempty"` // the platform's word: ADS, SHORTLINK …
+	Kind   string `json:"kind,omitempty"`   // the platform's word: OPEN_THREAD …
+	AdID   string `json:"adId,omitempty"`
+	URL    string `json:"url,omitempty"`
 }
 
 // ReactionAction is whether a reaction was put on or taken off.

@@ -67,6 +67,9 @@ type Outgoing struct {
 	Delivery string // message id; the idempotency key where the platform has one
 	To       string // external id of the contact
 	ReplyTo  string // external id; set on the first part only
+	// Extended says that the messaging window is over and a person answers
+	// within Capabilities.AgentWindow.
+	Extended bool
 	Part     wire.Part
 	// OpenMedia opens the bytes of Part.Attachment when it is kept by the store.
 	OpenMedia func(ctx context.Context, id string) (io.ReadCloser, error)
@@ -92,13 +95,18 @@ type ProbeResult struct {
 type Capabilities struct {
 	Maintenance Maintenance
 	Receive     []document.Receive // the first is the default
-	Text        TextLimit          // Max 0: not bounded
-	Caption     TextLimit          // Max 0: no captions; they follow as texts
-	Attachments []message.Type     // kinds that can be sent
-	Uncaptioned []message.Type     // those of Attachments that cannot bear a caption
-	MaxUpload   int64              // bytes of an attachment that can be sent; 0: not bounded here
-	Location    bool               // a location can be sent
-	Buttons     int                // how many a message may have; 0: none
+	// AppWebhook says that the platform sends to one URL per app,
+	// /webhooks/apps/{platform}/{app}, and elements name their accounts.
+	AppWebhook   bool
+	Text         TextLimit      // Max 0: not bounded
+	Caption      TextLimit      // Max 0: no captions; they follow as texts
+	Attachments  []message.Type // kinds that can be sent
+	Uncaptioned  []message.Type // those of Attachments that cannot bear a caption
+	MaxUpload    int64          // bytes of an attachment that can be sent; 0: not bounded here
+	Location     bool           // a location can be sent
+	Buttons      int            // how many a message may have; 0: none
+	QuickReplies int            // how many of style quickReplies; 0: the platform has one style only
+	Cards        int            // how many cards a template may have; 0: no templates
 	// ButtonPayload bounds a button's payload; Max 0: not bounded.
 	ButtonPayload TextLimit
 	Edit          bool // an outbound message can be changed
@@ -107,14 +115,17 @@ type Capabilities struct {
 	ReplyTo       bool
 	Receipts      []message.Status // what the platform tells beyond sent
 	Window        time.Duration    // 0: no messaging window
-	Idempotent    bool             // a send repeated with the same Delivery and Part is done once
-	Retries       bool             // the platform repeats a webhook that was not answered with 2xx
-	Patience      time.Duration    // how long it waits for an answer to a webhook
-	RatePerSec    float64          // sends per second of a channel; 0: not bounded here
-	LaneRate      float64          // sends per second to one contact; 0: not bounded here
-	MaxBody       int64            // bytes of a webhook
-	MaxMedia      int64            // bytes of an attachment that can be fetched
-	Secrets       []SecretKey      // keys of the credentials Secret
+	// AgentWindow is how long people may answer where a channel allows it beyond
+	// Window; what is sent then has Outgoing.Extended. 0: no longer than Window.
+	AgentWindow time.Duration
+	Idempotent  bool          // a send repeated with the same Delivery and Part is done once
+	Retries     bool          // the platform repeats a webhook that was not answered with 2xx
+	Patience    time.Duration // how long it waits for an answer to a webhook
+	RatePerSec  float64       // sends per second of a channel; 0: not bounded here
+	LaneRate    float64       // sends per second to one contact; 0: not bounded here
+	MaxBody     int64         // bytes of a webhook
+	MaxMedia    int64         // bytes of an attachment that can be fetched
+	Secrets     []SecretKey   // keys of the credentials Secret
 }
 
 // Maintenance tells users how much to trust a platform's code.

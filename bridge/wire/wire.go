@@ -154,13 +154,16 @@ type LeaseResponse struct {
 
 // Delivery is an outbound message whose lane the caller holds until Expires.
 type Delivery struct {
-	ID      string        `json:"id"` // of the message
-	Channel string        `json:"channel"`
-	To      string        `json:"to"` // external id of the contact
-	ReplyTo string        `json:"replyTo,omitempty"`
-	Lease   int64         `json:"lease"`   // token to report with
-	Expires time.Duration `json:"expires"` // from now, nanoseconds
-	Attempt int           `json:"attempt"` // 1 for the first
+	ID      string `json:"id"` // of the message
+	Channel string `json:"channel"`
+	To      string `json:"to"` // external id of the contact
+	ReplyTo string `json:"replyTo,omitempty"`
+	// Extended: the messaging window is over, a person answers within the
+	// platform's longer window for people.
+	Extended bool          `json:"extended,omitempty"`
+	Lease    int64         `json:"lease"`   // token to report with
+	Expires  time.Duration `json:"expires"` // from now, nanoseconds
+	Attempt  int           `json:"attempt"` // 1 for the first
 	// Parts that are still to be sent, in order.
 	Parts []Part `json:"parts"`
 }
@@ -169,11 +172,13 @@ type Delivery struct {
 // parts of the message. The content is fixed when the message is queued, so
 // that a retry sends exactly what is missing.
 type Part struct {
-	Index      int                 `json:"index"`
-	Text       string              `json:"text,omitempty"`
-	Attachment *message.Attachment `json:"attachment,omitempty"`
-	Location   *message.Location   `json:"location,omitempty"`
-	Buttons    []message.Button    `json:"buttons,omitempty"`
+	Index       int                 `json:"index"`
+	Text        string              `json:"text,omitempty"`
+	Attachment  *message.Attachment `json:"attachment,omitempty"`
+	Location    *message.Location   `json:"location,omitempty"`
+	Buttons     []message.Button    `json:"buttons,omitempty"`
+	ButtonStyle message.ButtonStyle `json:"buttonStyle,omitempty"`
+	Template    *message.Template   `json:"template,omitempty"`
 	// Action is set for parts that change an earlier message: edit, deletion, reaction.
 	Action message.Type `json:"action,omitempty"`
 	Target string       `json:"target,omitempty"` // external id for Action
