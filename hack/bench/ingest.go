@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/hack/postgres"
+	"github.com/bridgekeeper/bridgekeeper/hack/processes"
+	"github.com/bridgekeeper/bridgekeeper/hack/traffic"
+)
+
+const (
+	appSecret = "app-secret-of-the-bench"
+	app       = "77"
+	page      = "1234567890"
+	contacts  = 10_000
+)
+
+// target is something that takes webhooks.
+type target struct {
+	name    string
+	address string
+	pids    func() []int // whose CPU and memory count
+	stored  func(ctx context.Context) (int, error)
+	close   func()
+}
+
+
+// ingest measures every target at 64 and 256 connections and prints the table.
+func (b *bench) ingest(ctx context.Context) error {
+	fmt.Printf("\ndurable ingest: %d contacts, %d messages a run, one per request\n", contacts, b.messages)
+	fmt.Printf("  %-28s %12s %11s %9s %9s %12s %10s\n", "", "connections", "messages/s", "p50", "p99", "CPU/message", "RSS")
+	for _, open := range []func(context.Context) (*target, error){b.bare, b.sqlite, b.postgres} {
+		for _, connections := range []int{64, 256} {
+			if err := b.measure(ctx, open, connections); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, open func(context.Context) (*target, error), connections int) error {
+	t, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	options := traffic.Options{
+		Address: func() string { return t.address }, Path: "/webhooks/apps/messenger/" + app, AppSecret: appSecret, Page: page,
+		Connections: connections, Contacts: contacts, Messages: contacts,
+	}
+	warm, err := traffic.Run(ctx, options) // every contact has written before, as in real life
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	before, err := cpuOf(t.pids())
+	if err != nil {
+		return err
+	}
+	options.First, options.Messages = warm.Accepted, b.messages
+	r, err := traffic.Run(ctx, options)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	after, err := cpuOf(t.pids())
+	if err != nil {
+		return err
+	}
+	n := r.Requests
+	fmt.Printf("  %-28s %12d %11.0f %9s %9s %12s %7.0f MB\n", t.name, connections, float64(n)/r.Took.Seconds(),
+		short(r.Percentile(50)), short(r.Percentile(99)), ((after.CPU - before.CPU) / time.Duration(n)).Round(time.Microsecond), float64(after.RSS)/1e6)
+	return b.verify(ctx, t, r)
+}
+
+// verify counts: a fast ingest that loses messages is none.
+func (b *bench) verify(ctx context.Context, t *target, r *traffic.Result) error {
+	if t.stored == nil {
+		return nil
+	}
+	stored, err := t.stored(ctx)
+	if err != nil {
+		return err
+	}
+	if stored != r.Total() {
+		return fmt.Errorf("%s: %d messages were accepted and %d stored", t.name, r.Total(), stored)
+	}
+	return nil
+}
+
+func short(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
+
+// bare runs this program as the bare server.
+func (b *bench) bare(context.Context) (*target, error) {
+	cmd := exec.Command(os.Args[0], "bare", filepath.Join(b.folder(), "journal")) //nolint:gosec,noctx // ourselves; ended below
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("bare server: %w", err)
+	}
+	return &target{
+		name: "bare: verify, append, fsync", address: strings.TrimSpace(line), pids: func() []int { return []int{cmd.Process.Pid} },
+		close: func() { _ = cmd.Process.Kill(); _ = cmd.Wait() },
+	}, nil
+}
+
+func (b *bench) sqlite(ctx context.Context) (*target, error) {
+	return b.world(ctx, "bridge, store, SQLite", "", func() []int { return nil }, func() {})
+}
+
+func (b *bench) postgres(ctx context.Context) (*target, error) {
+	server, err := postgres.Start(ctx, postgres.Options{Fsync: true})
+	if err != nil {
+		return nil, err
+	}
+	dsn, err := server.NewDatabase(ctx)
+	if err != nil {
+		server.Close()
+		return nil, err
+	}
+	return b.world(ctx, "bridge, store, PostgreSQL", dsn, server.PIDs, server.Close)
+}
+
+func (b *bench) world(ctx context.Context, name, dsn string, database func() []int, closeDatabase func()) (*target, error) {
+	w, err := processes.New(processes.Options{
+		Binary: b.binary, Dir: b.folder(), DSN: dsn,
+		Channels: map[string]document.Channel{"messenger": {
+			UID: "1", Platform: "messenger", Account: page, App: app, Receive: document.ReceiveWebhook,
+			Credentials: map[string]string{"appSecret": appSecret, "verifyToken": "verify", "pageAccessToken": "token"},
+			Config:      []byte(`{"pageID":"` + page + `","appID":"` + app + `"}`),
+			// The bench asks for more than a page gets at the platform.
+			Limits: document.Limits{InboundPerSecond: 1_000_000},
+		}},
+		PlatformEndpoints: map[string]string{"messenger": "http://127.0.0.1:9"},
+		BridgeArgs:        []string{"--log-level", "error"}, StoreArgs: []string{"--log-level", "error"},
+		Env: b.env,
+	})
+	if err != nil {
+		closeDatabase()
+		return nil, err
+	}
+	stop := func() { w.Close(); closeDatabase() }
+	if err := w.Start(ctx); err != nil {
+		stop()
+		return nil, err
+	}
+	return &target{
+		// The bridge itself, not the balancer: that one is a part of the test only.
+		name: name, address: w.Bridges[0].Listen, close: stop,
+		pids: func() []int { return append(database(), w.Bridges[0].PID(), w.Stores[0].PID()) },
+		stored: func(ctx context.Context) (int, error) {
+			list, err := w.Desk().Messages(ctx, processes.Namespace+"/messenger", message.Inbound)
+			return len(list), err
+		},
+	}, nil
+}
+
+func cpuOf(pids []int) (sum processes.Usage, err error) {
+	for _, pid := range pids {
+		u, err := processes.UsageOf(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.CPU += u.CPU
+		sum.RSS += u.RSS
+	}
+	return sum, nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/hack/processes"
+	"github.com/bridgekeeper/bridgekeeper/hack/traffic"
+)
+
+// Pages are 16 because one may send 300 messages a second at Messenger: together
+// 4 800, so that the platform's pace is not what is measured.
+const (
+	pages           = 16
+	contactsOfPage  = 250
+	repliesOfAPage  = 5 // to each contact
+	repliesExpected = pages * contactsOfPage * repliesOfAPage
+)
+
+// sink is the platform's side of sending: it takes everything.
+type sink struct {
+	n           atomic.Int64
+	first, last atomic.Int64 // ns
+	done        chan struct{}
+	once        sync.Once
+}
+
+func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if !strings.HasSuffix(r.URL.Path, "/messages") {
+		// Duties: nothing is registered here, and nothing has to be.
+		http.Error(w, `{"error":{"message":"not here","code":100}}`, http.StatusBadRequest)
+		return
+	}
+	n := s.n.Add(1)
+	now := time.Now().UnixNano()
+	s.first.CompareAndSwap(0, now)
+	s.last.Store(now)
+	_ = json.NewEncoder(w).Encode(map[string]string{"recipient_id": "1", "message_id": fmt.Sprintf("m_out_%d", n)})
+	if n >= repliesExpected {
+		s.once.Do(func() { close(s.done) })
+	}
+}
+
+// outbound queues replies while the bridge is away and measures how fast they
+// leave once it is back.
+func (b *bench) outbound(ctx context.Context) error {
+	s := &sink{done: make(chan struct{})}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	w, err := b.shop(ctx, "http://"+l.Addr().String())
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := b.queue(ctx, w); err != nil {
+		return err
+	}
+	ready, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := w.Bridges[0].Start(ready); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+	case <-time.After(2 * time.Minute):
+		return fmt.Errorf("outbound: only %d of %d replies were sent", s.n.Load(), repliesExpected)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	took := time.Duration(s.last.Load() - s.first.Load())
+	fmt.Printf("\nsending to a local sink (SQLite): %d replies to %d contacts of %d pages in %s: %.0f/s\n",
+		repliesExpected, pages*contactsOfPage, pages, took.Round(time.Millisecond), repliesExpected/took.Seconds())
+	return nil
+}
+
+func pageID(i int) string { return fmt.Sprintf("99%03d", i) }
+
+// shop starts a world whose contacts have all written once, and stops its bridge.
+func (b *bench) shop(ctx context.Context, endpoint string) (*processes.World, error) {
+	channels := map[string]document.Channel{}
+	for i := range pages {
+		channels[fmt.Sprintf("page-%d", i)] = document.Channel{
+			UID: "1", Platform: "messenger", Account: pageID(i), App: app, Receive: document.ReceiveWebhook,
+			Credentials: map[string]string{"appSecret": appSecret, "verifyToken": "verify", "pageAccessToken": "token"},
+			Config:      []byte(`{"pageID":"` + pageID(i) + `","appID":"` + app + `"}`),
+			Limits:      document.Limits{InboundPerSecond: 1_000_000},
+		}
+	}
+	w, err := processes.New(processes.Options{
+		Binary: b.binary, Dir: b.folder(), Channels: channels, PlatformEndpoints: map[string]string{"messenger": endpoint},
+		BridgeArgs: []string{"--log-level", "error", "--drain", "0s"}, StoreArgs: []string{"--log-level", "error"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Start(ctx); err != nil {
+		w.Close()
+		return nil, err
+	}
+	for i := range pages {
+		_, err := traffic.Run(ctx, traffic.Options{
+			Address: func() string { return w.Bridges[0].Listen }, Path: "/webhooks/apps/messenger/" + app, AppSecret: appSecret,
+			Page: pageID(i), Connections: 16, Contacts: contactsOfPage, Messages: contactsOfPage,
+		})
+		if err != nil {
+			w.Close()
+			return nil, err
+		}
+	}
+	w.Bridges[0].Stop()
+	return w, nil
+}
+
+// queue writes the replies by REST, many at a time.
+func (b *bench) queue(ctx context.Context, w *processes.World) error {
+	desk := w.Desk()
+	var conversations []string
+	for i := range pages {
+		list, err := desk.Conversations(ctx, fmt.Sprintf("%s/page-%d", processes.Namespace, i))
+		if err != nil {
+			return err
+		}
+		for _, c := range list {
+			conversations = append(conversations, c.ID)
+		}
+	}
+	work := make(chan string)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for range 32 {
+		wg.Go(func() {
+			for id := range work {
+				for n := range repliesOfAPage {
+					if _, err := desk.Reply(ctx, id, fmt.Sprintf("%s-%d", id, n), "Your parcel leaves today."); err != nil {
+						mu.Lock()
+						errs = append(errs, err)
+						mu.Unlock()
+					}
+				}
+			}
+		})
+	}
+	for _, id := range conversations {
+		work <- id
+	}
+	close(work)
+	wg.Wait()
+	if len(conversations) != pages*contactsOfPage {
+		errs = append(errs, fmt.Errorf("%d conversations, want %d", len(conversations), pages*contactsOfPage))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,271 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// ErrMissing means that PostgreSQL is not installed.
+var ErrMissing = errors.New("PostgreSQL's server is not installed; on Debian: apt-get install postgresql-15")
+
+// Find returns the folder of the newest server binaries that Debian installed.
+func Find() (string, error) {
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if err != nil || len(dirs) == 0 {
+		return "", ErrMissing
+	}
+	version := func(path string) int {
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
+		return n
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return version(a) - version(b) })
+	return filepath.Dir(dirs[len(dirs)-1]), nil
+}
+
+// Options of a Server.
+type Options struct {
+	// Fsync makes commits durable. Without it tests are faster and prove the
+	// same but for a loss of power.
+	Fsync bool
+	// Settings are further ones, "name=value".
+	Settings []string
+}
+
+// Server is one PostgreSQL server. Its methods may be called concurrently, but
+// for those that start and stop it.
+type Server struct {
+	dir, bin, port string
+	credential     *syscall.Credential
+	settings       []string
+	databases      atomic.Int64
+
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Start makes a cluster and runs a server on it.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	bin, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{bin: bin, settings: o.Settings}
+	if !o.Fsync {
+		s.settings = append(s.settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.Start(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) prepare(ctx context.Context) (err error) {
+	if s.dir, err = os.MkdirTemp("", "bridgekeeper-postgres"); err != nil {
+		return err
+	}
+	if os.Geteuid() == 0 {
+		if err := s.become("postgres"); err != nil {
+			return err
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	_, s.port, _ = net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	initdb := s.command(ctx, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// become makes the folder the user's, and all commands run as that user.
+func (s *Server) become(name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return fmt.Errorf("servers do not run as root: %w", err)
+	}
+	uid, _ := strconv.Atoi(u.Uid) // the system's own numbers
+	gid, _ := strconv.Atoi(u.Gid)
+	s.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are 32 bits
+	return os.Chown(s.dir, uid, gid)
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...) //nolint:gosec // Debian's own binaries
+	cmd.Dir = s.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
+	return cmd
+}
+
+// Start runs the server on its cluster, on the same port as before, and
+// returns when it takes connections.
+func (s *Server) Start(ctx context.Context) error {
+	args := []string{"-D", s.data(), "-p", s.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "timezone=UTC"}
+	for _, setting := range s.settings {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := s.command(context.WithoutCancel(ctx), "postgres", args...) // it ends by Stop, Kill or Close
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT // it goes with us
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
+	s.mu.Lock()
+	s.cmd, s.exited = cmd, exited
+	s.mu.Unlock()
+	for {
+		if s.command(ctx, "pg_isready", "-h", "127.0.0.1", "-p", s.port, "-q").Run() == nil {
+			return nil
+		}
+		select {
+		case <-exited:
+			return fmt.Errorf("postgres ended at its start: %s", s.Log())
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Stop shuts the server down as an administrator does in a hurry (SIGINT,
+// "fast": connections are ended, everything is written).
+func (s *Server) Stop() { s.end(syscall.SIGINT) }
+
+// Kill ends the server and its children as a lost machine does; the next Start
+// recovers from the log.
+func (s *Server) Kill() {
+	for _, pid := range s.PIDs() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	s.end(syscall.SIGKILL)
+}
+
+// Close stops it and removes everything.
+func (s *Server) Close() {
+	s.Stop()
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
+
+func (s *Server) end(signal syscall.Signal) {
+	s.mu.Lock()
+	cmd, exited := s.cmd, s.exited
+	s.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(signal)
+	<-exited
+}
+
+// Log is the end of the server's log.
+func (s *Server) Log() string {
+	data, err := os.ReadFile(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-20):], "\n")
+}
+
+// DSN of a database of this server.
+func (s *Server) DSN(database string) string {
+	return "postgres://postgres@127.0.0.1:" + s.port + "/" + database + "?sslmode=disable"
+}
+
+// NewDatabase makes an empty database and returns its DSN.
+func (s *Server) NewDatabase(ctx context.Context) (string, error) {
+	name := fmt.Sprintf("test_%d", s.databases.Add(1))
+	if out, err := s.command(ctx, "createdb", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", name).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("createdb: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return s.DSN(name), nil
+}
+
+// PIDs of the server and its children.
+func (s *Server) PIDs() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return nil
+	}
+	parent := s.cmd.Process.Pid
+	pids := []int{parent}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		// After the name, which may hold anything: state, then the parent.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Exec runs a statement with psql.
+func (s *Server) Exec(ctx context.Context, dsn, statement string) error {
+	_, err := s.Query(ctx, dsn, statement)
+	return err
+}
+
+// Query runs a statement with psql and returns what it prints: columns divided
+// by "|", without a head.
+func (s *Server) Query(ctx context.Context, dsn, statement string) (string, error) {
+	out, err := s.command(ctx, "psql", "--no-psqlrc", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--command", statement, dsn).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("psql: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// WithUser is the DSN with another user.
+func WithUser(dsn, name string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return dsn
+	}
+	u.User = url.User(name)
+	return u.String()
+}
