@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -32,6 +34,7 @@ import (
 
 type managerFlags struct {
 	image           string
+	pod             string
 	pullPolicy      string
 	namespace       string
 	watchNamespaces []string
@@ -51,9 +54,15 @@ func newManagerCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return runManager(f) },
 	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *managerFlags) register(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&f.image, "image", os.Getenv("IMAGE"), "image of the bridge and store pods; the operator's own holds both binaries (IMAGE)")
+	fs.StringVar(&f.image, "image", os.Getenv("IMAGE"), "image of the bridge and store pods; when empty, that of the operator's own pod, which holds both binaries (IMAGE)")
 	fs.StringVar(&f.pullPolicy, "image-pull-policy", "", "pull policy of the bridge and store pods: Always, IfNotPresent or Never; the cluster's default when empty")
+	fs.StringVar(&f.pod, "pod", os.Getenv("POD_NAME"), "the operator's own pod, whose image is used (POD_NAME)")
 	fs.StringVar(&f.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace of the operator itself, where its lease and certificate authority are (POD_NAMESPACE)")
 	fs.StringSliceVar(&f.watchNamespaces, "watch-namespaces", nil, "reconcile these namespaces only; needs Roles in them and no ClusterRole. Allow-lists then know namespaces by name only, not by label")
 	fs.BoolVar(&f.createDefaults, "create-defaults", true, "make the Bridge and the ConversationStore named \"default\" in a namespace on first use")
@@ -62,13 +71,12 @@ func newManagerCommand() *cobra.Command {
 	fs.StringVar(&f.healthAddr, "health-probe-bind-address", ":8081", "where /healthz and /readyz are served")
 	fs.IntVar(&f.concurrency, "concurrency", 8, "resources of each kind that are reconciled at a time")
 	fs.BoolVar(&f.verbose, "verbose", false, "log what is usually not worth it")
-	return cmd
 }
 
 func (f managerFlags) validate() error {
 	switch {
-	case f.image == "":
-		return errors.New("--image is empty: name the image of the bridge and store pods, usually the operator's own")
+	case f.image == "" && f.pod == "":
+		return errors.New("--image and --pod are empty: set POD_NAME to the operator's own pod, whose image the bridge and store pods get, or name an image")
 	case f.namespace == "":
 		return errors.New("--namespace is empty: set it, or POD_NAMESPACE, to the operator's own namespace")
 	}
@@ -95,21 +103,35 @@ func runManager(f managerFlags) error {
 	if err != nil {
 		return fmt.Errorf("no cluster to talk to: %w", err)
 	}
-	mgr, err := newManager(config, f)
-	if err != nil {
-		return err
-	}
-	err = controllers.Setup(mgr, controllers.Options{
-		Workload:       workload.Options{Image: f.image, ImagePullPolicy: corev1.PullPolicy(f.pullPolicy), OperatorNamespace: f.namespace},
-		CreateDefaults: f.createDefaults,
-		Namespaces:     len(f.watchNamespaces) == 0,
-		Concurrency:    f.concurrency,
-	})
+	ctx := ctrl.SetupSignalHandler()
+	mgr, err := newOperator(ctx, config, &f)
 	if err != nil {
 		return err
 	}
 	logger.Info("starting", "version", version, "image", f.image, "watchNamespaces", strings.Join(f.watchNamespaces, ","))
-	return mgr.Start(ctrl.SetupSignalHandler())
+	return mgr.Start(ctx)
+}
+
+// newOperator is a manager with all controllers; f.image is set to the image
+// that bridge and store pods get.
+func newOperator(ctx context.Context, config *rest.Config, f *managerFlags) (ctrl.Manager, error) {
+	mgr, err := newManager(config, *f)
+	if err != nil {
+		return nil, err
+	}
+	if f.image == "" {
+		f.image, err = controllers.OwnImage(ctx, mgr.GetAPIReader(), types.NamespacedName{Namespace: f.namespace, Name: f.pod})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return mgr, controllers.Setup(mgr, controllers.Options{
+		Workload:        workload.Options{Image: f.image, ImagePullPolicy: corev1.PullPolicy(f.pullPolicy), OperatorNamespace: f.namespace},
+		CreateDefaults:  f.createDefaults,
+		Namespaces:      len(f.watchNamespaces) == 0,
+		WatchNamespaces: f.watchNamespaces,
+		Concurrency:     f.concurrency,
+	})
 }
 
 func newManager(config *rest.Config, f managerFlags) (ctrl.Manager, error) {

@@ -27,23 +27,32 @@ func newStandaloneCommand() *cobra.Command {
 		Use:   "standalone -f DIR|FILE…",
 		Short: "Run manifests in one process, without a cluster",
 		Long: `Standalone runs the same manifests as a cluster does, Secrets among them, in one
-process with SQLite: webhooks, polling, sending, and the REST API on one
-listener. Files that change are in force within a second (or at once with
-SIGHUP); a mistake in them is printed, and what is in force stays.
+process: webhooks, polling, sending, and the REST API on one listener.
+Conversations are kept with SQLite, or in the PostgreSQL that a store names. Files
+that change are in force within a second (or at once with SIGHUP); a mistake in
+them is printed, and what is in force stays.
+
+A folder with a kustomization means what it means to "kubectl apply -k".
+
+The data folder also keeps what is in force (documents.json), so that a restart
+forgets neither a rotated credential's overlap nor the webhook of a Channel that
+was removed meanwhile. That file holds the credentials of all channels; only its
+owner can read it.
 
 It is for trying, developing and tests, and for a machine that has no cluster.
 It serves plain HTTP: put a reverse proxy with TLS in front before platforms on
 the internet call it, and set that one's URL as spec.publicURL of the Bridge.`,
 		Example: `  bridgekeeper standalone -f config/samples/quickstart
-  kubectl kustomize config/samples/shop | bridgekeeper standalone -f - --data /var/lib/bridgekeeper`,
+  bridgekeeper standalone -f overlays/live --data /var/lib/bridgekeeper
+  helm template shop ./chart | bridgekeeper standalone -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStandalone(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVarP(&f.files, "filename", "f", nil, "file, folder, or - for the standard input; may be repeated")
+	flags.StringSliceVarP(&f.files, "filename", "f", nil, "file, folder (with or without a kustomization), or - for the standard input; may be repeated")
 	flags.StringVarP(&f.namespace, "namespace", "n", "default", "namespace of objects that name none")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address of the one listener: /webhooks/, /v1, /openapi.json, /healthz, /metrics")
-	flags.StringVar(&f.data, "data", "bridgekeeper-data", "folder of databases and attachments; it belongs to this process alone")
+	flags.StringVar(&f.data, "data", "bridgekeeper-data", "folder of databases, attachments and credentials in force; it belongs to this process alone")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error")
 	_ = cmd.MarkFlagRequired("filename") // fails only for a flag that does not exist
 	return cmd

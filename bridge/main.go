@@ -3,6 +3,7 @@
 //
 //	bridge serve    faces the internet: webhooks, sending, polling, duties
 //	bridge store    faces the cluster: owns the database, answers REST
+//	bridge store backup, restore   for a store on SQLite
 //	bridge openapi  prints the description of the REST API
 //
 // It knows nothing of Kubernetes: the documents of package document are all it

@@ -7,8 +7,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 )
 
 func execute(t *testing.T, args ...string) (string, error) {
@@ -46,11 +44,16 @@ func TestMistakesOnTheCommandLineAreNamed(t *testing.T) {
 }
 
 func TestAnAddressInUseIsAnErrorAtTheStart(t *testing.T) {
-	first := serveFlags{listen: "127.0.0.1:0", internalListen: "127.0.0.1:0", healthAt: "127.0.0.1:0"}
-	options := new(gateway.ServeOptions)
-	require.NoError(t, first.bind(t.Context(), options))
-	defer func() { _ = options.Public.Close(); _ = options.Internal.Close(); _ = options.Health.Close() }()
+	first := process{listen: "127.0.0.1:0", internalListen: "127.0.0.1:0", healthListen: "127.0.0.1:0"}
+	open, err := first.bind(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, open.close()) }()
 	second := first
-	second.listen = options.Public.Addr().String()
-	assert.ErrorContains(t, second.bind(t.Context(), new(gateway.ServeOptions)), "--listen: ")
+	second.listen, second.healthListen = freeAddress(t), open.health.Addr().String()
+	_, err = second.bind(t.Context())
+	require.ErrorContains(t, err, "--health-listen: ")
+	second.healthListen = "127.0.0.1:0"
+	again, err := second.bind(t.Context())
+	require.NoError(t, err, "the other listeners were closed")
+	require.NoError(t, again.close())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/storeserver"
-	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store/rest"
@@ -20,10 +18,16 @@ import (
 
 // storeFlags are the flags of "bridge store".
 type storeFlags struct {
-	documents, data, tls             string
-	listen, internalListen, healthAt string
-	grace                            time.Duration
+	process
+	backend, data, dsnFile string
+	grace                  time.Duration
 }
+
+// Values of --backend.
+const (
+	backendSQLite   = "sqlite"
+	backendPostgres = "postgres"
+)
 
 func newStoreCommand() *cobra.Command {
 	var f storeFlags
@@ -36,29 +40,47 @@ follows every change of them without a restart.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStore(cmd.Context(), f) },
 	}
+	f.register(cmd, "the REST API", "the internal API and /status", "bridges and the operator")
 	flags := cmd.Flags()
-	flags.StringVar(&f.documents, "documents", "/etc/bridgekeeper/documents", "folder with the document's shard files")
-	flags.StringVar(&f.data, "data", "/data", "folder of the database and of attachments; it belongs to this process alone")
-	flags.StringVar(&f.tls, "tls", "/etc/bridgekeeper/tls", "folder with tls.crt, tls.key and ca.crt for bridges and the operator")
-	flags.StringVar(&f.listen, "listen", ":8080", "address of the REST API")
-	flags.StringVar(&f.internalListen, "internal-listen", ":8443", "address of the internal API and /status, with mutual TLS")
-	flags.StringVar(&f.healthAt, "health-listen", ":8081", "address of /healthz, /readyz and /metrics")
+	flags.StringVar(&f.backend, "backend", backendSQLite, "where conversations are kept: sqlite, in --data, or postgres, see --postgres-dsn-file")
+	flags.StringVar(&f.data, "data", "/data", "sqlite: folder of the database and of attachments; it belongs to this process alone")
+	flags.StringVar(&f.dsnFile, "postgres-dsn-file", "", "postgres: file with the connection string; ca.crt, tls.crt and tls.key beside it are used, too, and changes are followed")
 	flags.DurationVar(&f.grace, "grace", storeserver.DefaultGrace, "how long requests may take to finish after the process was told to stop")
+	cmd.AddCommand(newBackupCommand(), newRestoreCommand())
 	return cmd
 }
 
-func runStore(ctx context.Context, f storeFlags) error {
-	files, err := tlsfiles.Open(f.tls)
-	if err != nil {
-		return fmt.Errorf("--tls: %w", err)
+// validate checks what belongs together.
+func (f storeFlags) validate() error {
+	switch {
+	case f.backend != backendSQLite && f.backend != backendPostgres:
+		return fmt.Errorf("--backend %q: use %s or %s", f.backend, backendSQLite, backendPostgres)
+	case f.backend == backendPostgres && f.dsnFile == "":
+		return fmt.Errorf("--backend %s needs --postgres-dsn-file", backendPostgres)
+	case f.backend == backendSQLite && f.dsnFile != "":
+		return fmt.Errorf("--postgres-dsn-file is for --backend %s", backendPostgres)
 	}
-	options := storeserver.Options{Documents: f.documents, TLS: files, Version: version, Grace: f.grace, Open: f.open}
-	if err := f.bind(ctx, &options); err != nil {
+	return nil
+}
+
+func runStore(ctx context.Context, f storeFlags) error {
+	if err := f.validate(); err != nil {
 		return err
 	}
-	slog.Info("store starts", "version", version, "data", f.data, "documents", f.documents, "memoryLimit", memlimit.Apply(),
-		"rest", f.listen, "internal", f.internalListen, "health", f.healthAt)
-	return storeserver.New(options).Run(ctx)
+	files, err := f.openTLS()
+	if err != nil {
+		return err
+	}
+	l, err := f.bind(ctx)
+	if err != nil {
+		return err
+	}
+	slog.Info("store starts", "version", version, "backend", f.backend, "documents", f.documents, "memoryLimit", memlimit.Apply(),
+		"rest", f.listen, "internal", f.internalListen, "health", f.healthListen)
+	return storeserver.New(storeserver.Options{
+		Documents: f.documents, TLS: files, Version: version, Grace: f.grace, Open: f.open,
+		REST: l.main, Internal: l.internal, Health: l.health,
+	}).Run(ctx)
 }
 
 func (f storeFlags) open(ctx context.Context, registry prometheus.Registerer) (storeserver.Engine, error) {
@@ -66,29 +88,13 @@ func (f storeFlags) open(ctx context.Context, registry prometheus.Registerer) (s
 	for name, parse := range all.Parsers() {
 		parsers[name] = parse
 	}
-	return store.Open(ctx, store.Options{
-		Dir: f.data, Parsers: parsers, Capabilities: all.Capabilities(), Log: slog.Default(), Metrics: registry,
-	})
-}
-
-// bind opens the listeners before anything else runs: an address in use is an
-// error at the start, not a log line.
-func (f storeFlags) bind(ctx context.Context, o *storeserver.Options) error {
-	for _, l := range []struct {
-		flag, address string
-		into          *net.Listener
-	}{
-		{"--listen", f.listen, &o.REST},
-		{"--internal-listen", f.internalListen, &o.Internal},
-		{"--health-listen", f.healthAt, &o.Health},
-	} {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.flag, err)
-		}
-		*l.into = listener
+	options := store.Options{Parsers: parsers, Capabilities: all.Capabilities(), Log: slog.Default(), Metrics: registry}
+	if f.backend == backendPostgres {
+		options.PostgresDSNFile = f.dsnFile
+	} else {
+		options.Dir = f.data
 	}
-	return nil
+	return store.Open(ctx, options)
 }
 
 // newOpenAPICommand prints the description of the store's REST API.

@@ -75,6 +75,21 @@ func TestStoreCommandNamesTheFlag(t *testing.T) {
 	}
 }
 
+func TestStoreBackendFlags(t *testing.T) {
+	for want, args := range map[string][]string{
+		`--backend "mysql": use sqlite or postgres`:                       {"--backend", "mysql"},
+		"--backend postgres needs --postgres-dsn-file":                    {"--backend", "postgres"},
+		"--postgres-dsn-file is for --backend postgres":                   {"--postgres-dsn-file", "/x"},
+		"open the store: PostgreSQL DSN: open /nowhere/dsn: no such file": {"--backend", "postgres", "--postgres-dsn-file", "/nowhere/dsn"},
+	} {
+		_, err := execute(t, append([]string{
+			"store", "--documents", t.TempDir(), "--tls", testpki.NewAuthority(t).Folder(t, ""),
+			"--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--health-listen", "127.0.0.1:0",
+		}, args...)...)
+		assert.ErrorContains(t, err, want)
+	}
+}
+
 func TestOpenAPICommand(t *testing.T) {
 	root, out := newRootCommand(), &bytes.Buffer{}
 	root.SetOut(out)

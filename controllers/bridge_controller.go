@@ -12,6 +12,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
+	"github.com/bridgekeeper/bridgekeeper/controllers/upgrade"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
@@ -38,14 +39,15 @@ func (r *bridgeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 		}
 	}
 	again, trouble, err := r.certificate(ctx, b)
+	done := outcome{trouble: trouble}
 	if err == nil && trouble == nil && !b.Spec.Suspend && !deleting {
-		trouble, err = r.children(ctx, b, current)
+		done, err = r.children(ctx, b, current)
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	recheck, err := r.writeBridgeStatus(ctx, b, current, trouble)
-	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
+	recheck, err := r.writeBridgeStatus(ctx, b, current, done)
+	return ctrl.Result{RequeueAfter: soonest(soonest(again, recheck), tryAgain(done.trouble))}, err
 }
 
 // certificate is kept good whatever else pauses: what runs must go on running.
@@ -57,13 +59,26 @@ func (r *bridgeReconciler) certificate(ctx context.Context, b *v1alpha1.Bridge) 
 }
 
 // children applies the workload, and removes what is no longer wanted.
-func (r *bridgeReconciler) children(ctx context.Context, b *v1alpha1.Bridge, current *compiled) (*compile.Finding, error) {
-	store := current.Bridges[client.ObjectKeyFromObject(b)].Store
-	trouble, err := r.applyAll(ctx, b, workload.Bridge(b, store, r.options.Workload))
-	if err != nil || trouble != nil {
-		return trouble, err
+func (r *bridgeReconciler) children(ctx context.Context, b *v1alpha1.Bridge, current *compiled) (done outcome, err error) {
+	me := client.ObjectKeyFromObject(b)
+	store := current.Bridges[me].Store
+	live, err := r.bridgeWorkload(ctx, b)
+	if err != nil {
+		return done, err
 	}
-	return nil, r.deleteUnwanted(ctx, b, workload.BridgeUnwanted(b))
+	objects, pending, err := r.upgradeStep(ctx, upgrade.Key{Kind: upgrade.KindBridge, Name: me}, store, live, workload.Bridge(b, store, r.options.Workload))
+	if err != nil {
+		return done, err
+	}
+	done.upgrade = &pending
+	if done.trouble, err = r.applyAll(ctx, b, objects); err != nil || done.trouble != nil {
+		return done, err
+	}
+	if err = r.deleteUnwanted(ctx, b, workload.BridgeUnwanted(b)); err != nil {
+		return done, err
+	}
+	done.trouble, err = r.route(ctx, b)
+	return done, err
 }
 
 func bridgeOwner(b *v1alpha1.Bridge) owner {

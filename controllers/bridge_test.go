@@ -130,22 +130,28 @@ func TestDriftOfEveryChildIsRepaired(t *testing.T) {
 	told(t, ns, v1alpha1.EventDriftRepaired)
 }
 
+// Nobody has to touch the Bridge once the stranger's object is gone.
 func TestAStrangersObjectIsNotAdopted(t *testing.T) {
-	t.Parallel()
-	ns := newNamespace(t)
-	stranger := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "edge-bridge"},
-		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+	for name, stranger := range map[string]client.Object{
+		"edge-bridge":              &corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
+		"edge-bridge-documents-00": &corev1.Secret{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := newNamespace(t)
+			stranger.SetNamespace(ns)
+			stranger.SetName(name)
+			b := newBridge(ns, "edge")
+			b.Spec.StoreRef = &v1alpha1.ObjectReference{Name: "main"}
+			create(t, stranger, newStore(ns, "main"), b)
+			c := wait(t, b, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonConflict)
+			require.Contains(t, c.Message, ns+"/"+name)
+			require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(stranger), stranger))
+			require.Empty(t, stranger.GetOwnerReferences())
+			require.NoError(t, k8s.Delete(t.Context(), stranger))
+			wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+		})
 	}
-	b := newBridge(ns, "edge")
-	create(t, stranger, b)
-	c := wait(t, b, v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonConflict)
-	require.Contains(t, c.Message, ns+"/edge-bridge")
-	require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(stranger), stranger))
-	require.Empty(t, stranger.OwnerReferences)
-	require.NoError(t, k8s.Delete(t.Context(), stranger))
-	update(t, b, func(b *v1alpha1.Bridge) { b.Spec.PublicURL = "https://hooks.example.com" })
-	wait(t, b, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
 func TestSuspendPausesReconcilingOnly(t *testing.T) {

@@ -55,3 +55,29 @@ func TestADeletedChannelIsLetGoAfterFiveMinutes(t *testing.T) {
 	require.True(t, apierrors.IsNotFound(c.Get(t.Context(), client.ObjectKeyFromObject(ch), live)))
 	require.Contains(t, <-recorder.Events, v1alpha1.EventWebhookLeftRegistered)
 }
+
+// A Channel is gone only once nothing can be queued on it any more: every
+// serving pod of its store has loaded that it goes.
+func TestADeletedChannelWaitsForItsStore(t *testing.T) {
+	name := client.ObjectKey{Namespace: "shop", Name: "main"}
+	st := owner{document.KindStore, client.ObjectKey{Namespace: "shop", Name: "default"}}
+	entry, err := document.NewEntry(document.EntryChannel, name.String(), 2, document.StoreChannel{Deleting: true})
+	require.NoError(t, err)
+	doc := &document.Document{Kind: document.KindStore, Name: st.name.String(), Settings: []byte("{}"), Entries: []document.Entry{entry}}
+	_, err = document.Encode(doc, 1)
+	require.NoError(t, err)
+	pods := newPodStatuses()
+	r := &channelReconciler{shared: &shared{pods: pods}}
+	current := &compiled{documents: map[owner]*document.Document{st: doc}}
+	result := &compile.ChannelResult{Store: st.name}
+
+	require.True(t, r.storeTold(name, current, result), "a store without pods learns it from its document")
+	pods.keep(st, map[string]bool{"a": true, "b": true, "c": false})
+	pods.merge(st, "a", document.Status{Hash: doc.Hash, Shards: doc.Shards})
+	require.False(t, r.storeTold(name, current, result), "pod b has not said anything")
+	pods.merge(st, "b", document.Status{Hash: "before", Shards: []string{"before"}})
+	require.False(t, r.storeTold(name, current, result), "pod b runs the document before")
+	pods.merge(st, "b", document.Status{Hash: doc.Hash, Shards: doc.Shards})
+	require.True(t, r.storeTold(name, current, result), "pod c does not serve")
+	require.True(t, r.storeTold(name, current, &compile.ChannelResult{}), "no store ever had it")
+}

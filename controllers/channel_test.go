@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -368,6 +369,22 @@ func TestADeletedChannelWhoseTokenIsRefusedIsLetGoAtOnce(t *testing.T) {
 	told(t, ns, v1alpha1.EventWebhookLeftRegistered)
 }
 
+// With its Bridge deleted before it nobody can remove the webhook. Somebody
+// must know.
+func TestAWebhookThatNobodyCanRemoveIsTold(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch, b := telegramChannel(ns, "main", account), webhookBridge(ns)
+	b.Name, ch.Spec.BridgeRef = "edge", &v1alpha1.ObjectReference{Name: "edge"}
+	create(t, b, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionTrue, "")
+	require.NoError(t, k8s.Delete(t.Context(), b))
+	gone(t, b)
+	require.NoError(t, k8s.Delete(t.Context(), ch))
+	gone(t, ch)
+	told(t, ns, v1alpha1.EventWebhookLeftRegistered)
+}
+
 // A webhook that was registered is remembered in the document, so that a pod
 // that starts later does not fight with whoever took the account over.
 func TestARegisteredWebhookIsRemembered(t *testing.T) {
@@ -390,4 +407,84 @@ func TestARegisteredWebhookIsRemembered(t *testing.T) {
 	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionFalse, v1alpha1.ReasonTakenOver)
 	require.True(t, channelSpec(t, ns, "default", ns+"/main").Registered)
 	require.True(t, apimeta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionReady), describe(ch))
+}
+
+// Somebody takes the account over before the operator has seen a single
+// "registered": the document must remember all the same, or the next pod that
+// starts takes it back.
+func TestATakeOverThatIsSeenFirstIsRemembered(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	pods.set(ns, func(b *behaviour) {
+		b.row = func(_ string, r *document.ChannelStatus) {
+			if r.Webhook != nil && r.Webhook.State == document.DutyDone {
+				r.Webhook = &document.Duty{State: document.DutyFailed, Reason: v1alpha1.ReasonTakenOver, Message: "elsewhere"}
+			}
+		}
+	})
+	create(t, webhookBridge(ns), telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionFalse, v1alpha1.ReasonTakenOver)
+	require.True(t, eventually(t, func() bool {
+		spec := channelSpec(t, ns, "default", ns+"/main")
+		return spec != nil && spec.Registered
+	}), "the document does not know that the webhook was registered")
+	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+}
+
+// A token that is revoked shows as soon as a pod says so, wherever it noticed,
+// and so does its recovery; Ready stays, for what is loaded is loaded.
+func TestCredentialsValidFollowsThePods(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch := telegramChannel(ns, "main", account)
+	create(t, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionCredentialsValid, metav1.ConditionTrue, "")
+	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	revoked := &document.Duty{State: document.DutyFailed, Reason: v1alpha1.ReasonAuthInvalid, Message: "Unauthorized"}
+	for _, step := range []struct {
+		row                   func(string, *document.ChannelStatus)
+		valid, delivering     metav1.ConditionStatus
+		reasonOfNotDelivering string
+	}{
+		{func(_ string, r *document.ChannelStatus) { r.Delivering = revoked }, metav1.ConditionTrue, metav1.ConditionFalse, v1alpha1.ReasonAuthInvalid},
+		{func(_ string, r *document.ChannelStatus) { r.Delivering, r.Credentials = revoked, revoked }, metav1.ConditionFalse, metav1.ConditionFalse, v1alpha1.ReasonAuthInvalid},
+		{nil, metav1.ConditionTrue, metav1.ConditionTrue, ""},
+	} {
+		pods.set(ns, func(b *behaviour) { b.row = step.row })
+		wait(t, ch, v1alpha1.ConditionDelivering, step.delivering, step.reasonOfNotDelivering)
+		wait(t, ch, v1alpha1.ConditionCredentialsValid, step.valid, "")
+		require.True(t, apimeta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionReady), describe(ch))
+	}
+	told(t, ns, v1alpha1.ReasonAuthInvalid)
+}
+
+func TestEffectiveValuesAreShown(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch, st := telegramChannel(ns, "main", account), newStore(ns, "default")
+	st.Spec.ReopenWindow = &metav1.Duration{Duration: 2 * time.Hour}
+	create(t, st, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	require.Equal(t, &v1alpha1.EffectiveChannel{
+		InboundPerSecond: 300, OutboundPerSecond: "30", MaxMediaBytes: 20 << 20, Overlap: "24h0m0s", ReopenWindow: "2h0m0s",
+	}, ch.Status.Effective)
+
+	shows := func(what string, f func(e v1alpha1.EffectiveChannel) bool) {
+		t.Helper()
+		require.True(t, eventually(t, func() bool {
+			return k8s.Get(t.Context(), client.ObjectKeyFromObject(ch), ch) == nil && f(*ch.Status.Effective)
+		}), "%s; it shows %+v", what, ch.Status.Effective)
+	}
+	update(t, ch, func(c *v1alpha1.Channel) {
+		c.Spec.Limits = &v1alpha1.ChannelLimits{InboundPerSecond: 5, OutboundPerSecond: 7, MaxMediaBytes: 9}
+		c.Spec.Credentials.Overlap = &metav1.Duration{}
+	})
+	shows("the Channel's own", func(e v1alpha1.EffectiveChannel) bool {
+		return e.InboundPerSecond == 5 && e.OutboundPerSecond == "7" && e.MaxMediaBytes == 9 && e.Overlap == "0s"
+	})
+	update(t, st, func(s *v1alpha1.ConversationStore) { s.Spec.ReopenWindow = nil })
+	shows("the store's changed", func(e v1alpha1.EffectiveChannel) bool { return e.ReopenWindow == "24h0m0s" })
+	require.NotNil(t, ch.Spec.Limits)
+	require.Nil(t, ch.Spec.ReopenWindow, "nothing writes to spec")
 }

@@ -15,7 +15,23 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
+	"github.com/bridgekeeper/bridgekeeper/controllers/upgrade"
 )
+
+// outcome is what became of a resource's children.
+type outcome struct {
+	trouble *compile.Finding
+	// upgrade is what an upgrade waits for; nil: it was not looked at.
+	upgrade *upgrade.Verdict
+}
+
+// recheck is when to look again whether it is time for an upgrade.
+func (o outcome) recheck() time.Duration {
+	if o.upgrade == nil || !o.upgrade.Wait() {
+		return 0
+	}
+	return recheckTurn
+}
 
 // applyAll applies the children of parent in order. An object that the API
 // server refuses, or that belongs to somebody else, comes back as a finding:
@@ -23,16 +39,15 @@ import (
 func (s *shared) applyAll(ctx context.Context, parent client.Object, objects []client.Object) (*compile.Finding, error) {
 	for _, o := range objects {
 		done, err := s.applier.apply(ctx, o)
-		var conflict *conflictError
-		switch {
-		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			return nil, nil // it goes, and parent with it
-		case errors.As(err, &conflict):
-			return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonConflict, Message: err.Error(), Terminal: true}, nil
-		case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
-			return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonRolloutFailed, Message: err.Error(), Terminal: true}, nil
-		case err != nil:
-			return nil, err
+		}
+		if err != nil {
+			f := refusedChild(err)
+			if f != nil {
+				err = nil
+			}
+			return f, err
 		}
 		if done.drift {
 			s.events.normal(parent, v1alpha1.EventDriftRepaired, "%s %s was changed by somebody else and is as it should be again", o.GetObjectKind().GroupVersionKind().Kind, o.GetName())
@@ -40,6 +55,32 @@ func (s *shared) applyAll(ctx context.Context, parent client.Object, objects []c
 	}
 	return nil, nil
 }
+
+// refusedChild is the finding about an object that belongs to somebody else, or
+// that the API server refuses; nil: the error is another one.
+func refusedChild(err error) *compile.Finding {
+	var conflict *conflictError
+	switch {
+	case errors.As(err, &conflict):
+		return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonConflict, Message: err.Error(), Terminal: true}
+	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
+		return &compile.Finding{Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonRolloutFailed, Message: err.Error(), Terminal: true}
+	}
+	return nil
+}
+
+// tryAgain is when to look again at children that could not be made: no event
+// tells that a stranger's object went, a quota was raised, or the Gateway API
+// was installed.
+func tryAgain(trouble *compile.Finding) time.Duration {
+	if trouble == nil || !trouble.Terminal {
+		return 0
+	}
+	return askAgain
+}
+
+// askAgain is how often that is: ten reads of the cache and a few requests.
+const askAgain = 10 * time.Second
 
 // applyCertificate keeps the certificate Secret of a child good, and says when
 // to look at it again.

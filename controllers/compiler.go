@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 )
@@ -27,7 +28,8 @@ type compiled struct {
 	// documents with hash and shards, as written; of those with a problem, the
 	// last good ones.
 	documents map[owner]*document.Document
-	// problems are documents that do not fit; what is written stays in force.
+	// problems are documents that do not fit, or whose Secrets cannot be written;
+	// what is written stays in force.
 	problems map[owner]*compile.Finding
 }
 
@@ -47,6 +49,8 @@ type compiler struct {
 	options compile.Options
 	pods    *podStatuses
 	now     func() time.Time
+	// codecs are the major versions that documents may be written in, the newest first.
+	codecs []document.Codec
 	// namespaces says whether namespaces (their labels) can be read.
 	namespaces bool
 
@@ -87,10 +91,16 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if result.NextChange.IsZero() {
-		return ctrl.Result{}, nil
+	var again time.Duration
+	if !result.NextChange.IsZero() {
+		again = max(time.Second, result.NextChange.Sub(now))
 	}
-	return ctrl.Result{RequeueAfter: max(time.Second, result.NextChange.Sub(now))}, nil
+	for _, f := range next.problems {
+		if f.Reason != v1alpha1.ReasonDocumentTooLarge { // that changes with the resources alone
+			again = soonest(again, tryAgain(f))
+		}
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 func versionsOf[T client.Object](objects []T) map[compile.Key]version {

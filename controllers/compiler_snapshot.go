@@ -66,7 +66,8 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 	}
 	for _, b := range s.Bridges {
 		key := client.ObjectKeyFromObject(b)
-		s.Fleets[key] = c.pods.fleet(owner{document.KindBridge, key})
+		o := owner{document.KindBridge, key}
+		s.Fleets[key] = c.pods.fleet(o, c.written[o])
 	}
 	return s, nil
 }
@@ -97,26 +98,38 @@ func (c *compiler) loadWritten(ctx context.Context, stores []v1alpha1.Conversati
 }
 
 func (c *compiler) loadDocument(ctx context.Context, into map[owner]*document.Document, o owner, child string) error {
-	files := make([][]byte, document.MaxShards)
-	for i := range files {
-		secret := &corev1.Secret{}
-		err := c.client.Get(ctx, types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(child, i)}, secret)
+	secrets := make([]corev1.Secret, document.MaxShards)
+	for i := range secrets {
+		err := c.client.Get(ctx, types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(child, i)}, &secrets[i])
 		if client.IgnoreNotFound(err) != nil {
 			return err
 		}
-		files[i] = secret.Data[workload.DocumentKey]
 	}
-	if !slices.ContainsFunc(files, func(f []byte) bool { return f != nil }) {
-		return nil
+	for _, codec := range c.codecs {
+		files := make([][]byte, len(secrets))
+		for i := range secrets {
+			files[i] = secrets[i].Data[document.ShardKey(codec.Major)]
+		}
+		switch {
+		case !slices.ContainsFunc(files, func(f []byte) bool { return f != nil }):
+		case into[o] == nil:
+			into[o] = readDocument(ctx, o, codec, files)
+		default:
+			// What its pods confirm is known when it is written again.
+			into[o].Editions = append(into[o].Editions, document.Edition{Major: codec.Major})
+		}
 	}
-	doc, _, err := document.Decode(files)
-	if err != nil {
-		// Damaged by hand, or half written by an operator that was killed. What
-		// can be read of it still knows which webhooks are registered and which
-		// credentials were in force.
-		log.FromContext(ctx).Info("the document that stands is read in part", "kind", o.kind, "resource", o.name, "reason", err.Error())
-		doc = document.Salvage(files)
-	}
-	into[o] = doc
 	return nil
+}
+
+func readDocument(ctx context.Context, o owner, codec document.Codec, files [][]byte) *document.Document {
+	doc, _, err := codec.Read(files)
+	if err == nil {
+		return doc
+	}
+	// Damaged by hand, or half written by an operator that was killed. What can
+	// be read of it still knows which webhooks are registered and which
+	// credentials were in force.
+	log.FromContext(ctx).Info("the document that stands is read in part", "kind", o.kind, "resource", o.name, "reason", err.Error())
+	return codec.Salvage(files)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -76,16 +77,17 @@ func (c *compiler) writeDocuments(ctx context.Context, s *compile.Snapshot, next
 
 func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Finding, error) {
 	previous := c.written[o.owner]
-	if o.doc == nil || !compile.Changed(o.doc, previous) && c.untouched(ctx, o, previous) {
+	codecs := wantedCodecs(c.codecs, previous, c.pods.majors(o.owner))
+	if o.doc == nil || !compile.Changed(o.doc, previous) && len(previous.Editions) == len(codecs)-1 && c.untouched(ctx, o, previous) {
 		return nil, nil
 	}
-	files, finding := compile.Encode(o.doc, previous)
+	files, finding := compile.EncodeAs(o.doc, previous, codecs)
 	if finding != nil {
 		return finding, nil
 	}
 	// Shard 0 names the hashes of the others: written last, a pod that reads in
 	// between has a complete old document for longest.
-	for i := len(files) - 1; i >= 0; i-- {
+	for i := len(o.doc.Shards) - 1; i >= 0; i-- {
 		name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)}
 		done, err := c.applier.apply(ctx, &corev1.Secret{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -94,10 +96,13 @@ func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Findin
 				Labels:          workload.SecretLabels(map[string]string{workload.LabelDocument: string(o.kind)}),
 				OwnerReferences: []metav1.OwnerReference{o.ref},
 			},
-			Data: map[string][]byte{workload.DocumentKey: files[i]},
+			Data: shardData(files, i),
 		})
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			return nil, nil // it goes, and its owner with it
+		}
+		if f := refusedChild(err); f != nil {
+			return f, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
@@ -106,6 +111,37 @@ func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Findin
 	}
 	c.written[o.owner] = o.doc
 	return nil, nil
+}
+
+// shardData is what the Secret of shard n holds: the shard in every major
+// version that is written.
+func shardData(files map[int][][]byte, n int) map[string][]byte {
+	data := make(map[string][]byte, len(files))
+	for major, shards := range files {
+		data[document.ShardKey(major)] = shards[n]
+	}
+	return data
+}
+
+// wantedCodecs are the major versions that a document is written in, the newest
+// first: the older ones as well until all pods, and there are some, speak the
+// newest. Once it is written alone, only a pod that says it does not speak it
+// brings the others back: one that has just started has said nothing yet.
+func wantedCodecs(codecs []document.Codec, previous *document.Document, pods [][]int) []document.Codec {
+	if len(codecs) < 2 {
+		return codecs
+	}
+	all := len(pods) > 0
+	for _, majors := range pods {
+		if len(majors) > 0 && !slices.Contains(majors, codecs[0].Major) {
+			return codecs
+		}
+		all = all && len(majors) > 0
+	}
+	if all || previous != nil && len(previous.Editions) == 0 {
+		return codecs[:1]
+	}
+	return codecs
 }
 
 // untouched says whether the Secrets are as this process wrote them.

@@ -27,6 +27,14 @@ type podStatuses struct {
 type ownedPods struct {
 	pods  map[string]*podEntry
 	fleet *fleet.Fleet // of the serving ones; made anew when anything changed
+	// translated is that fleet in the terms of a document that is written in
+	// several major versions.
+	translated translation
+}
+
+type translation struct {
+	doc       *document.Document
+	of, fleet *fleet.Fleet
 }
 
 type podEntry struct {
@@ -108,7 +116,7 @@ func (p *podStatuses) merge(o owner, pod string, answer document.Status) change 
 	old := e.Pod
 	e.Pod = old.Merge(answer)
 	c := change{
-		owner: !e.answered || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
+		owner: !e.answered || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
 			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
 			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
 		entries: changedExceptions(old.Status.Exceptions, answer.Exceptions),
@@ -140,14 +148,41 @@ func (o *ownedPods) refresh() {
 	o.fleet = fleet.New(pods)
 }
 
-// fleet is what the serving pods of an owner said; nil when there are none.
-func (p *podStatuses) fleet(o owner) *fleet.Fleet {
+// fleet is what the serving pods of an owner said, in the terms of doc; nil when
+// there are none.
+func (p *podStatuses) fleet(o owner, doc *document.Document) *fleet.Fleet {
 	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if owned := p.owners[o]; owned != nil {
+	owned := p.owners[o]
+	if owned == nil || doc == nil || len(doc.Editions) == 0 {
+		defer p.mu.RUnlock()
+		if owned == nil {
+			return nil
+		}
 		return owned.fleet
 	}
-	return nil
+	p.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := owned.translated; t.doc != doc || t.of != owned.fleet {
+		owned.translated = translation{doc: doc, of: owned.fleet, fleet: owned.fleet.Translate(doc)}
+	}
+	return owned.translated.fleet
+}
+
+// majors are the major versions that each running pod of an owner speaks; none
+// of a pod that has not answered yet.
+func (p *podStatuses) majors(o owner) [][]int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	owned := p.owners[o]
+	if owned == nil {
+		return nil
+	}
+	out := make([][]int, 0, len(owned.pods))
+	for _, e := range owned.pods {
+		out = append(out, e.Status.SchemaVersions)
+	}
+	return out
 }
 
 // forget drops an owner that is gone.
@@ -157,9 +192,8 @@ func (p *podStatuses) forget(o owner) {
 	delete(p.owners, o)
 }
 
-// lagging lists the pods, serving or not, that do not run the document with
-// this hash.
-func (p *podStatuses) lagging(o owner, hash string) []string {
+// lagging lists the pods, serving or not, that do not run the document.
+func (p *podStatuses) lagging(o owner, doc *document.Document) []string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	owned := p.owners[o]
@@ -168,7 +202,7 @@ func (p *podStatuses) lagging(o owner, hash string) []string {
 	}
 	var out []string
 	for name, e := range owned.pods {
-		if e.Status.Hash != hash {
+		if !doc.Confirms(e.Status.Hash) {
 			out = append(out, name)
 		}
 	}

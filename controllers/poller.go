@@ -156,7 +156,7 @@ func (p *poller) poll(ctx context.Context, o owner) {
 // three requests a second for ever.
 func (p *poller) interval(o owner, s *pollState) time.Duration {
 	doc := p.current().document(o)
-	if doc == nil || len(p.pods.lagging(o, s.hash)) == 0 && !p.pods.unsettled(o, doc) {
+	if doc == nil || len(p.pods.lagging(o, doc)) == 0 && !p.pods.unsettled(o, doc) {
 		return pollSlow
 	}
 	return min(pollSlow, max(pollFast, p.now().Sub(s.since)/10))
@@ -214,9 +214,10 @@ func (p *poller) askPod(ctx context.Context, o owner, pod *corev1.Pod) {
 
 // nudge touches the pods that do not run the awaited document yet.
 func (p *poller) nudge(ctx context.Context, o owner, pods []corev1.Pod) {
+	doc := p.current().document(o)
 	p.mu.Lock()
 	s := p.states[o]
-	if s == nil || p.now().Before(s.nudgeAt) {
+	if s == nil || doc == nil || p.now().Before(s.nudgeAt) {
 		p.mu.Unlock()
 		return
 	}
@@ -226,7 +227,7 @@ func (p *poller) nudge(ctx context.Context, o owner, pods []corev1.Pod) {
 	p.mu.Unlock()
 
 	lagging := map[string]bool{}
-	for _, name := range p.pods.lagging(o, hash) {
+	for _, name := range p.pods.lagging(o, doc) {
 		lagging[name] = true
 	}
 	for i := range pods {

@@ -26,7 +26,11 @@ func TestPodTrouble(t *testing.T) {
 		"no image":             {waiting("ImagePullBackOff", "not found", ""), "ImagePullBackOff: not found"},
 		"it says why it ended": {waiting("CrashLoopBackOff", "back-off 10s", "starting\n/data is on NFS\n"), "CrashLoopBackOff: /data is on NFS"},
 		"still starting":       {waiting("ContainerCreating", "", ""), ""},
-		"nothing known":        {&corev1.Pod{}, ""},
+		"between two crashes": {&corev1.Pod{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			RestartCount: 3, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: "starting\nno such flag\n"}},
+		}}}}, "ended 3 times: no such flag"},
+		"nothing known": {&corev1.Pod{}, ""},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, tc.want, podTrouble(tc.pod)) })
 	}

@@ -45,6 +45,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=deployments;statefulsets,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies;ingresses,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
 
@@ -63,6 +64,8 @@ type Options struct {
 	CreateDefaults bool
 	// Namespaces: whether namespaces can be read (not with --watch-namespaces).
 	Namespaces bool
+	// WatchNamespaces are the only ones that are looked at; none: all.
+	WatchNamespaces []string
 	// Concurrency of each kind's reconciler.
 	Concurrency int
 	// Fetcher asks pods for their status; nil: over mutual TLS. Tests put their own.
@@ -82,7 +85,9 @@ type shared struct {
 	pods     *podStatuses
 	compiler *compiler
 	poller   *poller
+	turns    *turns
 	events   *eventSink
+	routes   *routes
 	options  Options
 	now      func() time.Time
 
@@ -96,9 +101,10 @@ func Setup(mgr ctrl.Manager, o Options) error {
 		o.Now = time.Now
 	}
 	s := &shared{
-		client: mgr.GetClient(), options: o, now: o.Now, pods: newPodStatuses(),
+		client: mgr.GetClient(), options: o, now: o.Now, pods: newPodStatuses(), turns: newTurns(),
 		applier: applier{client: mgr.GetClient(), live: mgr.GetAPIReader()},
 		events:  &eventSink{recorder: mgr.GetEventRecorder("bridgekeeper")},
+		routes:  &routes{manager: mgr, namespaces: o.WatchNamespaces, now: o.Now},
 	}
 	s.certs = &certificates{client: mgr.GetClient(), namespace: o.Workload.OperatorNamespace, now: o.Now}
 	fetcher := o.Fetcher
@@ -109,7 +115,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	}
 	capabilities := all.Capabilities()
 	s.compiler = &compiler{
-		client: s.client, applier: s.applier, pods: s.pods, now: o.Now, namespaces: o.Namespaces,
+		client: s.client, applier: s.applier, pods: s.pods, now: o.Now, namespaces: o.Namespaces, codecs: document.Codecs(),
 		options: compile.Options{
 			Platforms: func(name string) (platform.Capabilities, bool) {
 				c, ok := capabilities[name]
@@ -185,8 +191,9 @@ func (s *shared) podsChanged(o owner, c change) {
 	for _, key := range c.entries {
 		s.notifyEntry(key)
 	}
-	// Registration starts when every serving pod of the Bridge has loaded the channel.
-	if o.kind == document.KindBridge && (c.allShards || len(c.shards) > 0 || len(c.entries) > 0) {
+	// Registration starts when every serving pod of the Bridge has loaded the
+	// channel, and an older major version is written until all pods speak the newest.
+	if len(doc.Editions) > 0 && c.owner || o.kind == document.KindBridge && (c.allShards || len(c.shards) > 0 || len(c.entries) > 0) {
 		s.recompile()
 	}
 }
@@ -222,11 +229,14 @@ func (s *shared) setupCompiler(mgr ctrl.Manager) error {
 	// A status that changed is nobody's input; metadata (deletion) and spec are.
 	// Accepted is, for claims, but the incumbent can only lose by a spec change.
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
+	// Of a Channel's status one thing is: the document remembers that a webhook
+	// was registered.
+	channelChanged := builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: registrationSeen}))
 	b := ctrl.NewControllerManagedBy(mgr).Named(kindCompiler).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Watches(&v1alpha1.ConversationStore{}, later, changed).
 		Watches(&v1alpha1.Bridge{}, later, changed).
-		Watches(&v1alpha1.Channel{}, later, changed).
+		Watches(&v1alpha1.Channel{}, later, channelChanged).
 		Watches(&corev1.Secret{}, later, builder.WithPredicates(predicate.Funcs{UpdateFunc: secretChanged})).
 		WatchesRawSource(s.capture(kindCompiler))
 	if s.options.Namespaces {
@@ -242,12 +252,22 @@ func secretChanged(e event.UpdateEvent) bool {
 	return e.ObjectNew.GetResourceVersion() != e.ObjectOld.GetResourceVersion()
 }
 
+// registrationSeen says whether a status begins, or ceases, to tell that the
+// platform had the webhook.
+func registrationSeen(e event.UpdateEvent) bool {
+	before, ok := e.ObjectOld.(*v1alpha1.Channel)
+	after, ok2 := e.ObjectNew.(*v1alpha1.Channel)
+	return ok && ok2 && compile.Registered(before) != compile.Registered(after)
+}
+
 // setupStore and setupBridge watch their children, so that drift is repaired.
 func (s *shared) setupStore(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.ConversationStore{}, builder.WithPredicates(specChanged)).
 		WithOptions(s.controllerOptions()).
 		Owns(&appsv1.StatefulSet{}).
+		Owns(&appsv1.Deployment{}).
+		Owns(&policyv1.PodDisruptionBudget{}).
 		Owns(&corev1.Service{}).
 		Owns(&corev1.ServiceAccount{}).
 		Owns(&networkingv1.NetworkPolicy{}).
@@ -257,7 +277,7 @@ func (s *shared) setupStore(mgr ctrl.Manager) error {
 }
 
 func (s *shared) setupBridge(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).
+	c, err := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.Bridge{}, builder.WithPredicates(specChanged)).
 		WithOptions(s.controllerOptions()).
 		Owns(&appsv1.Deployment{}).
@@ -269,7 +289,9 @@ func (s *shared) setupBridge(mgr ctrl.Manager) error {
 		Owns(&corev1.Secret{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(s.podOwner)).
 		WatchesRawSource(s.capture(kindBridge)).
-		Complete(settle(&bridgeReconciler{s}))
+		Build(settle(&bridgeReconciler{s}))
+	s.routes.bridges = c
+	return err
 }
 
 func (s *shared) setupChannel(mgr ctrl.Manager) error {

@@ -29,6 +29,8 @@ type standIn struct {
 	mu         sync.Mutex
 	behaviours map[string]*behaviour // by namespace
 	pods       map[string]*standInPod
+	images     map[types.UID]string // that all pods of a workload run
+	touched    int
 }
 
 // behaviour of the pods of one namespace.
@@ -37,6 +39,11 @@ type behaviour struct {
 	frozen bool
 	// broken workloads have no ready pods.
 	broken bool
+	// stuck are "bridge IMAGE" or "store IMAGE" that do not come up; the value is
+	// why, "" when nobody knows.
+	stuck map[string]string
+	// health is what store pods say of their database; nil: it works.
+	health *document.Health
 	// refuse makes pods refuse an entry (by key) with this message.
 	refuse map[string]string
 	// row changes what a pod says of an entry.
@@ -53,19 +60,30 @@ type standInPod struct {
 }
 
 func newStandIn(c client.Client) *standIn {
-	return &standIn{client: c, behaviours: map[string]*behaviour{}, pods: map[string]*standInPod{}}
+	return &standIn{client: c, behaviours: map[string]*behaviour{}, pods: map[string]*standInPod{}, images: map[types.UID]string{}}
 }
 
-// set changes how the pods of a namespace behave.
+// set changes how the pods of a namespace behave, and touches them: then the
+// operator asks them at once and not in its slow rhythm.
 func (s *standIn) set(namespace string, f func(*behaviour)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s.in(namespace))
+	s.touched++
+	ctx := context.Background()
+	var list corev1.PodList
+	if s.client.List(ctx, &list, client.InNamespace(namespace)) != nil {
+		return
+	}
+	for i := range list.Items {
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"touched":"%d"}}}`, s.touched)
+		_ = s.client.Patch(ctx, &list.Items[i], client.RawPatch(types.MergePatchType, patch))
+	}
 }
 
 func (s *standIn) in(namespace string) *behaviour {
 	if s.behaviours[namespace] == nil {
-		s.behaviours[namespace] = &behaviour{refuse: map[string]string{}}
+		s.behaviours[namespace] = &behaviour{refuse: map[string]string{}, stuck: map[string]string{}}
 	}
 	return s.behaviours[namespace]
 }
@@ -94,8 +112,8 @@ func (s *standIn) step(ctx context.Context) {
 	wanted := map[string]bool{}
 	for i := range deployments.Items {
 		d := &deployments.Items[i]
-		n := s.runPods(ctx, wanted, d, *d.Spec.Replicas, d.Spec.Template.Labels, document.KindBridge)
-		status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: *d.Spec.Replicas, UpdatedReplicas: *d.Spec.Replicas, ReadyReplicas: n, AvailableReplicas: n, UnavailableReplicas: *d.Spec.Replicas - n,
+		n := s.roll(ctx, wanted, d, *d.Spec.Replicas, &d.Spec.Template)
+		status := appsv1.DeploymentStatus{ObservedGeneration: d.Generation, Replicas: n.replicas, UpdatedReplicas: n.updated, ReadyReplicas: n.ready, AvailableReplicas: n.ready, UnavailableReplicas: n.replicas - n.ready,
 			Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}}}
 		if !reflect.DeepEqual(d.Status, status) {
 			d.Status = status
@@ -108,8 +126,8 @@ func (s *standIn) step(ctx context.Context) {
 	}
 	for i := range sets.Items {
 		d := &sets.Items[i]
-		n := s.runPods(ctx, wanted, d, *d.Spec.Replicas, d.Spec.Template.Labels, document.KindStore)
-		status := appsv1.StatefulSetStatus{ObservedGeneration: d.Generation, Replicas: *d.Spec.Replicas, UpdatedReplicas: *d.Spec.Replicas, ReadyReplicas: n, AvailableReplicas: n, CurrentRevision: "1", UpdateRevision: "1", CurrentReplicas: *d.Spec.Replicas}
+		n := s.roll(ctx, wanted, d, *d.Spec.Replicas, &d.Spec.Template)
+		status := appsv1.StatefulSetStatus{ObservedGeneration: d.Generation, Replicas: n.replicas, UpdatedReplicas: n.updated, ReadyReplicas: n.ready, AvailableReplicas: n.ready, CurrentRevision: "1", UpdateRevision: "1", CurrentReplicas: n.replicas}
 		if !reflect.DeepEqual(d.Status, status) {
 			d.Status = status
 			_ = s.client.Status().Update(ctx, d)
@@ -118,44 +136,85 @@ func (s *standIn) step(ctx context.Context) {
 	s.removePods(ctx, wanted)
 }
 
-func (s *standIn) runPods(ctx context.Context, wanted map[string]bool, parent client.Object, replicas int32, labels map[string]string, kind document.Kind) int32 {
+// counts are of a workload's pods.
+type counts struct{ replicas, updated, ready int32 }
+
+// roll runs a workload's pods. Those of a new image come up at once, unless the
+// image is stuck: then a Deployment has one of them beside the old ones, and a
+// StatefulSet one in their place.
+func (s *standIn) roll(ctx context.Context, wanted map[string]bool, parent client.Object, replicas int32, template *corev1.PodTemplateSpec) counts {
+	b, image := s.in(parent.GetNamespace()), template.Spec.Containers[0].Image
+	ran := s.images[parent.GetUID()]
+	why, stuck := b.stuck[template.Labels[workload.LabelComponent]+" "+image]
+	if _, isSet := parent.(*appsv1.StatefulSet); stuck && isSet && ran != image {
+		s.runPod(ctx, wanted, parent, template, "0", image, &why)
+		return counts{1, 1, 0}
+	}
+	if stuck && ran != "" && ran != image {
+		for i := range replicas {
+			s.runPod(ctx, wanted, parent, template, fmt.Sprint(i), ran, nil)
+		}
+		s.runPod(ctx, wanted, parent, template, "new", image, &why)
+		return counts{replicas + 1, 1, replicas}
+	}
+	s.images[parent.GetUID()] = image
+	var trouble *string
+	if b.broken {
+		trouble = new(string)
+	}
 	for i := range replicas {
-		name := fmt.Sprintf("%s-%d", parent.GetName(), i)
-		key := parent.GetNamespace() + "/" + name
-		wanted[key] = true
-		pod := &corev1.Pod{}
-		err := s.client.Get(ctx, types.NamespacedName{Namespace: parent.GetNamespace(), Name: name}, pod)
-		if apierrors.IsNotFound(err) {
-			pod = &corev1.Pod{
-				ObjectMeta: metav1.ObjectMeta{Namespace: parent.GetNamespace(), Name: name, Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "bridge", Image: "none"}}},
-			}
-			if s.client.Create(ctx, pod) != nil {
-				continue
-			}
+		s.runPod(ctx, wanted, parent, template, fmt.Sprint(i), image, trouble)
+	}
+	if b.broken {
+		return counts{replicas, replicas, 0}
+	}
+	return counts{replicas, replicas, replicas}
+}
+
+// runPod runs one pod. It is ready unless there is trouble, whose text is why
+// its container waits ("" when nobody knows).
+func (s *standIn) runPod(ctx context.Context, wanted map[string]bool, parent client.Object, template *corev1.PodTemplateSpec, suffix, image string, trouble *string) {
+	name := parent.GetName() + "-" + suffix
+	key := parent.GetNamespace() + "/" + name
+	wanted[key] = true
+	pod := &corev1.Pod{}
+	err := s.client.Get(ctx, types.NamespacedName{Namespace: parent.GetNamespace(), Name: name}, pod)
+	if apierrors.IsNotFound(err) {
+		pod = &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: parent.GetNamespace(), Name: name, Labels: template.Labels},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "bridge", Image: image}}},
 		}
-		ready := corev1.ConditionTrue
-		if s.in(parent.GetNamespace()).broken {
-			ready = corev1.ConditionFalse
-		}
-		status := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", PodIPs: []corev1.PodIP{{IP: "127.0.0.1"}},
-			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}, QOSClass: pod.Status.QOSClass}
-		if !reflect.DeepEqual(pod.Status.Conditions, status.Conditions) {
-			pod.Status = status
-			_ = s.client.Status().Update(ctx, pod)
-		}
-		if s.pods[key] == nil {
-			instance := fmt.Sprintf("%s-%d", key, time.Now().UnixNano())
-			s.pods[key] = &standInPod{
-				owner:    owner{kind, types.NamespacedName{Namespace: parent.GetNamespace(), Name: labels[workload.LabelInstance]}},
-				instance: instance, rows: map[string]document.ChannelStatus{}, revs: map[string]int64{},
-			}
+		err = s.client.Create(ctx, pod)
+	} else if err == nil && pod.Spec.Containers[0].Image != image {
+		pod.Spec.Containers[0].Image = image // a real one is another pod then
+		err = s.client.Update(ctx, pod)
+	}
+	if err != nil {
+		return
+	}
+	status := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", PodIPs: []corev1.PodIP{{IP: "127.0.0.1"}},
+		Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}, QOSClass: pod.Status.QOSClass}
+	if trouble != nil {
+		status.Conditions[0].Status = corev1.ConditionFalse
+		if *trouble != "" {
+			status.ContainerStatuses = []corev1.ContainerStatus{{Name: "bridge", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: *trouble}}}}
 		}
 	}
-	if s.in(parent.GetNamespace()).broken {
-		return 0
+	if !reflect.DeepEqual(pod.Status.Conditions, status.Conditions) || !reflect.DeepEqual(pod.Status.ContainerStatuses, status.ContainerStatuses) {
+		pod.Status = status
+		_ = s.client.Status().Update(ctx, pod)
 	}
-	return replicas
+	if s.pods[key] == nil {
+		kind := document.KindBridge
+		if template.Labels[workload.LabelComponent] == workload.ComponentStore {
+			kind = document.KindStore
+		}
+		s.pods[key] = &standInPod{
+			owner:    owner{kind, types.NamespacedName{Namespace: parent.GetNamespace(), Name: template.Labels[workload.LabelInstance]}},
+			instance: fmt.Sprintf("%s-%d", key, time.Now().UnixNano()),
+			rows:     map[string]document.ChannelStatus{}, revs: map[string]int64{},
+		}
+	}
 }
 
 func (s *standIn) removePods(ctx context.Context, wanted map[string]bool) {
@@ -206,6 +265,9 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 	pod.status = document.Status{
 		Kind: doc.Kind, Name: doc.Name, Version: "test", SchemaVersions: []int{document.SchemaVersion},
 		Hash: doc.Hash, Shards: doc.Shards, Generation: doc.Generation, Store: document.Health{OK: true}, Exceptions: exceptions,
+	}
+	if health := s.in(pod.owner.name.Namespace).health; health != nil && doc.Kind == document.KindStore {
+		pod.status.Store = *health
 	}
 	seen := map[string]bool{}
 	for _, e := range doc.Entries {

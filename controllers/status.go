@@ -6,9 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -18,40 +16,44 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
-func (r *storeReconciler) writeStoreStatus(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled, trouble *compile.Finding) (time.Duration, error) {
+func (r *storeReconciler) writeStoreStatus(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled, done outcome) (time.Duration, error) {
 	o := storeOwner(st)
-	facts, err := r.statefulSet(ctx, types.NamespacedName{Namespace: st.Namespace, Name: workload.StoreChild(st.Name)})
+	live, err := r.storeWorkload(ctx, st)
+	if err != nil {
+		return 0, err
+	}
+	facts, err := r.rollout(ctx, live)
 	if err != nil {
 		return 0, err
 	}
 	status, again := conditions.Store(conditions.StoreInput{
-		Store: st, Result: current.Stores[o.name], Document: current.document(o), Fleet: r.pods.fleet(o), Workload: facts,
-		Trouble: firstFinding(trouble, current.problems[o]),
-		Backend: "sqlite", URL: workload.StoreRESTURL(st.Namespace, st.Name), Now: r.now(),
+		Store: st, Result: current.Stores[o.name], Document: current.document(o), Fleet: r.pods.fleet(o, current.document(o)), Workload: facts,
+		Trouble: firstFinding(done.trouble, current.problems[o]), Upgrade: done.upgrade,
+		Backend: st.Backend(), URL: workload.StoreRESTURL(st.Namespace, st.Name), Now: r.now(),
 	})
-	if status.Effective != nil {
-		size := workload.StorageSize(st)
-		status.Effective.StorageSize = size.String()
-	}
-	again = soonest(again, recheckPods(facts))
+	again = soonest(soonest(again, recheckPods(facts)), done.recheck())
 	changed := st.DeepCopy()
 	changed.Status = status
 	return again, r.writeStatus(ctx, st, changed, &st.Status, &changed.Status, st.Status.Conditions, status.Conditions)
 }
 
-func (r *bridgeReconciler) writeBridgeStatus(ctx context.Context, b *v1alpha1.Bridge, current *compiled, trouble *compile.Finding) (time.Duration, error) {
+func (r *bridgeReconciler) writeBridgeStatus(ctx context.Context, b *v1alpha1.Bridge, current *compiled, done outcome) (time.Duration, error) {
 	o := bridgeOwner(b)
-	facts, err := r.deployment(ctx, types.NamespacedName{Namespace: b.Namespace, Name: workload.BridgeChild(b.Name)})
+	live, err := r.bridgeWorkload(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	facts, err := r.rollout(ctx, live)
 	if err != nil {
 		return 0, err
 	}
 	status, again := conditions.Bridge(conditions.BridgeInput{
-		Bridge: b, Result: current.Bridges[o.name], Document: current.document(o), Fleet: r.pods.fleet(o), Workload: facts,
-		Trouble:    firstFinding(trouble, current.problems[o]),
+		Bridge: b, Result: current.Bridges[o.name], Document: current.document(o), Fleet: r.pods.fleet(o, current.document(o)), Workload: facts,
+		Trouble: firstFinding(done.trouble, current.problems[o]), Upgrade: done.upgrade,
 		Selector:   metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: workload.BridgeSelector(b.Name)}),
 		ServiceURL: workload.BridgeServiceURL(b.Namespace, b.Name), Now: r.now(),
 	})
-	again = soonest(again, recheckPods(facts))
+	again = soonest(soonest(again, recheckPods(facts)), done.recheck())
 	changed := b.DeepCopy()
 	changed.Status = status
 	return again, r.writeStatus(ctx, b, changed, &b.Status, &changed.Status, b.Status.Conditions, status.Conditions)
@@ -60,8 +62,8 @@ func (r *bridgeReconciler) writeBridgeStatus(ctx context.Context, b *v1alpha1.Br
 func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1.Channel, current *compiled, result *compile.ChannelResult) (time.Duration, error) {
 	o, st := owner{document.KindBridge, result.Bridge}, owner{document.KindStore, result.Store}
 	status, again := conditions.Channel(conditions.ChannelInput{
-		Channel: ch, Result: result, Document: current.document(o), Fleet: r.pods.fleet(o),
-		StoreDocument: current.document(st), StoreFleet: r.pods.fleet(st),
+		Channel: ch, Result: result, Document: current.document(o), Fleet: r.pods.fleet(o, current.document(o)),
+		StoreDocument: current.document(st), StoreFleet: r.pods.fleet(st, current.document(st)),
 		BridgeTrouble: r.bridgeTrouble(ctx, current, o),
 		Now:           r.now(),
 	})
@@ -70,14 +72,7 @@ func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1
 	if result.Rotated && ch.Status.ObservedGeneration != 0 {
 		r.rotated(ch, result)
 	}
-	if err := r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions); err != nil {
-		return again, err
-	}
-	// The document remembers that a webhook was registered.
-	if meta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionWebhookRegistered) != meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionWebhookRegistered) {
-		r.recompile()
-	}
-	return again, nil
+	return again, r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions)
 }
 
 // rotated tells once that other credentials were put into force. The result

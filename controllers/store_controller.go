@@ -17,6 +17,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
+	"github.com/bridgekeeper/bridgekeeper/controllers/upgrade"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
@@ -43,14 +44,15 @@ func (r *storeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}
 	}
 	again, trouble, err := r.certificate(ctx, st)
+	done := outcome{trouble: trouble}
 	if err == nil && trouble == nil && !st.Spec.Suspend && !deleting {
-		trouble, err = r.children(ctx, st, current)
+		done, err = r.children(ctx, st, current)
 	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	recheck, err := r.writeStoreStatus(ctx, st, current, trouble)
-	return ctrl.Result{RequeueAfter: soonest(again, recheck)}, err
+	recheck, err := r.writeStoreStatus(ctx, st, current, done)
+	return ctrl.Result{RequeueAfter: soonest(soonest(again, recheck), tryAgain(done.trouble))}, err
 }
 
 // certificate is kept good whatever else pauses: what runs must go on running.
@@ -62,20 +64,51 @@ func (r *storeReconciler) certificate(ctx context.Context, st *v1alpha1.Conversa
 	})
 }
 
-// children applies the workload.
-func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (*compile.Finding, error) {
-	live := &appsv1.StatefulSet{}
-	name := types.NamespacedName{Namespace: st.Namespace, Name: workload.StoreChild(st.Name)}
-	if err := r.client.Get(ctx, name, live); client.IgnoreNotFound(err) != nil {
-		return nil, err
+// children applies the workload, and removes what is no longer wanted.
+func (r *storeReconciler) children(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (done outcome, err error) {
+	there, trouble, err := r.database(ctx, st, current)
+	if !there || trouble != nil || err != nil {
+		return outcome{trouble: trouble}, err
 	}
-	objects := workload.Store(st, storeBridges(current, client.ObjectKeyFromObject(st)), r.options.Workload)
-	workload.KeepClaims(objects, live)
-	trouble, err := r.applyAll(ctx, st, objects)
-	if err != nil || trouble != nil {
-		return trouble, err
+	live, err := r.storeWorkload(ctx, st)
+	if err != nil {
+		return done, err
 	}
-	return r.growVolume(ctx, st)
+	me := client.ObjectKeyFromObject(st)
+	built := workload.Store(st, storeBridges(current, me), r.options.Workload)
+	if set, ok := live.(*appsv1.StatefulSet); ok {
+		workload.KeepFixed(built, set)
+	}
+	objects, pending, err := r.upgradeStep(ctx, upgrade.Key{Kind: upgrade.KindStore, Name: me}, types.NamespacedName{}, live, built)
+	if err != nil {
+		return done, err
+	}
+	done.upgrade = &pending
+	if done.trouble, err = r.applyAll(ctx, st, objects); err != nil || done.trouble != nil {
+		return done, err
+	}
+	if err = r.deleteUnwanted(ctx, st, workload.StoreUnwanted(st)); err != nil || st.Spec.Postgres != nil {
+		return done, err
+	}
+	done.trouble, err = r.growVolume(ctx, st)
+	return done, err
+}
+
+// database applies what the pods of a postgres store connect with. there says
+// whether they have something to connect with: without it they would not start,
+// and kubelet would look for it ever more rarely.
+func (r *storeReconciler) database(ctx context.Context, st *v1alpha1.ConversationStore, current *compiled) (there bool, trouble *compile.Finding, err error) {
+	if st.Spec.Postgres == nil {
+		return true, nil, nil
+	}
+	values := current.Stores[client.ObjectKeyFromObject(st)].Database
+	secret := workload.Database(st, values)
+	if values == nil {
+		err := r.client.Get(ctx, client.ObjectKeyFromObject(secret), &corev1.Secret{})
+		return err == nil, nil, client.IgnoreNotFound(err)
+	}
+	trouble, err = r.applyAll(ctx, st, []client.Object{secret})
+	return true, trouble, err
 }
 
 // growVolume asks for a larger volume when the spec does. Whether it can grow

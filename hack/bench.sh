@@ -13,6 +13,9 @@ say "store (SQLite, synchronous=FULL) and compiler"
 go test -run '^$' -bench . -benchtime 3s ./bridge/store ./controllers/compile | grep -E '^Benchmark|msgs|FAIL'
 
 make -s build
+ensure_postgres
+go run ./hack/bench
+
 say
 say "standalone: start of the process to the first answered request, $runs runs"
 

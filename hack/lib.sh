@@ -57,6 +57,20 @@ loud() {
 # cluster_is_up says whether our own cluster runs and all of it is healthy.
 cluster_is_up() { cluster status -o json >/dev/null 2>&1; }
 
+# ensure_postgres installs Debian's PostgreSQL server where there is none; the
+# tests run servers of their own, so no cluster is made at the installation.
+ensure_postgres() {
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+  if ((EUID != 0)); then
+    say "PostgreSQL's server is missing; install it: apt-get install postgresql-15" >&2
+    return 1
+  fi
+  mkdir -p /etc/postgresql-common
+  [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql-15
+}
+
 # content_tag FILE…: a tag that changes when the files do.
 content_tag() { echo "dev-$(sha256sum "$@" | sha256sum | cut -c1-12)"; }
 
@@ -86,8 +100,8 @@ import_images() {
 }
 
 # overlay_operator DIR IMAGE: a kustomization as users write one to install
-# their own image. The operator starts bridge and store pods from the image
-# that its environment names, so both are set.
+# their own image, of any form. The operator starts bridge and store pods from
+# the image of its own pod.
 overlay_operator() {
   mkdir -p "$1"
   cat >"$1/kustomization.yaml" <<EOF
@@ -108,9 +122,6 @@ patches:
             containers:
               - name: manager
                 image: $2
-                env:
-                  - name: IMAGE
-                    value: $2
 EOF
 }
 

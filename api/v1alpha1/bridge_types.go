@@ -6,7 +6,8 @@ import (
 )
 
 // BridgeSpec is a set of bridge pods and what may attach to them.
-// +kubebuilder:validation:XValidation:rule="!has(self.expose) || !has(self.expose.ingress) || (has(self.publicURL) && !self.publicURL.matches('^https?://([[]|[0-9.]+(:|/|$))'))",message="expose.ingress needs publicURL with a host name: that is the host it serves"
+// +kubebuilder:validation:XValidation:rule="!has(self.expose) || (!has(self.expose.ingress) && !has(self.expose.gateway)) || (has(self.publicURL) && !self.publicURL.matches('^https?://([[]|[0-9.]+(:|/|$))'))",message="expose.ingress and expose.gateway need publicURL with a host name: that is the host they serve"
+// +kubebuilder:validation:XValidation:rule="!has(self.expose) || (!has(self.expose.ingress) && !has(self.expose.gateway)) || !has(self.publicURL) || !self.publicURL.matches('^https?://[^/]*/')",message="publicURL must have no path with expose.ingress or expose.gateway: they send /webhooks/ of its host to the pods and rewrite nothing"
 type BridgeSpec struct {
 	// Suspend pauses reconciling of this Bridge. What runs goes on running.
 	// +optional
@@ -26,7 +27,8 @@ type BridgeSpec struct {
 
 	// PublicURL is where platforms reach these pods, e.g.
 	// https://hooks.example.com; without it webhooks cannot be registered, and
-	// only platforms that are polled work.
+	// only platforms that are polled work. A path works where what is in front
+	// of the pods removes it; an Ingress or HTTPRoute of expose does not.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http','https'] && url(self).getHost() != ''",message="publicURL must be like https://hooks.example.com"
@@ -63,11 +65,17 @@ type BridgeSpec struct {
 }
 
 // Platform is the name of a messaging platform.
-// +kubebuilder:validation:Enum=telegram
+// +kubebuilder:validation:Enum=telegram;messenger;instagram
 type Platform string
 
-// PlatformTelegram is the Telegram Bot API.
-const PlatformTelegram Platform = "telegram"
+const (
+	// PlatformTelegram is the Telegram Bot API.
+	PlatformTelegram Platform = "telegram"
+	// PlatformMessenger is Facebook Messenger.
+	PlatformMessenger Platform = "messenger"
+	// PlatformInstagram is Instagram messaging.
+	PlatformInstagram Platform = "instagram"
+)
 
 // PlatformEndpoint is a base URL for one platform.
 type PlatformEndpoint struct {
@@ -97,6 +105,10 @@ type Expose struct {
 	// Ingress makes an Ingress for the host of publicURL.
 	// +optional
 	Ingress *IngressTemplate `json:"ingress,omitempty"`
+
+	// Gateway makes an HTTPRoute of the Gateway API for the host of publicURL.
+	// +optional
+	Gateway *GatewayTemplate `json:"gateway,omitempty"`
 }
 
 // IngressTemplate is what cannot be derived of a Bridge's Ingress.
@@ -119,6 +131,45 @@ type IngressTemplate struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 253 && !format.qualifiedName().validate(k).hasValue())",message="annotations must have keys like example.com/name"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, self[k].size() <= 4096)",message="annotations must have values of at most 4096 characters"
 	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// GatewayTemplate is what cannot be derived of a Bridge's HTTPRoute.
+type GatewayTemplate struct {
+	// ParentRefs are the Gateways that the route attaches to. Whether one lets
+	// it in is up to the allowedRoutes of its listeners.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.name == b.name && (has(a.__namespace__) ? a.__namespace__ : '') == (has(b.__namespace__) ? b.__namespace__ : '') && (has(a.sectionName) ? a.sectionName : '') == (has(b.sectionName) ? b.sectionName : '')))",message="parentRefs must differ in name, namespace or sectionName"
+	// +listType=atomic
+	ParentRefs []GatewayReference `json:"parentRefs"`
+
+	// Annotations of the HTTPRoute, e.g. of external-dns.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.size() <= 253 && !format.qualifiedName().validate(k).hasValue())",message="annotations must have keys like example.com/name"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, self[k].size() <= 4096)",message="annotations must have values of at most 4096 characters"
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// GatewayReference names a Gateway, or one of its listeners.
+type GatewayReference struct {
+	// Name of the Gateway.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of a Gateway"
+	Name string `json:"name"`
+
+	// Namespace of the Gateway; the Bridge's own when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Label().validate(self).hasValue()",message="namespace must be the name of a namespace"
+	Namespace string `json:"namespace,omitempty"`
+
+	// SectionName is the listener; every listener that serves the host of
+	// publicURL when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="sectionName must be the name of a listener"
+	SectionName string `json:"sectionName,omitempty"`
 }
 
 // Egress is what a Bridge's pods may connect to.
@@ -144,7 +195,8 @@ type BridgeStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Ready, Accepted, ResolvedRefs, StoreReachable, Reconciling, Stalled.
+	// Conditions: Ready, Accepted, ResolvedRefs, StoreReachable, UpgradePending,
+	// Reconciling, Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

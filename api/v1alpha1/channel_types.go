@@ -6,8 +6,14 @@ import (
 
 // ChannelSpec is one account on one platform.
 // +kubebuilder:validation:XValidation:rule="self.platform == 'telegram' ? has(self.telegram) : !has(self.telegram)",message="spec.telegram is required when platform is telegram, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.platform == 'messenger' ? has(self.messenger) : !has(self.messenger)",message="spec.messenger is required when platform is messenger, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.platform == 'instagram' ? has(self.instagram) : !has(self.instagram)",message="spec.instagram is required when platform is instagram, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.platform == oldSelf.platform",message="platform is immutable: make a new Channel for another platform"
 // +kubebuilder:validation:XValidation:rule="!has(self.telegram) || !has(oldSelf.telegram) || self.telegram.botID == oldSelf.telegram.botID",message="telegram.botID is immutable: make a new Channel for another account"
+// +kubebuilder:validation:XValidation:rule="!has(self.messenger) || !has(oldSelf.messenger) || self.messenger.pageID == oldSelf.messenger.pageID",message="messenger.pageID is immutable: make a new Channel for another account"
+// +kubebuilder:validation:XValidation:rule="!has(self.messenger) || !has(oldSelf.messenger) || self.messenger.appID == oldSelf.messenger.appID",message="messenger.appID is immutable: delete the Channel and make it again with the same name; its conversations stay"
+// +kubebuilder:validation:XValidation:rule="!has(self.instagram) || !has(oldSelf.instagram) || self.instagram.accountID == oldSelf.instagram.accountID",message="instagram.accountID is immutable: make a new Channel for another account"
+// +kubebuilder:validation:XValidation:rule="!has(self.instagram) || !has(oldSelf.instagram) || self.instagram.appID == oldSelf.instagram.appID",message="instagram.appID is immutable: delete the Channel and make it again with the same name; its conversations stay"
 type ChannelSpec struct {
 	// Platform is where the account is. Immutable.
 	Platform Platform `json:"platform"`
@@ -15,6 +21,15 @@ type ChannelSpec struct {
 	// Telegram is the account on Telegram, with its options and profile.
 	// +optional
 	Telegram *TelegramChannel `json:"telegram,omitempty"`
+
+	// Messenger is the Page on Facebook Messenger, with its options and profile.
+	// +optional
+	Messenger *MessengerChannel `json:"messenger,omitempty"`
+
+	// Instagram is the professional account on Instagram, with its options and
+	// profile.
+	// +optional
+	Instagram *InstagramChannel `json:"instagram,omitempty"`
 
 	// BridgeRef is the Bridge that serves this Channel; the one named "default"
 	// in this namespace when left out.
@@ -50,7 +65,10 @@ type ChannelSpec struct {
 type Credentials struct {
 	// SecretRef names a Secret in the Channel's namespace with the label
 	// bridgekeeper.dev/credentials=true and the platform's fixed keys. For
-	// telegram: "token" (of BotFather), and optionally "webhookSecret".
+	// telegram: "token" (of BotFather), and optionally "webhookSecret". For
+	// messenger: "appSecret", "verifyToken" (of your own choice, the same in all
+	// Channels of one app) and "pageAccessToken". For instagram: "appSecret",
+	// "verifyToken" and "accessToken".
 	SecretRef SecretReference `json:"secretRef"`
 
 	// Overlap is how long webhooks that are signed with a rotated-out secret
@@ -237,6 +255,38 @@ type ChannelStatus struct {
 	// Receive is how messages arrive: Webhook or Polling.
 	// +optional
 	Receive ReceiveMode `json:"receive,omitempty"`
+
+	// Effective are the values in force, defaults included.
+	// +optional
+	Effective *EffectiveChannel `json:"effective,omitempty"`
+}
+
+// EffectiveChannel are a Channel's values in force.
+type EffectiveChannel struct {
+	// InboundPerSecond is how many webhook requests that the platform signed are
+	// taken in each second.
+	// +optional
+	InboundPerSecond int32 `json:"inboundPerSecond,omitempty"`
+
+	// OutboundPerSecond is how many sends a second there may be: a number, which
+	// can be a fraction, or "unlimited".
+	// +optional
+	OutboundPerSecond string `json:"outboundPerSecond,omitempty"`
+
+	// MaxMediaBytes is how large an attachment that is fetched may be: the
+	// smaller one of spec.limits.maxMediaBytes and the platform's own limit.
+	// +optional
+	MaxMediaBytes int64 `json:"maxMediaBytes,omitempty"`
+
+	// Overlap is how long webhooks that are signed with a rotated-out secret are
+	// still accepted.
+	// +optional
+	Overlap string `json:"overlap,omitempty"`
+
+	// ReopenWindow of conversations: the Channel's, else the store's; empty while
+	// no store is resolved.
+	// +optional
+	ReopenWindow string `json:"reopenWindow,omitempty"`
 }
 
 // Channel is one account on one messaging platform.
@@ -280,10 +330,33 @@ type ChannelList struct {
 // Account is the platform's id of the Channel's account; empty when the typed
 // block is missing (which the schema forbids).
 func (c *Channel) Account() string {
-	if c.Spec.Telegram != nil {
+	switch {
+	case c.Spec.Telegram != nil:
 		return c.Spec.Telegram.BotID
+	case c.Spec.Messenger != nil:
+		return c.Spec.Messenger.PageID
+	case c.Spec.Instagram != nil:
+		return c.Spec.Instagram.AccountID
 	}
 	return ""
+}
+
+// App is the platform's id of the app that the account is reached through;
+// empty on platforms without apps.
+func (c *Channel) App() string {
+	switch {
+	case c.Spec.Messenger != nil:
+		return c.Spec.Messenger.AppID
+	case c.Spec.Instagram != nil:
+		return c.Spec.Instagram.AppID
+	}
+	return ""
+}
+
+// HumanAgent says whether people may answer beyond the platform's messaging window.
+func (c *Channel) HumanAgent() bool {
+	return c.Spec.Messenger != nil && c.Spec.Messenger.HumanAgent ||
+		c.Spec.Instagram != nil && c.Spec.Instagram.HumanAgent
 }
 
 // GetConditions returns the conditions of the status.

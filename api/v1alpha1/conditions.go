@@ -27,6 +27,12 @@ const (
 	ConditionStoreReachable = "StoreReachable"
 	// ConditionStorageLow: the store's volume is nearly full; present only while true.
 	ConditionStorageLow = "StorageLow"
+	// ConditionDatabaseReachable: the pods of a postgres store reach their database.
+	ConditionDatabaseReachable = "DatabaseReachable"
+	// ConditionUpgradePending: the pods run another version than the operator's;
+	// the reason says what the upgrade waits for. Present only while true, and
+	// beside Ready: what runs goes on serving.
+	ConditionUpgradePending = "UpgradePending"
 )
 
 // Condition reasons. One word per idea, shared by all kinds.
@@ -42,6 +48,9 @@ const (
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonAccountClaimed: another Channel has this platform account.
 	ReasonAccountClaimed = "AccountClaimed"
+	// ReasonAppOnOtherBridge: the app has one webhook URL, and Channels of
+	// another Bridge have it.
+	ReasonAppOnOtherBridge = "AppOnOtherBridge"
 	// ReasonRefNotPermitted: the reference does not lead anywhere that lets this
 	// namespace in. Deliberately the same whether the target exists or not.
 	ReasonRefNotPermitted = "RefNotPermitted"
@@ -89,8 +98,23 @@ const (
 	ReasonUnknown = "Unknown"
 	// ReasonRolloutFailed: the workload does not come up.
 	ReasonRolloutFailed = "RolloutFailed"
+	// ReasonDSNNotUsable: the database's address or password was changed to one
+	// that does not work; the former is still in use.
+	ReasonDSNNotUsable = "DSNNotUsable"
+	// ReasonWaitingForStore: a Bridge is upgraded after its ConversationStore.
+	ReasonWaitingForStore = "WaitingForStore"
+	// ReasonWaitingForTurn: a few at a time are upgraded, and it is not this one's turn.
+	ReasonWaitingForTurn = "WaitingForTurn"
+	// ReasonUpgradeHalted: the upgrade of another Bridge or ConversationStore
+	// failed, and no further one begins.
+	ReasonUpgradeHalted = "UpgradeHalted"
 	// ReasonConflict: an object of the name that is needed belongs to somebody else.
 	ReasonConflict = "Conflict"
+	// ReasonGatewayAPIMissing: an HTTPRoute is asked for, and the cluster has no
+	// Gateway API.
+	ReasonGatewayAPIMissing = "GatewayAPIMissing"
+	// ReasonRouteNotAccepted: the Gateway does not let the HTTPRoute in.
+	ReasonRouteNotAccepted = "RouteNotAccepted"
 	// ReasonInUse: deletion waits for the resources that use this one.
 	ReasonInUse = "InUse"
 	// ReasonDocumentTooLarge: more channels than fit in a Bridge's document.

@@ -7,6 +7,8 @@ import (
 )
 
 // ConversationStoreSpec is where conversations live and who may get at them.
+// +kubebuilder:validation:XValidation:rule="!has(self.sqlite) || !has(self.postgres)",message="sqlite and postgres exclude each other: a store has one backend"
+// +kubebuilder:validation:XValidation:rule="has(self.postgres) == has(oldSelf.postgres)",message="the backend is immutable: conversations do not move by themselves; make another ConversationStore and name it in storeRef"
 type ConversationStoreSpec struct {
 	// Suspend pauses reconciling of this store. What runs goes on running.
 	// +optional
@@ -16,6 +18,11 @@ type ConversationStoreSpec struct {
 	// when none is named.
 	// +optional
 	SQLite *SQLiteBackend `json:"sqlite,omitempty"`
+
+	// Postgres keeps conversations, media included, in a PostgreSQL database
+	// that any number of pods share.
+	// +optional
+	Postgres *PostgresBackend `json:"postgres,omitempty"`
 
 	// Retention is how long things are kept. What is left out has the default
 	// that status.effective shows.
@@ -62,6 +69,31 @@ type SQLiteBackend struct {
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="storageClassName must be the name of a StorageClass"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storageClassName is immutable: a volume cannot change its class"
 	StorageClassName *string `json:"storageClassName,omitempty"`
+}
+
+// PostgresBackend is a PostgreSQL database (15 or later).
+type PostgresBackend struct {
+	// DSNSecretRef names a Secret in the store's namespace with the label
+	// bridgekeeper.dev/credentials=true. Its key "dsn" has the connection string,
+	// like postgres://user:password@db.example.com:5432/bridgekeeper?sslmode=verify-full.
+	// For TLS it may have "ca.crt" (whom to trust; then sslmode is verify-full
+	// unless the connection string says otherwise), and "tls.crt" with "tls.key"
+	// (the client's own) beside it. A changed Secret is in force in seconds,
+	// without a restart.
+	DSNSecretRef SecretReference `json:"dsnSecretRef"`
+
+	// Replicas is how many pods serve; 2 when left out.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Port of the database, which the NetworkPolicy opens; 5432 when left out.
+	// It must be the port in the connection string.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
 }
 
 // Retention is how long a store keeps what. Zero keeps for ever.
@@ -150,14 +182,15 @@ type ConversationStoreStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions: Ready, Accepted, ResolvedRefs, StorageLow, Reconciling, Stalled.
+	// Conditions: Ready, Accepted, ResolvedRefs, DatabaseReachable, StorageLow,
+	// UpgradePending, Reconciling, Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// Backend is the kind of database: sqlite.
+	// Backend is the kind of database: sqlite or postgres.
 	// +optional
 	Backend string `json:"backend,omitempty"`
 
@@ -180,9 +213,17 @@ type ConversationStoreStatus struct {
 
 // EffectiveStore are a store's values in force.
 type EffectiveStore struct {
-	// StorageSize of the volume.
+	// StorageSize of the volume; of sqlite only.
 	// +optional
 	StorageSize string `json:"storageSize,omitempty"`
+
+	// Replicas is how many pods serve; of postgres only.
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// Port of the database; of postgres only.
+	// +optional
+	Port int32 `json:"port,omitempty"`
 
 	// ReopenWindow of channels that name none of their own.
 	// +optional
@@ -239,4 +280,20 @@ type ConversationStoreList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []ConversationStore `json:"items"`
+}
+
+// The backends, as they stand in status.backend.
+const (
+	// BackendSQLite is the embedded database.
+	BackendSQLite = "sqlite"
+	// BackendPostgres is a PostgreSQL database.
+	BackendPostgres = "postgres"
+)
+
+// Backend is the kind of database that the spec asks for.
+func (s *ConversationStore) Backend() string {
+	if s.Spec.Postgres != nil {
+		return BackendPostgres
+	}
+	return BackendSQLite
 }

@@ -30,7 +30,7 @@ func tokenRule(constraint string, bad, good fields, want string) rule {
 
 func numbered(i int) any { return fmt.Sprintf("n%d", i) }
 
-var storeRules = concat(nameRules(), conditions, allowList("spec.allowedBridges"),
+var storeRules = concat(nameRules(), postgresRules, conditions, allowList("spec.allowedBridges"),
 	durations("spec.reopenWindow"), durations("spec.retention.messages"), durations("spec.retention.raw"),
 	durations("spec.retention.events"), durations("spec.retention.media"),
 	[]rule{
@@ -73,7 +73,12 @@ const (
 	endpointURL    = "url must be like https://api.example.com"
 	cidr           = "must be a CIDR like 203.0.113.0/24, with no bits beyond the prefix"
 	nodePort       = "nodePort is possible only with serviceType NodePort or LoadBalancer"
-	ingressHost    = "expose.ingress needs publicURL with a host name: that is the host it serves"
+	exposedHost    = "expose.ingress and expose.gateway need publicURL with a host name: that is the host they serve"
+	exposedPath    = "publicURL must have no path with expose.ingress or expose.gateway: they send /webhooks/ of its host to the pods and rewrite nothing"
+	gatewayName    = "name must be the name of a Gateway"
+	gatewaySpace   = "namespace must be the name of a namespace"
+	gatewaySection = "sectionName must be the name of a listener"
+	gatewayUnique  = "parentRefs must differ in name, namespace or sectionName"
 	ingressClass   = "className must be the name of an IngressClass"
 	ingressSecret  = "tlsSecretName must be the name of a Secret"
 	annotationKeys = "annotations must have keys like example.com/name"
@@ -108,10 +113,34 @@ func annotations(n int) fields {
 	return m
 }
 
+// gateway is a usable expose.gateway.
+var gateway = fields{"parentRefs": list{fields{"name": "public"}}}
+
+func gatewayRule(constraint string, bad, good fields, want string) rule {
+	const field = "spec.expose.gateway.parentRefs"
+	return rule{covers: field + "[]" + constraint, field: field, with: public, bad: list{bad}, good: list{good}, want: want}
+}
+
+func manyGateways(i int) any { return fields{"name": fmt.Sprintf("g%d", i)} }
+
+// exposed are the rules that an Ingress and an HTTPRoute share.
+func exposed(field string, usable fields) []rule {
+	with := fields{field: usable}
+	return []rule{
+		{covers: "spec rule: " + exposedHost, field: "spec.publicURL", with: with, bad: nil, good: "https://hooks.example.com", want: exposedHost},
+		{covers: "spec rule: " + exposedHost, field: "spec.publicURL", with: with, bad: "https://203.0.113.7", good: "https://hooks.example.com", want: exposedHost},
+		{covers: "spec rule: " + exposedPath, field: "spec.publicURL", with: with, bad: "https://hooks.example.com/chat", good: "https://hooks.example.com:8443", want: exposedPath},
+		{covers: field + ".annotations maxProperties", field: field + ".annotations", with: with.and(public), bad: annotations(33), good: annotations(32), want: "must have at most 32"},
+		{covers: field + ".annotations rule: " + annotationKeys, field: field + ".annotations", with: with.and(public), bad: fields{"no spaces": "x"}, good: fields{"cert-manager.io/issuer": "x"}, want: annotationKeys},
+		{covers: field + ".annotations rule: " + annotationSize, field: field + ".annotations", with: with.and(public), bad: fields{"a/b": letters(4097)}, good: fields{"a/b": letters(4096)}, want: annotationSize},
+	}
+}
+
 // public is what an Ingress needs.
 var public = fields{"spec.publicURL": "https://hooks.example.com"}
 
 var bridgeRules = concat(nameRules(), conditions, allowList("spec.allowedChannels"), reference("spec.storeRef"),
+	exposed("spec.expose.ingress", fields{}), exposed("spec.expose.gateway", gateway),
 	[]rule{
 		{covers: "required spec", field: "spec", bad: nil, good: fields{}, want: "spec: " + required},
 		podResources,
@@ -146,15 +175,21 @@ var bridgeRules = concat(nameRules(), conditions, allowList("spec.allowedChannel
 		{covers: "spec.expose.nodePort maximum", field: "spec.expose.nodePort", with: fields{"spec.expose.serviceType": "NodePort"}, bad: 65536, good: 65535, want: atMost},
 		{covers: "spec.expose rule: " + nodePort, field: "spec.expose", bad: fields{"nodePort": 30080}, good: fields{"nodePort": 30080, "serviceType": "NodePort"}, want: nodePort},
 		{covers: "spec.expose rule: " + nodePort, field: "spec.expose", bad: fields{"nodePort": 30080, "serviceType": "ClusterIP"}, good: fields{"nodePort": 30080, "serviceType": "LoadBalancer"}, want: nodePort},
-		{covers: "spec rule: " + ingressHost, field: "spec.publicURL", with: fields{"spec.expose.ingress": fields{}}, bad: nil, good: "https://hooks.example.com", want: ingressHost},
-		{covers: "spec rule: " + ingressHost, field: "spec.publicURL", with: fields{"spec.expose.ingress": fields{}}, bad: "https://203.0.113.7", good: "https://hooks.example.com", want: ingressHost},
 		{covers: "spec.expose.ingress.className maxLength", field: "spec.expose.ingress.className", with: public, bad: letters(254), good: letters(253), want: "Too long"},
 		{covers: "spec.expose.ingress.className rule: " + ingressClass, field: "spec.expose.ingress.className", with: public, bad: "NGINX!", good: "nginx", want: ingressClass},
 		{covers: "spec.expose.ingress.tlsSecretName maxLength", field: "spec.expose.ingress.tlsSecretName", with: public, bad: letters(254), good: letters(253), want: "Too long"},
 		{covers: "spec.expose.ingress.tlsSecretName rule: " + ingressSecret, field: "spec.expose.ingress.tlsSecretName", with: public, bad: "shop/tls", good: "shop-tls", want: ingressSecret},
-		{covers: "spec.expose.ingress.annotations maxProperties", field: "spec.expose.ingress.annotations", with: public, bad: annotations(33), good: annotations(32), want: "must have at most 32"},
-		{covers: "spec.expose.ingress.annotations rule: " + annotationKeys, field: "spec.expose.ingress.annotations", with: public, bad: fields{"no spaces": "x"}, good: fields{"cert-manager.io/issuer": "x"}, want: annotationKeys},
-		{covers: "spec.expose.ingress.annotations rule: " + annotationSize, field: "spec.expose.ingress.annotations", with: public, bad: fields{"a/b": letters(4097)}, good: fields{"a/b": letters(4096)}, want: annotationSize},
+		{covers: "spec.expose.gateway required parentRefs", field: "spec.expose.gateway", with: public, bad: fields{}, good: gateway, want: "parentRefs: " + required},
+		{covers: "spec.expose.gateway.parentRefs minItems", field: "spec.expose.gateway.parentRefs", with: public, bad: list{}, good: gateway["parentRefs"], want: tooFew},
+		{covers: "spec.expose.gateway.parentRefs maxItems", field: "spec.expose.gateway.parentRefs", with: public, bad: many(33, manyGateways), good: many(32, manyGateways), want: tooMany},
+		{covers: "spec.expose.gateway.parentRefs rule: " + gatewayUnique, field: "spec.expose.gateway.parentRefs", with: public, bad: list{fields{"name": "a"}, fields{"name": "a"}}, good: list{fields{"name": "a"}, fields{"name": "a", "namespace": "infra"}, fields{"name": "a", "sectionName": "https"}}, want: gatewayUnique},
+		gatewayRule(" required name", fields{"namespace": "infra"}, fields{"name": "public", "namespace": "infra"}, required),
+		gatewayRule(".name maxLength", fields{"name": letters(254)}, fields{"name": letters(253)}, "Too long"),
+		gatewayRule(".name rule: "+gatewayName, fields{"name": ""}, fields{"name": "public.gateway"}, gatewayName),
+		gatewayRule(".namespace maxLength", fields{"name": "a", "namespace": letters(64)}, fields{"name": "a", "namespace": letters(63)}, "Too long"),
+		gatewayRule(".namespace rule: "+gatewaySpace, fields{"name": "a", "namespace": "in.fra"}, fields{"name": "a", "namespace": "infra"}, gatewaySpace),
+		gatewayRule(".sectionName maxLength", fields{"name": "a", "sectionName": letters(254)}, fields{"name": "a", "sectionName": letters(253)}, "Too long"),
+		gatewayRule(".sectionName rule: "+gatewaySection, fields{"name": "a", "sectionName": "HTTPS"}, fields{"name": "a", "sectionName": "https"}, gatewaySection),
 	})
 
 const (
@@ -232,7 +267,7 @@ const (
 	profile     = "spec.telegram.profile"
 )
 
-var channelRules = concat(conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
+var channelRules = concat(messengerRules, instagramRules, conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
 	bounds("spec.limits.inboundPerSecond", 1, 100000), bounds("spec.limits.outboundPerSecond", 1, 10000),
 	bounds("spec.limits.maxMediaBytes", 1, 1<<30), bounds("spec.telegram.maxConnections", 1, 100),
 	lengths(profile+".name", 1, 64), lengths(profile+".description", 0, 512), lengths(profile+".shortDescription", 0, 120),

@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -28,6 +29,13 @@ type rule struct {
 }
 
 type fields map[string]any
+
+// and is f with more fields.
+func (f fields) and(more fields) fields {
+	all := maps.Clone(f)
+	maps.Copy(all, more)
+	return all
+}
 
 func (r rule) test(t *testing.T, kind string) {
 	s := server(t)
@@ -184,13 +192,22 @@ func reference(field string) []rule {
 }
 
 func allowList(field string) []rule {
-	const message = "selector is required when from is Selector, and forbidden otherwise"
+	const (
+		message = "selector is required when from is Selector, and forbidden otherwise"
+		size    = "selector can have at most 32 matchLabels and 32 matchExpressions"
+	)
+	selected := func(by string, what any) fields {
+		return fields{"from": "Selector", "selector": fields{by: what}}
+	}
+	expression := func(i int) any { return fields{"key": fmt.Sprintf("example.com/l%d", i), "operator": "Exists"} }
 	selector := fields{"matchLabels": fields{"team": "sales"}}
 	return []rule{
 		{covers: field + " required from", field: field, bad: fields{"selector": selector}, good: fields{"from": "All"}, want: field + ".from: " + required},
 		{covers: field + ".from enum", field: field, bad: fields{"from": "Some"}, good: fields{"from": "Same"}, want: enum},
 		{covers: field + " rule: " + message, field: field, bad: fields{"from": "Selector"}, good: fields{"from": "Selector", "selector": selector}, want: message},
 		{covers: field + " rule: " + message, field: field, bad: fields{"from": "All", "selector": selector}, good: fields{"from": "All"}, want: message},
+		{covers: field + " rule: " + size, field: field, bad: selected("matchLabels", annotations(33)), good: selected("matchLabels", annotations(32)), want: size},
+		{covers: field + " rule: " + size, field: field, bad: selected("matchExpressions", many(33, expression)), good: selected("matchExpressions", many(32, expression)), want: size},
 	}
 }
 

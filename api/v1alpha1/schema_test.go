@@ -98,7 +98,7 @@ func constraints(root *apiextensionsv1.JSONSchemaProps) []string {
 func TestEveryConstraintHasARow(t *testing.T) {
 	for kind, rules := range map[string][]rule{"ConversationStore": storeRules, "Bridge": bridgeRules, "Channel": channelRules} {
 		t.Run(kind, func(t *testing.T) {
-			covered := map[string]bool{"spec rule: " + samePlatform: kind == "Channel"} // TestPlatformIsImmutable
+			covered := map[string]bool{}
 			for _, r := range rules {
 				covered[r.covers] = true
 			}

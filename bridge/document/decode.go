@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // ErrIncomplete means that the files are not one document yet: a shard is
@@ -104,19 +101,4 @@ func decodeFile(data []byte, n int) (*file, error) {
 		return nil, fmt.Errorf("%s: holds shard %d", ShardFile(n), f.Shard)
 	}
 	return &f, nil
-}
-
-// ReadDir reads the shard files of a folder as a pod's volume shows them.
-func ReadDir(dir string) ([][]byte, error) {
-	files := make([][]byte, MaxShards)
-	for i := range files {
-		data, err := os.ReadFile(filepath.Join(dir, ShardFile(i)))
-		switch {
-		case err == nil:
-			files[i] = data
-		case !errors.Is(err, fs.ErrNotExist):
-			return nil, err
-		}
-	}
-	return files, nil
 }

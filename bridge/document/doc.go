@@ -5,7 +5,7 @@
 //	                                                          │ (Secrets, one projected volume)
 //	                       Document ◄──Load (per entry)───────┘
 //	                          │
-//	                       /status: Hash, Shards, Exceptions
+//	                       /status: Hash, Shards, Exceptions, SchemaVersions
 //
 // Rules, each with a test:
 //
@@ -14,8 +14,10 @@
 //   - The envelope (shard 0) is strict: it names the hash of every shard, and a
 //     document is taken only when all shards match, so that a half-updated
 //     volume is never loaded.
-//   - Unknown fields within a SchemaVersion are ignored. A reader refuses a
-//     SchemaVersion that it does not know and keeps what it has.
+//   - Unknown fields within a SchemaVersion are ignored. A changed meaning needs
+//     another major version, whose files lie beside those of the former one in
+//     the same Secrets until every pod speaks it (Codecs): a pod reads the newest
+//     that it knows, and does not look at what is newer.
 //   - Entries are spread over 1, 2, 4, 8 or 16 shards by a hash of their name,
 //     so that a change touches one shard and the rest stay byte for byte.
 package document

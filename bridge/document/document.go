@@ -57,8 +57,11 @@ type Document struct {
 	Generation int64
 	Hash       string   // of the envelope: changes when anything does
 	Shards     []string // hash of each shard in use
-	Settings   json.RawMessage
-	Entries    []Entry
+	// Editions are what pods confirm that run the document in an older major
+	// version beside which it is written. EncodeAll sets it.
+	Editions []Edition
+	Settings json.RawMessage
+	Entries  []Entry
 	// Damaged are entries whose content does not match their hash: like all bad
 	// entries they keep their last good version. Who loads the document notes in
 	// RunningHash what that is. Decode fills it and returns the same slice.
@@ -148,6 +151,16 @@ type PreviousCredentials struct {
 	Until  time.Time         `json:"until"`
 }
 
+// Defaults of Limits where the platform has no say.
+const (
+	// DefaultInboundPerSecond is the highest rate that a platform lets one account
+	// be written to (Messenger: 300 texts a second per page), which customers do
+	// not exceed for long either. What is refused with 429 comes again.
+	DefaultInboundPerSecond = 300
+	// DefaultMaxMediaBytes is 64 MiB: more than all but long videos need.
+	DefaultMaxMediaBytes = 64 << 20
+)
+
 // Limits bound what a channel takes in and sends. Zero: the default.
 type Limits struct {
 	// InboundPerSecond bounds verified webhook requests.
@@ -178,6 +191,10 @@ type StoreSettings struct {
 	// ReopenWindow: a message within it reopens a solved conversation; after it
 	// a follow-up conversation begins that links back.
 	ReopenWindow Duration `json:"reopenWindow"`
+	// Database changes when what a postgres store connects with does. Pods need
+	// not look at it: it makes the document another one, so that a kubelet that
+	// is slow with the files is touched until it has caught up.
+	Database string `json:"database,omitempty"`
 }
 
 // Retention is how long the store keeps what.

@@ -180,15 +180,13 @@ func TestTwoEntriesOfOneKeyAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "two entries Channel/shop/channel-0")
 }
 
-func TestReadDir(t *testing.T) {
+func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	files := encode(t, testDocument(t, 20), 2)
 	for i, f := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, ShardFile(i)), f, 0o600))
 	}
-	got, err := ReadDir(dir)
-	require.NoError(t, err)
-	doc, _, err := Decode(got)
+	doc, _, err := Load(dir, Codecs())
 	require.NoError(t, err)
 	require.Len(t, doc.Entries, 20)
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"sort"
 	"strconv"
 )
 
@@ -60,62 +59,42 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Encode writes a document as shard files; index i is the content of
-// ShardFile(i). The result is a pure function of its arguments: entries are
-// sorted, so the same resources give the same bytes. Files number at least
-// minShards (what is in use already), which keeps entries where they are.
+// Encode writes a document as shard files of the newest major version; index i
+// is the content of ShardFile(i). The result is a pure function of its arguments:
+// entries are sorted, so the same resources give the same bytes. Files number at
+// least minShards (what is in use already), which keeps entries where they are.
 // Document.Hash and Document.Shards are set.
 func Encode(doc *Document, minShards int) ([][]byte, error) {
-	entries := append([]Entry(nil), doc.Entries...)
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Key() < entries[j].Key() })
-	for i := 1; i < len(entries); i++ {
-		if entries[i].Key() == entries[i-1].Key() {
-			return nil, fmt.Errorf("document %s: two entries %s", doc.Name, entries[i].Key())
-		}
-	}
-	for n := 1; n <= MaxShards; n *= 2 {
-		if n < minShards {
-			continue
-		}
-		files, fits, err := encodeInto(doc, entries, n)
-		if err != nil {
-			return nil, err
-		}
-		if fits {
-			return files, nil
-		}
-	}
-	return nil, fmt.Errorf("document %s: %d entries do not fit in %d shards of 1 MiB; spread the channels over several Bridges", doc.Name, len(entries), MaxShards)
+	newest := Codecs()[:1]
+	files, err := EncodeAll(doc, minShards, newest)
+	return files[newest[0].Major], err
 }
 
-func encodeInto(doc *Document, entries []Entry, n int) (files [][]byte, fits bool, err error) {
+// write is Codec.Write of SchemaVersion.
+func write(doc *Document, n int) ([][]byte, Edition, error) {
 	shards := make([][]Entry, n)
-	for _, e := range entries {
+	for _, e := range doc.Entries {
 		i := ShardOf(e.Key(), n)
 		shards[i] = append(shards[i], e)
 	}
-	doc.Shards = make([]string, n)
+	head := Document{Kind: doc.Kind, Name: doc.Name, Generation: doc.Generation, Settings: doc.Settings, Shards: make([]string, n)}
 	for i, s := range shards {
-		doc.Shards[i] = hashEntries(s)
+		head.Shards[i] = hashEntries(s)
 	}
-	doc.Hash = documentHash(doc)
-	limit := maxShardBytes
-	if n == MaxShards {
-		limit = 1<<20 - 4<<10 // the last size: use the whole Secret, less its names
-	}
-	files, fits = make([][]byte, n), true
+	head.Hash = documentHash(&head)
+	files := make([][]byte, n)
 	for i, s := range shards {
 		f := file{SchemaVersion: SchemaVersion, Shard: i, Entries: s}
 		if i == 0 {
-			f.Kind, f.Name, f.Generation = doc.Kind, doc.Name, doc.Generation
-			f.Hash, f.Shards, f.Settings = doc.Hash, doc.Shards, doc.Settings
+			f.Kind, f.Name, f.Generation = head.Kind, head.Name, head.Generation
+			f.Hash, f.Shards, f.Settings = head.Hash, head.Shards, head.Settings
 		}
+		var err error
 		if files[i], err = marshal(f); err != nil {
-			return nil, false, fmt.Errorf("document %s: %w", doc.Name, err)
+			return nil, Edition{}, err
 		}
-		fits = fits && len(files[i]) <= limit
 	}
-	return files, fits, nil
+	return files, Edition{Major: SchemaVersion, Hash: head.Hash, Shards: head.Shards}, nil
 }
 
 // marshal keeps <, > and & as they are: escaping would change the bytes of a

@@ -150,7 +150,7 @@ func (g *Gateway) StatusHandler() http.Handler {
 func (g *Gateway) Status() document.Status {
 	s := g.base()
 	delta := g.board.Snapshot("", 0)
-	s.SchemaVersions = []int{document.SchemaVersion}
+	s.SchemaVersions = document.Majors()
 	s.Instance, s.Revision, s.Full, s.Channels = delta.Instance, delta.Revision, true, delta.Channels
 	return s
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/status"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/telegram"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
@@ -341,4 +342,80 @@ func TestABadEntryIsToldAndTheLastGoodOneServes(t *testing.T) {
 	_, err := w.customer(1001, "Ana").Send("still there?")
 	require.NoError(t, err)
 	w.eventually("served", func() bool { return len(w.inbound()) == 1 })
+}
+
+// A revoked token shows in the replica that holds the channel within seconds,
+// whichever sent; with the new one everything goes on at once.
+func TestARevokedTokenIsNoticedAndReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.loadStore(document.ReceivePolling)
+	ana := w.customer(1001, "Ana")
+	n, other := w.start(nil), w.start(nil)
+	for _, each := range []*node{n, other} {
+		require.Empty(t, each.load(polling))
+	}
+	holder := func() *node {
+		for _, each := range []*node{n, other} {
+			if each.row(document.EntryChannel).Held {
+				return each
+			}
+		}
+		return nil
+	}
+	accepted := func() bool {
+		h := holder()
+		return h != nil && h.row(document.EntryChannel).Credentials != nil && h.row(document.EntryChannel).Credentials.State == document.DutyDone
+	}
+	w.eventually("the credentials are accepted", accepted)
+	_, err := ana.Send("hello")
+	require.NoError(t, err)
+	w.eventually("stored", func() bool { return len(w.inbound()) == 1 })
+
+	const newSecret = "BBHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+	require.NoError(t, w.bot.Revoke(newSecret))
+	w.reply(w.conversation(), store.SendRequest{Type: message.TypeText, Text: "with the old token"})
+	start := time.Now()
+	w.eventually("it shows", func() bool {
+		h := holder()
+		return h != nil && h.row(document.EntryChannel).Credentials.Reason == status.ReasonAuthInvalid
+	})
+	t.Logf("noticed after %s", time.Since(start))
+	assert.Less(t, time.Since(start), 10*time.Second)
+
+	// A store that has tried for a while waits for longer each time.
+	for _, each := range []*node{n, other} {
+		require.Empty(t, each.load(func(c *document.Channel) {
+			polling(c)
+			c.Credentials[telegram.KeyToken] = fmt.Sprintf("%d:%s", botID, newSecret)
+		}))
+	}
+	start = time.Now()
+	assert.Equal(t, "with the old token", waitMessages(t, ana, 1)[0].Text)
+	t.Logf("sent after %s", time.Since(start))
+	w.eventually("and the credentials are accepted", accepted)
+}
+
+// Whoever types an inline query gets an answer; it is in the journal and is
+// nobody's message.
+func TestAnInlineQueryIsAnswered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.loadStore(document.ReceiveWebhook)
+	n := w.start(nil)
+	require.Empty(t, n.load(nil))
+	w.eventually("registered", func() bool { return w.bot.WebhookInfo().URL != "" })
+	ana := w.customer(1001, "Ana")
+	query, err := ana.Ask("shoes")
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	results, err := ana.WaitResults(ctx, query)
+	require.NoError(t, err)
+	assert.Empty(t, results)
+	raw, err := w.store.RawEntries(t.Context(), store.Scope{All: true}, store.RawQuery{})
+	require.NoError(t, err)
+	require.Len(t, raw.Items, 1)
+	assert.False(t, raw.Items[0].Unrouted)
+	assert.Empty(t, w.inbound())
 }

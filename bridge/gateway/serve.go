@@ -52,14 +52,15 @@ type ServeOptions struct {
 
 // Serve runs g until ctx is done and everything has ended in good order:
 //
-//	ctx done ─► not ready, leases given back, nothing new is leased
+//	ctx done ─► not ready, leases given back, nothing new is leased; every
+//	            answer closes its connection, so that callers go elsewhere
 //	  Drain later ─► the public listener closes, requests on the way finish
 //	  Grace at most ─► sends finish, then the other listeners close
 //
 // An error is a listener's: everything is stopped then.
 func Serve(ctx context.Context, g *Gateway, o ServeOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
-	public := publicServer(g.PublicHandler(), g.opts.Log)
+	public := publicServer(untilDone(ctx, g.PublicHandler()), g.opts.Log)
 	var work sync.WaitGroup // until it is done, the other listeners tell how it goes
 	work.Go(func() { runAll(ctx, g, o) })
 	group.Go(func() error { return serve(public, o.Public) })
@@ -81,6 +82,19 @@ func Serve(ctx context.Context, g *Gateway, o ServeOptions) error {
 	work.Wait()
 	g.Wait()
 	return err
+}
+
+// untilDone lets connections be kept open only until ctx is done. A platform
+// that reuses one would otherwise meet the listener's end with a request on the
+// way: that is a refused delivery, and the change of endpoints does not move
+// connections that are there already.
+func untilDone(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func runAll(ctx context.Context, g *Gateway, o ServeOptions) {

@@ -222,7 +222,12 @@ func (w *world) remote() (client *storeclient.Client, url string) {
 
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	require.Eventually(w.t, done, patience, 10*time.Millisecond, what)
+	// In the test's own goroutine: conditions fail the test when they cannot look.
+	for end := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			require.Fail(w.t, "not within "+patience.String(), what)
+		}
+	}
 }
 
 func (w *world) customer(id int64, name string) *simulator.Customer {

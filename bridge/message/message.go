@@ -142,9 +142,15 @@ type Author struct {
 	Kind AuthorKind `json:"kind"`
 	Name string     `json:"name,omitempty"`
 	// ExternalID is the platform's id of a person who speaks in a group: names
-	// are not unique, this is.
+	// are not unique, this is. AuthorAnonymous stands for nobody in particular.
 	ExternalID string `json:"externalId,omitempty"`
 }
+
+// AuthorAnonymous is the Author.ExternalID of reactions whose authors the
+// platform does not show (Telegram's channels). As it stands for many, it may
+// have several reactions on a message, one per emoji; a removal without an
+// emoji takes all of them off.
+const AuthorAnonymous = "anonymous"
 
 // Entity is a stretch of a text: formatting, a link, a mention. Offset and
 // Length count UTF-16 code units, as Telegram and JavaScript do.
@@ -170,6 +176,7 @@ type Attachment struct {
 	Name     string     `json:"name,omitempty"`
 	Size     int64      `json:"size,omitempty"` // bytes
 	Caption  string     `json:"caption,omitempty"`
+	Entities []Entity   `json:"entities,omitempty"` // within Caption
 	State    MediaState `json:"state,omitempty"`
 	Reason   string     `json:"reason,omitempty"` // why State is unavailable
 }

@@ -18,8 +18,10 @@ const MaxParts = 64
 
 // Plan turns an outbound message into the platform requests that carry it, in
 // order: its text (split where it must be, see Split), its attachments each
-// with its caption, its location. Buttons go with the last part. A caption
+// with its caption, its location. Buttons go with the last part; where they
+// hang on a text (Capabilities.QuickReplies), the text goes last. A caption
 // that the platform cannot take with the attachment follows it as a text.
+// A template follows its text.
 // An edit, a deletion or a reaction is one part; a reaction with the action
 // "remove" has an empty Emoji.
 //
@@ -38,7 +40,9 @@ func Plan(caps Capabilities, m message.Message) ([]wire.Part, error) {
 		parts, err = planDeletion(caps, m)
 	case message.TypeReaction:
 		parts, err = planReaction(caps, m)
-	case message.TypeContacts, message.TypePostback, message.TypeTemplate, message.TypeUnsupported:
+	case message.TypeTemplate:
+		parts, err = planTemplate(caps, m)
+	case message.TypeContacts, message.TypePostback, message.TypeUnsupported:
 		return nil, fieldErrorf("type", "messages of type %s cannot be sent on this platform", m.Type)
 	default:
 		parts, err = planContent(caps, m)
@@ -56,9 +60,21 @@ func Plan(caps Capabilities, m message.Message) ([]wire.Part, error) {
 }
 
 func planContent(caps Capabilities, m message.Message) ([]wire.Part, error) {
-	parts, err := planText(caps, "text", m.Text)
+	style, err := styleOf(caps, m)
 	if err != nil {
 		return nil, err
+	}
+	texts, err := planText(caps, "text", m.Text)
+	if err != nil {
+		return nil, err
+	}
+	if style == message.ButtonStyleButtons {
+		texts = endWithin(texts, caps)
+	}
+	var parts []wire.Part
+	textLast := len(m.Buttons) > 0 && caps.QuickReplies > 0
+	if !textLast {
+		parts = texts
 	}
 	for i, a := range m.Attachments {
 		more, err := planAttachment(caps, fmt.Sprintf("attachments[%d]", i), a)
@@ -74,10 +90,14 @@ func planContent(caps Capabilities, m message.Message) ([]wire.Part, error) {
 		location := *m.Location
 		parts = append(parts, wire.Part{Location: &location})
 	}
+	if textLast {
+		parts = append(parts, texts...)
+	}
 	if len(parts) == 0 {
 		return nil, fieldErrorf("text", "the message is empty; give it a text, an attachment or a location")
 	}
-	parts[len(parts)-1].Buttons = slices.Clone(m.Buttons)
+	last := &parts[len(parts)-1]
+	last.Buttons, last.ButtonStyle = slices.Clone(m.Buttons), style
 	return parts, nil
 }
 
@@ -179,8 +199,8 @@ func checkCommon(caps Capabilities, m message.Message) error {
 		return fieldErrorf("replyTo", "this platform cannot answer a single message")
 	case len(m.Buttons) > 0 && caps.Buttons == 0:
 		return fieldErrorf("buttons", "this platform has no buttons")
-	case len(m.Buttons) > caps.Buttons:
-		return fieldErrorf("buttons", "%d buttons, %d is the limit", len(m.Buttons), caps.Buttons)
+	case len(m.Buttons) > max(caps.Buttons, caps.QuickReplies):
+		return fieldErrorf("buttons", "%d buttons, %d is the limit", len(m.Buttons), max(caps.Buttons, caps.QuickReplies))
 	}
 	for i, b := range m.Buttons {
 		if err := checkButton(caps, fmt.Sprintf("buttons[%d]", i), b); err != nil {
@@ -202,6 +222,10 @@ func checkButton(caps Capabilities, field string, b message.Button) error {
 	limit := caps.ButtonPayload
 	if n := limit.Unit.Len(b.Payload); limit.Max > 0 && n > limit.Max {
 		return fieldErrorf(field+".payload", "%d %s, %d is the limit", n, limit.Unit, limit.Max)
+	}
+	limit = caps.ButtonTitle
+	if n := limit.Unit.Len(b.Title); limit.Max > 0 && n > limit.Max {
+		return fieldErrorf(field+".title", "%d %s, %d is the limit", n, limit.Unit, limit.Max)
 	}
 	return nil
 }

@@ -51,7 +51,12 @@ type LoadSpec struct {
 	Name     string // "namespace/name"
 	Spec     document.Channel
 	Endpoint string // base URL that replaces the platform's own; empty: the platform's
-	Client   *http.Client
+	// PublicURL is where platforms reach this bridge, without a trailing slash;
+	// empty: nowhere.
+	PublicURL string
+	Client    *http.Client
+	// LastOfApp of a tombstone: the app's own subscription goes as well.
+	LastOfApp bool
 }
 
 // Request is a webhook request with its body, read and bounded by the gateway.
@@ -107,14 +112,19 @@ type Capabilities struct {
 	Buttons      int            // how many a message may have; 0: none
 	QuickReplies int            // how many of style quickReplies; 0: the platform has one style only
 	Cards        int            // how many cards a template may have; 0: no templates
-	// ButtonPayload bounds a button's payload; Max 0: not bounded.
+	// ButtonPayload bounds a button's payload, ButtonTitle what it shows; Max 0:
+	// not bounded.
 	ButtonPayload TextLimit
-	Edit          bool // an outbound message can be changed
-	Delete        bool
-	React         bool
-	ReplyTo       bool
-	Receipts      []message.Status // what the platform tells beyond sent
-	Window        time.Duration    // 0: no messaging window
+	ButtonTitle   TextLimit
+	// ButtonText bounds the text that buttons stay with (ButtonStyleButtons)
+	// where that is less than Text; Max 0: it is not.
+	ButtonText TextLimit
+	Edit       bool // an outbound message can be changed
+	Delete     bool
+	React      bool
+	ReplyTo    bool
+	Receipts   []message.Status // what the platform tells beyond sent
+	Window     time.Duration    // 0: no messaging window
 	// AgentWindow is how long people may answer where a channel allows it beyond
 	// Window; what is sent then has Outgoing.Extended. 0: no longer than Window.
 	AgentWindow time.Duration
@@ -189,6 +199,13 @@ type Error struct {
 func (e *Error) Error() string { return string(e.Class) + ": " + e.Reason }
 func (e *Error) Unwrap() error { return e.Err }
 
+// Grouped is a Channel that may verify the same requests as others do: those
+// with the same group. Where one URL serves all channels of an app, a request
+// is verified once for each group instead of once for each channel.
+type Grouped interface {
+	VerifyGroup() string
+}
+
 // Poller is a platform whose messages can be fetched. Run loops until ctx is
 // done: it fetches from cursor, hands each batch to deliver, and confirms it at
 // the platform only after deliver returned nil (the store has committed it).
@@ -252,6 +269,24 @@ type Handshaker interface {
 // counted, never retried.
 type Acker interface {
 	Ack(ctx context.Context, ch Channel, e message.Event) error
+}
+
+// PayloadAcker is a platform that wants a word back also for what becomes no
+// event (Telegram: inline queries).
+type PayloadAcker interface {
+	// PayloadAcks lists, in a verified payload that is durable by now, what wants
+	// a word, each as a key for AckPayload. It is called for every payload, so it
+	// must cost nothing where there is none; nil as a rule.
+	PayloadAcks(body []byte) []string
+	// AckPayload gives one of them its word; failures are counted, never retried.
+	AckPayload(ctx context.Context, ch Channel, key string) error
+}
+
+// SendTimeouter is a platform some of whose parts take longer to send than the
+// gateway's usual time (outbox.SendTimeout, 30 s): uploads.
+type SendTimeouter interface {
+	// SendTimeout is how long sending a part may take, by its size; 0: the usual.
+	SendTimeout(part wire.Part) time.Duration
 }
 
 // ConfigOf decodes the platform's typed block of a channel.

@@ -125,7 +125,7 @@ func follow(ctx context.Context, s *Store) (list []Event) {
 
 // Whatever mixture of functions shares a transaction, each has its effect or none.
 func TestBatchIsolation(t *testing.T) {
-	s, _ := testStore(t)
+	s := oneWriter(t)
 	rapid.Check(t, func(t *rapid.T) {
 		fates := rapid.SliceOfN(rapid.SampledFrom([]string{"ok", "refuse", "undo", "panic", "constraint"}), 1, 8).Draw(t, "fates")
 		var ids = make([]string, len(fates))
@@ -190,7 +190,7 @@ func runBatch(s *Store, jobs []*job) {
 }
 
 func TestCallerThatGivesUpWhileWaitingHasDoneNothing(t *testing.T) {
-	s, _ := testStore(t)
+	s := oneWriter(t)
 	held, release := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
 	go func() {
@@ -226,7 +226,7 @@ func TestCallerWhoseFunctionRunsWaitsForTheEnd(t *testing.T) {
 }
 
 func TestWriteAfterCloseIsUnavailable(t *testing.T) {
-	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	s, err := open(t, Options{Dir: t.TempDir()})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	require.NoError(t, s.Close())
@@ -234,7 +234,8 @@ func TestWriteAfterCloseIsUnavailable(t *testing.T) {
 }
 
 func TestFailedCommitIsToldToEverybodyAndToHealth(t *testing.T) {
-	s, _ := testStore(t)
+	sqliteOnly(t)
+	s := oneWriter(t)
 	require.True(t, s.Health(t.Context()).OK)
 	// A deferred foreign key is checked by COMMIT itself.
 	broken := func(tx *txn) error {

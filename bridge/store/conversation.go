@@ -61,6 +61,16 @@ func (s *Store) conversation(ctx context.Context, q querier, scope Scope, id str
 	return list[0], nil
 }
 
+// lockConversation reads a conversation in order to change it.
+func (s *Store) lockConversation(t *txn, scope Scope, id string) (convRow, error) {
+	if lock := s.db.forUpdate(); lock != "" {
+		if _, err := all(t.ctx, t, scanText, `SELECT id FROM conversations WHERE id = ?`+lock, id); err != nil {
+			return convRow{}, err
+		}
+	}
+	return s.conversation(t.ctx, t, scope, id)
+}
+
 // touchConversation makes a conversation the one with the latest activity.
 func (t *txn) touchConversation(id string) error {
 	_, err := t.exec(`UPDATE conversations SET updated_at = ? WHERE id = ?`, ms(t.now), id)
@@ -156,14 +166,28 @@ func (s *Store) Reopen(ctx context.Context, scope Scope, id string) (Conversatio
 // changeConversation reads a conversation, lets change decide, and writes it
 // when something changed.
 func (s *Store) changeConversation(ctx context.Context, scope Scope, id string, change func(*txn, *convRow) (bool, error)) (Conversation, error) {
+	if err := scope.Write.check(); err != nil {
+		return Conversation{}, err
+	}
+	known, err := s.conversation(ctx, s.read, scope, id)
+	if err != nil {
+		return Conversation{}, err
+	}
 	var after Conversation
-	err := s.write(ctx, 1, func(t *txn) error {
-		v, err := s.conversation(background, t, scope, id)
+	err = s.writeLocked(ctx, 1, newLocks().party(known.channel, known.address), func(t *txn) error {
+		v, err := s.lockConversation(t, scope, id)
 		if err != nil {
 			return err
 		}
+		if _, done, err := t.repeated(v.namespace, scope.Write); err != nil || done {
+			after = v.api()
+			return err
+		}
 		changed, err := change(t, &v)
-		if err != nil || !changed {
+		if err != nil {
+			return err
+		}
+		if err := t.remember(v.namespace, scope.Write, ""); err != nil || !changed {
 			after = v.api()
 			return err
 		}
@@ -238,7 +262,9 @@ func (s *Store) wakeSnoozed(ctx context.Context) (next time.Time, err error) {
 }
 
 func (t *txn) wakeDue() error {
-	list, err := all(background, t, scanConversation, selectConversations+`WHERE v.state = 'snoozed' AND v.snoozed_until <= ? ORDER BY v.snoozed_until LIMIT ?`, ms(t.now), snoozeBatch)
+	// What another replica is changing, or waking, is passed over.
+	list, err := all(t.ctx, t, scanConversation, selectConversations+`WHERE v.id IN (SELECT id FROM conversations
+		WHERE state = 'snoozed' AND snoozed_until <= ? ORDER BY snoozed_until LIMIT ?`+t.c.db.skipLocked()+`) ORDER BY v.snoozed_until`, ms(t.now), snoozeBatch)
 	if err != nil {
 		return err
 	}

@@ -20,13 +20,6 @@ import (
 // crashDir is set in the child process that is going to be killed.
 const crashDir = "BRIDGEKEEPER_TEST_CRASH_DIR"
 
-func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDir); dir != "" {
-		ingestUntilKilled(dir)
-	}
-	os.Exit(m.Run())
-}
-
 // ingestUntilKilled writes the id of each acknowledged message to standard output.
 func ingestUntilKilled(dir string) {
 	s, err := Open(context.Background(), Options{Dir: dir})
@@ -62,6 +55,7 @@ func (crashT) Errorf(f string, a ...any) { fmt.Fprintf(os.Stderr, f, a...) }
 func (crashT) FailNow()                  { os.Exit(1) }
 
 func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
+	sqliteOnly(t)
 	dir := t.TempDir()
 	var acknowledged []string
 	for round := range 2 { // the second round begins on what the first one left
@@ -100,6 +94,7 @@ func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
 }
 
 func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
+	sqliteOnly(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("SKIPPED: the full disk was NOT tested, a small tmpfs cannot be mounted here (needs root): %v", err)

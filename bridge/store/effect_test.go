@@ -141,7 +141,7 @@ func TestParkedEventsAreBounded(t *testing.T) {
 
 	require.NoError(t, s.write(t.Context(), 1, func(tx *txn) error {
 		for i := range maxParked + 3 {
-			if _, err := tx.exec(`INSERT INTO parked_events (id, channel, target, event) VALUES (?, ?, ?, '{}')`, tx.newID(), telegram, i); err != nil {
+			if _, err := tx.exec(`INSERT INTO parked_events (id, channel, target, event) VALUES (?, ?, ?, '{}')`, tx.newID(), telegram, numbered("m", i)); err != nil {
 				return err
 			}
 		}
@@ -199,4 +199,94 @@ func TestAMovedContactGoesOnWithTheOpenConversation(t *testing.T) {
 		moved(s)
 		require.Equal(t, open, next(s, "m3"))
 	})
+}
+
+func reactionBy(id, contact string, author message.Author, emoji string, action message.ReactionAction) message.Event {
+	ev := reactionTo("m1", id, contact, emoji, action)
+	ev.Message.Author = &author
+	return ev
+}
+
+func reactionsOf(t *testing.T, s *Store, id string) (list []string) {
+	t.Helper()
+	for _, r := range getMessage(t, s, id).Reactions {
+		list = append(list, r.Emoji)
+	}
+	return list
+}
+
+func TestPeopleOfOneNameReactForThemselves(t *testing.T) {
+	s, _ := testStore(t)
+	id := stored(t, s, telegram, textFrom("-100", "m1", "x"))
+	one, other := message.Author{Name: "Ana", ExternalID: "11"}, message.Author{Name: "Ana", ExternalID: "12"}
+	ingest(t, s, telegram, reactionBy("r1", "-100", one, "👍", message.ReactionAdd), reactionBy("r2", "-100", other, "❤", message.ReactionAdd))
+	require.ElementsMatch(t, []string{"👍", "❤"}, reactionsOf(t, s, id))
+	ingest(t, s, telegram, reactionBy("r3", "-100", one, "👍", message.ReactionRemove))
+	require.Equal(t, []string{"❤"}, reactionsOf(t, s, id))
+	one.Name = "Ana Ruiz" // by any name
+	ingest(t, s, telegram, reactionBy("r4", "-100", one, "🔥", message.ReactionAdd), reactionBy("r5", "-100", message.Author{Name: "Ana", ExternalID: "11"}, "", message.ReactionRemove))
+	require.Equal(t, []string{"❤"}, reactionsOf(t, s, id))
+}
+
+func TestReactionsOfNobodyInParticularStandTogether(t *testing.T) {
+	s, _ := testStore(t)
+	id := stored(t, s, telegram, textFrom("-100", "m1", "x"))
+	ingest(t, s, telegram, reactionBy("r0", "-100", message.Author{ExternalID: "11"}, "🔥", message.ReactionAdd))
+	told := 0
+	tell := func(emojis ...string) {
+		told++
+		anonymous := message.Author{ExternalID: message.AuthorAnonymous}
+		events := []message.Event{reactionBy(numbered("n", told), "-100", anonymous, "", message.ReactionRemove)}
+		for _, e := range emojis {
+			events = append(events, reactionBy(numbered("n"+e, told), "-100", anonymous, e, message.ReactionAdd))
+		}
+		ingest(t, s, telegram, events...)
+	}
+	tell("👍", "❤")
+	require.ElementsMatch(t, []string{"🔥", "👍", "❤"}, reactionsOf(t, s, id))
+	tell("❤")
+	require.ElementsMatch(t, []string{"🔥", "❤"}, reactionsOf(t, s, id))
+	tell()
+	require.Equal(t, []string{"🔥"}, reactionsOf(t, s, id), "of the people who are known none is taken off")
+}
+
+func TestFormattingIsKeptAndReplacedWithItsText(t *testing.T) {
+	s, _ := testStore(t)
+	ev := text("m1", "😀 bold")
+	bold := message.Entity{Kind: "bold", Offset: 3, Length: 4}
+	ev.Message.Entities = []message.Entity{bold, {Kind: "italic", Offset: 3, Length: 5}, {Kind: "italic", Offset: -1, Length: 2}, {Offset: 0, Length: 2}}
+	ev.Message.Attachments = []message.Attachment{{Kind: message.TypeImage, Ref: "file1", Caption: "see #sale", Entities: []message.Entity{{Kind: "hashtag", Offset: 4, Length: 5}}}}
+	ev.Message.Author = &message.Author{Name: "Ana", ExternalID: "11"}
+	id := stored(t, s, telegram, ev)
+	m := getMessage(t, s, id)
+	require.Equal(t, []message.Entity{bold}, m.Entities, "what lies outside of the text is left out")
+	require.Equal(t, []message.Entity{{Kind: "hashtag", Offset: 4, Length: 5}}, m.Attachments[0].Entities)
+	require.Equal(t, &message.Author{Kind: message.AuthorContact, Name: "Ana", ExternalID: "11"}, m.Author)
+
+	edit := editOf("m1", "u2", "plain, bold", testTime.Add(time.Second))
+	edit.Message.Entities = []message.Entity{{Kind: "bold", Offset: 7, Length: 4}}
+	ingest(t, s, telegram, edit)
+	require.Equal(t, []message.Entity{{Kind: "bold", Offset: 7, Length: 4}}, getMessage(t, s, id).Entities)
+	require.Equal(t, "11", getMessage(t, s, id).Author.ExternalID, "the author stays")
+	ingest(t, s, telegram, editOf("m1", "u3", "plain", testTime.Add(2*time.Second)))
+	require.Empty(t, getMessage(t, s, id).Entities)
+	before, err := all(t.Context(), s.read, scanText, `SELECT content FROM message_versions WHERE message = ? ORDER BY version`, id)
+	require.NoError(t, err)
+	require.Contains(t, before[0], `"entities":[{"kind":"bold","offset":3`, "versions keep theirs")
+}
+
+// A pressed button may be a message with an id of its own: Telegram's /start
+// with a payload.
+func TestPostbacksCanBeEditedReactedToAndDeleted(t *testing.T) {
+	s, _ := testStore(t)
+	ev := text("m1", "/start abc")
+	ev.Message.Type, ev.Message.Postback = message.TypePostback, &message.Postback{Payload: "abc"}
+	require.Equal(t, wire.ResultParked, ingest(t, s, telegram, reactionTo("m1", "r1", "c1", "👍", message.ReactionAdd))[0].Result)
+	id := stored(t, s, telegram, ev)
+	require.Equal(t, []string{"👍"}, reactionsOf(t, s, id), "what came before it")
+	require.Equal(t, wire.ResultStored, ingest(t, s, telegram, editOf("m1", "u2", "/start def", testTime.Add(time.Second)))[0].Result)
+	require.Equal(t, "/start def", getMessage(t, s, id).Text)
+	require.Equal(t, wire.ResultStored, ingest(t, s, telegram, deletionOf("m1", "d1"))[0].Result)
+	require.NotNil(t, getMessage(t, s, id).DeletedAt)
+	require.Zero(t, count(t, s, "parked_events"))
 }

@@ -47,6 +47,9 @@ type Scope struct {
 	Namespaces []string
 	// Caller names the token, for authorship and audit.
 	Caller string
+	// Write names the write that is asked for, so that repeating it does no harm.
+	// Send has a key of its own.
+	Write Write
 }
 
 // Allows says whether a namespace is within the scope.
@@ -82,6 +85,8 @@ type Reader interface {
 	WaitEvents(ctx context.Context, after int64) error
 	OpenMedia(ctx context.Context, s Scope, id string) (MediaMeta, io.ReadCloser, error)
 	RawEntries(ctx context.Context, s Scope, q RawQuery) (Page[RawEntry], error)
+	// DeadLetters are outbound messages that failed, or whose outcome is unknown.
+	DeadLetters(ctx context.Context, s Scope, q DeadLetterQuery) (Page[DeadLetter], error)
 }
 
 // Writer is what REST writes.
@@ -94,6 +99,8 @@ type Writer interface {
 	Resolve(ctx context.Context, s Scope, conversation string) (Conversation, error)
 	Snooze(ctx context.Context, s Scope, conversation string, until time.Time) (Conversation, error)
 	Reopen(ctx context.Context, s Scope, conversation string) (Conversation, error)
+	// Requeue sends again what of a dead letter was not sent.
+	Requeue(ctx context.Context, s Scope, id string, policy UnknownPolicy) (message.Message, error)
 	// UploadMedia keeps the bytes of an outbound attachment; it lives as long as a message names it.
 	UploadMedia(ctx context.Context, s Scope, namespace string, meta MediaMeta, body io.Reader) (string, error)
 	// Replay parses raw entries again and ingests what is missing.
@@ -106,7 +113,7 @@ var (
 	ErrConflict    = errors.New("conflict")
 	ErrGone        = errors.New("gone")        // a cursor before the horizon
 	ErrForbidden   = errors.New("forbidden")   // not a channel of this Bridge
-	ErrUnavailable = errors.New("unavailable") // nothing was committed; try again
+	ErrUnavailable = errors.New("unavailable") // nothing was committed, or nobody knows (the connection to the database broke); try again
 )
 
 // FieldError is a mistake in a request, with the JSON path of the field.
@@ -257,11 +264,13 @@ type SendRequest struct {
 	Author         message.Author
 	// Epoch fences automated authors; 0 for people.
 	Epoch       int64
-	Type        message.Type // text, image …, location, edit, deletion, reaction
+	Type        message.Type // text, image …, location, template, edit, deletion, reaction
 	Text        string
 	Attachments []message.Attachment
 	Location    *message.Location
 	Buttons     []message.Button
+	ButtonStyle message.ButtonStyle
+	Template    *message.Template
 	ReplyTo     string // external id
 	Target      string // external id, for edit and deletion
 	Reaction    *message.Reaction

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -22,6 +23,17 @@ func (s *Store) Events(ctx context.Context, scope Scope, after int64, limit int)
 	if limit <= 0 || limit > maxEvents {
 		limit = maxEvents
 	}
+	if after == EventsOldest {
+		_, horizon, err := s.eventHead(ctx)
+		if err != nil {
+			return nil, after, err
+		}
+		list, next, err := s.Events(ctx, scope, horizon, limit)
+		if errors.Is(err, ErrGone) { // removed in between: the oldest is another one now
+			return s.Events(ctx, scope, after, limit)
+		}
+		return list, next, err
+	}
 	list, err := all(ctx, s.read, scanEvent, `SELECT cursor, type, time, channel, conversation, contact, message FROM events WHERE cursor > ? ORDER BY cursor LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, after, err
@@ -33,8 +45,6 @@ func (s *Store) Events(ctx context.Context, scope Scope, after int64, limit int)
 		return nil, after, err
 	case after == EventsLatest:
 		return []Event{}, head, nil
-	case after == EventsOldest:
-		after = horizon
 	case after < horizon:
 		return nil, after, fmt.Errorf("events up to cursor %d have been removed by retention, %d is before it: %w", horizon, after, ErrGone)
 	case after > head:

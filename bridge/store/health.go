@@ -36,6 +36,9 @@ func (s *Store) Health(ctx context.Context) document.Health {
 	if w := s.storage(); w != nil {
 		h.Warnings = append(h.Warnings, *w)
 	}
+	if s.db.warnings != nil {
+		h.Warnings = append(h.Warnings, s.db.warnings()...)
+	}
 	h.Since = s.healthSince.at(h.OK, s.now())
 	return h
 }

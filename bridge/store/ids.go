@@ -43,6 +43,21 @@ func (s *idSource) next(now time.Time) string {
 	return id.String()
 }
 
+// after makes what is drawn from now on greater than all ids up to a time, in
+// milliseconds: other replicas' clocks may be ahead.
+func (s *idSource) after(clock int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, uint64(max(clock, 0))+1) //nolint:gosec // not negative
+}
+
+// latest is the time of the latest id, in milliseconds.
+func (s *idSource) latest() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.last) //nolint:gosec // 48 bits
+}
+
 // idBefore is less than every id drawn at t or later.
 func idBefore(t time.Time) string {
 	var id ulid.ULID

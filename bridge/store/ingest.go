@@ -17,12 +17,17 @@ func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestReques
 	st := s.state.Load()
 	envelopes := make([]*intake, len(req.Envelopes))
 	weight := 0
+	var needs *locks // with one writer they would be for nothing, and this is the hot path
+	if s.db.shared {
+		needs = newLocks()
+	}
 	for i := range req.Envelopes {
 		envelopes[i] = s.prepare(routeFor(st, bridge), &req.Envelopes[i])
 		weight += 1 + len(envelopes[i].elements)
+		envelopes[i].needs(needs)
 	}
 	var resp wire.IngestResponse
-	err := s.write(ctx, weight, func(t *txn) error {
+	err := s.writeLocked(ctx, weight, needs, func(t *txn) error {
 		results := make([]wire.EnvelopeResult, len(envelopes))
 		for i, env := range envelopes {
 			var err error
@@ -133,9 +138,41 @@ func journal(t *txn, env *intake) (string, error) {
 	}
 	channel, namespace, unrouted, _ := whereabouts(env)
 	id := t.newID()
+	if unrouted || env.someForbidden() { // it is refused, and comes again until it is not
+		if kept, err := t.journaled(env, id); err != nil || kept != "" {
+			return kept, err
+		}
+	}
 	_, err := t.exec(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
 	return id, err
+}
+
+// journaled is the entry of the same payload on the same URL that is in the
+// journal already, as a platform sends what was refused again for a day; "" when
+// there is none (any more), and id stands for it from now on.
+func (t *txn) journaled(env *intake, id string) (string, error) {
+	key := contentID(env.Raw)
+	kept, err := t.takeKey(env.Channel, "raw", key, "", id)
+	if err != nil || kept == id {
+		return "", err
+	}
+	var n int
+	if _, err := one(background, t, []any{&n}, `SELECT COUNT(*) FROM raw_entries WHERE id = ?`, kept); err != nil || n > 0 {
+		return kept, err
+	}
+	_, err = t.exec(`UPDATE external_ids SET id = ? WHERE external_id = ? AND channel = ? AND kind = 'raw' AND direction = ''`, id, key, env.Channel)
+	return "", err
+}
+
+// someForbidden says that some of an envelope's elements are another Bridge's.
+func (env *intake) someForbidden() bool {
+	for i := range env.elements {
+		if env.elements[i].verdict.Result == wire.ResultForbidden {
+			return true
+		}
+	}
+	return false
 }
 
 // allForbidden says that an envelope has elements and all of them are another

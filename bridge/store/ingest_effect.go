@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -39,13 +40,21 @@ func (a *arrival) affect() (wire.Result, error) {
 }
 
 // actorOf says who reacts. In a group the contact is the group, and its author
-// one of many: a name is all that is known of them.
+// one of many, known by an id or, on some platforms, by a name only. What nobody
+// in particular has put on is one actor per emoji: it stands beside the others.
 func actorOf(m *message.Message) string {
 	if m.Direction == message.Outbound || m.Contact == nil || m.Contact.ExternalID == "" {
 		return actorShop
 	}
-	if m.Author != nil && m.Author.Name != "" {
-		return m.Contact.ExternalID + "/" + m.Author.Name
+	switch a := m.Author; {
+	case a == nil:
+		return m.Contact.ExternalID
+	case a.ExternalID == message.AuthorAnonymous && m.Reaction != nil:
+		return m.Contact.ExternalID + "/" + message.AuthorAnonymous + "/" + m.Reaction.Emoji
+	case a.ExternalID != "":
+		return m.Contact.ExternalID + "/" + a.ExternalID
+	case a.Name != "":
+		return m.Contact.ExternalID + "/" + a.Name
 	}
 	return m.Contact.ExternalID
 }
@@ -118,9 +127,11 @@ func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
 	return err
 }
 
-// messageByExternalID finds a message of either direction.
+// messageByExternalID finds a message of either direction. A pressed button may
+// be one with an id of its own (Telegram's /start with a payload), under which
+// it is edited or reacted to.
 func (t *txn) messageByExternalID(channel, externalID string) (id string, found bool, err error) {
-	found, err = one(background, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind = 'message' AND external_id = ? ORDER BY direction LIMIT 1`,
+	found, err = one(background, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind IN ('message', 'postback') AND external_id = ? ORDER BY kind, direction LIMIT 1`,
 		channel, externalID)
 	return id, found, err
 }
@@ -294,9 +305,14 @@ func (s *Store) delete(t *txn, tg target, at time.Time) error {
 
 // react puts an actor's reaction on a message, in place of the one before, or
 // takes it off. Taking off another emoji than the one that stands changes
-// nothing: platforms tell "old off, new on" in either order.
+// nothing: platforms tell "old off, new on" in either order. What nobody in
+// particular has put on goes all at once where no emoji is named.
 func (t *txn) react(tg target, m message.Message, actor string) error {
 	if m.Reaction.Action == message.ReactionRemove {
+		if m.Reaction.Emoji == "" && m.Author != nil && m.Author.ExternalID == message.AuthorAnonymous {
+			_, err := t.exec(`DELETE FROM reactions WHERE message = ? AND substr(actor, 1, ?) = ?`, tg.id, utf8.RuneCountInString(actor), actor)
+			return err
+		}
 		_, err := t.exec(`DELETE FROM reactions WHERE message = ? AND actor = ? AND (? = '' OR emoji = ?)`, tg.id, actor, m.Reaction.Emoji, m.Reaction.Emoji)
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
@@ -20,6 +21,7 @@ const (
 	maxContent    = 1 << 20 // bytes of JSON: cards, attachments, buttons
 	maxList       = 100     // attachments, cards, buttons; albums have 10, Messenger 30
 	maxName       = 256     // characters of a name; longer ones are cut, not refused
+	maxURL        = 8 << 10 // bytes of a link; browsers take that much
 	maxLanguage   = 35      // characters, RFC 5646 section 4.4.1
 )
 
@@ -336,7 +338,7 @@ func cleanMessage(m *message.Message) {
 		m.Contact = &c
 	}
 	if m.Author != nil {
-		m.Author = &message.Author{Kind: m.Author.Kind, Name: cut(m.Author.Name, maxName)}
+		m.Author = &message.Author{Kind: m.Author.Kind, Name: cut(m.Author.Name, maxName), ExternalID: cut(m.Author.ExternalID, maxName)}
 	}
 	if m.Location != nil {
 		l := *m.Location
@@ -346,18 +348,53 @@ func cleanMessage(m *message.Message) {
 	if m.Postback != nil {
 		m.Postback = &message.Postback{Payload: clean(m.Postback.Payload), Title: clean(m.Postback.Title)}
 	}
+	m.Entities = cleanEntities(m.Text, m.Entities)
 	m.Attachments = mapped(m.Attachments, cleanAttachment)
 	m.Contacts = mapped(m.Contacts, cleanCard)
-	m.Buttons = mapped(m.Buttons, func(b message.Button) message.Button {
-		return message.Button{Title: clean(b.Title), Payload: clean(b.Payload), URL: clean(b.URL)}
-	})
+	m.Buttons = mapped(m.Buttons, cleanButton)
+	if m.Template != nil {
+		m.Template = &message.Template{Cards: mapped(m.Template.Cards, cleanTemplateCard)}
+	}
+	if r := m.Referral; r != nil {
+		m.Referral = &message.Referral{Ref: clean(r.Ref), Source: cut(r.Source, maxName), Kind: cut(r.Kind, maxName), AdID: cut(r.AdID, maxName), URL: clean(r.URL)}
+	}
+}
+
+func cleanButton(b message.Button) message.Button {
+	return message.Button{Title: clean(b.Title), Payload: clean(b.Payload), URL: clean(b.URL)}
+}
+
+func cleanTemplateCard(c message.Card) message.Card {
+	return message.Card{Title: clean(c.Title), Subtitle: clean(c.Subtitle), ImageURL: clean(c.ImageURL), URL: clean(c.URL), Buttons: mapped(c.Buttons, cleanButton)}
 }
 
 func cleanAttachment(a message.Attachment) message.Attachment {
 	a.MediaID, a.State, a.Reason = "", "", ""
 	a.URL, a.Ref, a.Caption = clean(a.URL), clean(a.Ref), clean(a.Caption)
+	a.Entities = cleanEntities(a.Caption, a.Entities)
 	a.MimeType, a.Name, a.Size = cut(a.MimeType, maxName), cut(a.Name, maxName), max(a.Size, 0)
 	return a
+}
+
+// maxEntities bounds the marks of one text; Telegram keeps 100.
+const maxEntities = 500
+
+// cleanEntities keeps the marks that lie within the text as it is kept. One
+// that does not is left out: formatting is not worth refusing a message for.
+func cleanEntities(text string, list []message.Entity) []message.Entity {
+	length := platform.UnitUTF16.Len(text)
+	var out []message.Entity
+	for _, e := range list {
+		if len(out) == maxEntities {
+			break
+		}
+		e.Kind, e.Language, e.URL, e.ExternalID = cut(e.Kind, maxName), cut(e.Language, maxName), clean(e.URL), cut(e.ExternalID, maxName)
+		if e.Kind == "" || e.Offset < 0 || e.Length <= 0 || e.Offset > length || e.Length > length-e.Offset || len(e.URL) > maxURL {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 func cleanCard(c message.ContactCard) message.ContactCard {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -40,7 +39,7 @@ func (s *Store) channelDue(t *txn, channel string, due int64) error {
 		WHERE outbox_channels.due_at = 0 OR outbox_channels.due_at > excluded.due_at AND outbox_channels.due_at > outbox_channels.ready_at`,
 		channel, bridge, due)
 	if err == nil && n > 0 && bridge != "" {
-		t.afterCommit(func() { s.outbox.bells.ring(bridge) })
+		t.ring(bridge)
 	}
 	return err
 }
@@ -102,12 +101,14 @@ func (s *Store) endTurn(t *txn, l *laneRow, delay time.Duration, released bool) 
 
 // expireLeases ends the leases that are over, if there are any.
 func (s *Store) expireLeases(ctx context.Context) error {
+	var before int64
 	for {
 		var until int64
 		found, err := one(ctx, s.read, []any{&until}, `SELECT lease_until FROM lanes WHERE lease_until > 0 ORDER BY lease_until LIMIT 1`)
-		if err != nil || !found || until > ms(s.now()) {
-			return err
+		if err != nil || !found || until > ms(s.now()) || until == before {
+			return err // until == before: another replica is at it
 		}
+		before = until
 		if err := s.write(ctx, expireBatch, s.expire); err != nil {
 			return err
 		}
@@ -122,6 +123,13 @@ func (s *Store) expire(t *txn) error {
 		return err
 	}
 	for i := range lanes {
+		ours, err := t.try(spaceOutbox, lanes[i].channel)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			continue // somebody works there and ends it, or whoever looks next
+		}
 		if err := s.expireLane(t, &lanes[i]); err != nil {
 			return err
 		}
@@ -130,7 +138,7 @@ func (s *Store) expire(t *txn) error {
 }
 
 // reasonSilent is why the outcome of a send is unknown when a lease is over.
-var reasonSilent = fmt.Sprintf("the bridge did not report within %s of beginning to send; the message may have arrived", leaseFor)
+const reasonSilent = "the bridge began to send and did not report before its lease was over; the message may have arrived"
 
 func (s *Store) expireLane(t *txn, l *laneRow) error {
 	t.afterCommit(s.outbox.metrics.expired.Inc)

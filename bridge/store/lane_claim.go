@@ -81,7 +81,11 @@ func (c *claim) try(ctx context.Context) (found []wire.Delivery, wait time.Durat
 		}
 		return nil, wait, nil
 	}
-	if err := c.s.write(ctx, c.max, func(t *txn) error {
+	needs, err := c.needs(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := c.s.writeLocked(ctx, c.max, needs, func(t *txn) error {
 		found, err = c.run(t)
 		return err
 	}); err != nil {
@@ -124,6 +128,23 @@ func (c *claim) nextDue(ctx context.Context) (time.Time, error) {
 		break
 	}
 	return fromMS(due), rows.Err()
+}
+
+// needs are the locks of the channels that are due and can be served. Those
+// that become due meanwhile are for the next claim.
+func (c *claim) needs(ctx context.Context) (*locks, error) {
+	l := newLocks()
+	if !c.s.db.shared {
+		return l, nil
+	}
+	due, err := all(ctx, c.s.read, scanText, `SELECT channel FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds`,
+		c.bridge, ms(c.s.now()))
+	for _, channel := range due {
+		if !c.paused[channel] && len(l.others) < min(c.max, maxLocks/4) {
+			l.outbox(channel)
+		}
+	}
+	return l, err
 }
 
 func (c *claim) giveBack(found []wire.Delivery) {
@@ -209,7 +230,7 @@ func (c *claim) lookAtDue(t *txn) (list []servedChannel, putOff map[string]time.
 		if err := rows.Scan(&name, &ch.readyAt, &ch.failures, &ch.bucket.tokens, &refilled); err != nil {
 			return nil, nil, err
 		}
-		if c.paused[name] {
+		if c.paused[name] || !t.holds(spaceOutbox, name) {
 			continue
 		}
 		if sendingBridge(st, name) != c.bridge { // the document rules
@@ -310,7 +331,7 @@ func (s *Store) nextDelivery(t *txn, ch *servedChannel, l *laneRow) (*wire.Deliv
 			return nil, s.endTurn(t, l, 0, false)
 		}
 		parts := h.remaining()
-		if len(parts) > 0 && !h.refuse(ch.caps, t.now) {
+		if len(parts) > 0 && !h.refuse(ch, t.now) {
 			return s.handOut(t, ch, l, h, parts)
 		}
 		if err := h.save(t); err != nil {
@@ -352,16 +373,16 @@ func lastInbound(ctx context.Context, q querier, channel, contact string) (time.
 // refuse settles a delivery that may not be sent any more, and says so. People's
 // messages stand whoever owns the conversation now; automated ones of a former
 // owner are superseded.
-func (h *head) refuse(caps platform.Capabilities, now time.Time) bool {
+func (h *head) refuse(ch *servedChannel, now time.Time) bool {
 	switch {
 	case automated(h.authorKind) && h.epoch != h.convEpoch:
 		h.withdraw(deliverySuperseded, fmt.Sprintf("the conversation has another owner since (epoch %d, now %d)", h.epoch, h.convEpoch))
 	case !h.reachable:
 		h.fail(string(wire.ErrRecipientGone) + ": the contact blocked this account or left")
-	case caps.Window > 0 && now.Sub(h.lastInbound) > caps.Window:
-		h.fail(fmt.Sprintf("%s: the contact last wrote more than %s ago", wire.ErrOutsideWindow, caps.Window))
+	case h.window(ch, now) == windowClosed:
+		h.refuseWindow(ch)
 	default:
-		return h.refuseContent(caps)
+		return h.refuseContent(ch.caps)
 	}
 	return true
 }
@@ -392,6 +413,8 @@ func canSend(caps platform.Capabilities, p wire.Part) bool {
 		return slices.Contains(caps.Attachments, p.Attachment.Kind)
 	case p.Location != nil:
 		return caps.Location
+	case p.Template != nil:
+		return len(p.Template.Cards) <= caps.Cards
 	}
 	return true
 }
@@ -445,7 +468,7 @@ func (s *Store) handOut(t *txn, ch *servedChannel, l *laneRow, h *head, parts []
 	if _, err := t.exec(`UPDATE lanes SET lease_delivery = ?, ready_at = ? WHERE id = ?`, h.message, l.readyAt, l.id); err != nil {
 		return nil, err
 	}
-	out := &wire.Delivery{ID: h.message, Channel: ch.Name, To: h.address, Lease: l.lease, Expires: leaseFor, Attempt: h.attempts, Parts: parts}
+	out := &wire.Delivery{ID: h.message, Channel: ch.Name, To: h.address, Extended: h.window(ch, t.now) == windowExtended, Lease: l.lease, Expires: leaseFor, Attempt: h.attempts, Parts: parts}
 	if parts[0].Index == 0 {
 		out.ReplyTo = h.replyTo
 	}

@@ -11,6 +11,7 @@ import (
 // Work at rest, or for one message, must not grow with what was sent before,
 // nor with the number of channels.
 func TestHotQueriesWalkNoTables(t *testing.T) {
+	sqliteOnly(t)
 	b := newBox(t, testCaps)
 	for query, index := range map[string]string{
 		`SELECT channel, due_at FROM outbox_channels WHERE bridge = ? AND due_at > 0 ORDER BY due_at, rounds`:                                                  "outbox_channels_due",

@@ -253,7 +253,7 @@ func (s *Store) dueMedia(ctx context.Context, bridge string) (channels []string,
 }
 
 func (t *txn) leaseMediaOf(channel string, limit int) (jobs []wire.MediaJob, err error) {
-	list, err := all(background, t, scanMedia, selectMedia+`WHERE channel = ? AND state = 'pending' AND next_at <= ? ORDER BY next_at, id LIMIT ?`, channel, ms(t.now), limit)
+	list, err := all(background, t, scanMedia, selectMedia+`WHERE channel = ? AND state = 'pending' AND next_at <= ? ORDER BY next_at, id LIMIT ?`+t.c.db.skipLocked(), channel, ms(t.now), limit)
 	if err != nil {
 		return nil, err
 	}
@@ -309,7 +309,7 @@ func (s *Store) PutMedia(ctx context.Context, bridge, id string, lease int64, me
 	if _, err := s.leasedMedia(ctx, s.read, bridge, id, lease); err != nil {
 		return err
 	}
-	file, err := s.media.put(body, s.opts.MaxMediaBytes)
+	file, err := s.blobs.put(body, s.opts.MaxMediaBytes)
 	if errors.Is(err, errTooLarge) {
 		return errors.Join(&FieldError{Field: "body", Message: fmt.Sprintf("is larger than %d bytes", s.opts.MaxMediaBytes)},
 			s.ReportMedia(ctx, bridge, id, wire.MediaReport{Lease: lease, Gone: true, Reason: reasonTooBig}))
@@ -317,7 +317,7 @@ func (s *Store) PutMedia(ctx context.Context, bridge, id string, lease int64, me
 	if err != nil {
 		return err
 	}
-	defer s.media.unpin(file.sha256)
+	defer s.blobs.unpin(file.sha256)
 	return s.write(ctx, 1, func(t *txn) error {
 		if _, err := s.leasedMedia(background, t, bridge, id, lease); err != nil {
 			return err
@@ -366,18 +366,37 @@ func (s *Store) UploadMedia(ctx context.Context, scope Scope, namespace string, 
 	if !scope.Allows(namespace) {
 		return "", fmt.Errorf("namespace %s: %w", namespace, ErrNotFound)
 	}
-	file, err := s.media.put(body, s.opts.MaxMediaBytes)
+	if err := scope.Write.check(); err != nil {
+		return "", err
+	}
+	file, err := s.blobs.put(body, s.opts.MaxMediaBytes)
 	if errors.Is(err, errTooLarge) {
 		return "", &FieldError{Field: "body", Message: fmt.Sprintf("is larger than %d bytes", s.opts.MaxMediaBytes)}
 	}
 	if err != nil {
 		return "", err
 	}
-	defer s.media.unpin(file.sha256)
+	defer s.blobs.unpin(file.sha256)
 	var id string
-	err = s.write(ctx, 1, func(t *txn) error {
-		id = t.newID()
-		_, err := t.exec(`INSERT INTO media (id, namespace, state, mime_type, name, size, sha256) VALUES (?, ?, 'stored', ?, ?, ?, ?)`,
+	write := scope.Write
+	write.Fingerprint += " " + file.sha256
+	err = s.write(ctx, 1, func(t *txn) (err error) {
+		var done bool
+		if id, done, err = t.repeated(namespace, write); err != nil {
+			return err
+		}
+		if done { // and it may be gone since, as no message named it
+			kept, err := all(background, t, scanText, `SELECT id FROM media WHERE id = ?`, id)
+			if err != nil || len(kept) > 0 {
+				return err
+			}
+		} else {
+			id = t.newID()
+			if err := t.remember(namespace, write, id); err != nil {
+				return err
+			}
+		}
+		_, err = t.exec(`INSERT INTO media (id, namespace, state, mime_type, name, size, sha256) VALUES (?, ?, 'stored', ?, ?, ?, ?)`,
 			id, namespace, cut(meta.MimeType, maxName), cut(meta.Name, maxName), file.size, file.sha256)
 		return err
 	})
@@ -424,7 +443,7 @@ func (s *Store) openMedia(m mediaRow) (MediaMeta, io.ReadCloser, error) {
 	if m.State != message.MediaStored {
 		return MediaMeta{}, nil, fmt.Errorf("media %s is %s: %w", m.ID, m.State, ErrNotFound)
 	}
-	f, err := s.media.open(m.SHA256)
+	f, err := s.blobs.read(m.SHA256)
 	if err != nil {
 		return MediaMeta{}, nil, err
 	}

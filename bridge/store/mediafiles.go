@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -23,8 +24,11 @@ type mediaFiles struct {
 	mu  sync.Mutex
 	// pins counts who is about to name a file in the database.
 	pins map[string]int
+	// held is how many backups are on their way: nothing is removed meanwhile.
+	held int
 	// unnamed are files whose last name was taken from them; see discard.
 	unnamed []string
+	swept   int // the shard to be looked at next, 0 to 255
 }
 
 // mediaFile is a kept file.
@@ -148,7 +152,23 @@ func (f *mediaFiles) open(sum string) (*os.File, error) {
 	return file, err
 }
 
+// read implements mediaBytes.
+func (f *mediaFiles) read(sum string) (io.ReadSeekCloser, error) { return f.open(sum) }
+
 var mediaName = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// hold keeps every file until release; the sweep comes by again afterwards.
+func (f *mediaFiles) hold() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held++
+}
+
+func (f *mediaFiles) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held--
+}
 
 // discard notes files that may have lost their last name; the next sweep looks.
 func (f *mediaFiles) discard(sums ...string) {
@@ -186,7 +206,7 @@ func (f *mediaFiles) shard(n int) ([]string, error) {
 func (f *mediaFiles) removeUnused(sum string, inUse func() (bool, error)) (removed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.pins[sum] > 0 {
+	if f.held > 0 || f.pins[sum] > 0 {
 		return false, nil
 	}
 	if used, err := inUse(); err != nil || used {
@@ -197,4 +217,29 @@ func (f *mediaFiles) removeUnused(sum string, inUse func() (bool, error)) (remov
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// sweep removes files that nothing names: those that lost their last name
+// since, and, a shard at a time, what a crash may have left. Only one sweep runs
+// at a time.
+func (f *mediaFiles) sweep(ctx context.Context, s *Store) (removed int, err error) {
+	found, err := f.shard(f.swept)
+	if err != nil {
+		return 0, err
+	}
+	f.swept = (f.swept + 1) % 256
+	for _, sum := range append(f.discarded(), found...) {
+		gone, err := f.removeUnused(sum, func() (bool, error) {
+			var n int
+			_, err := one(ctx, s.read, []any{&n}, `SELECT COUNT(*) FROM media WHERE sha256 = ?`, sum)
+			return n > 0, err
+		})
+		if err != nil {
+			return removed, err
+		}
+		if gone {
+			removed++
+		}
+	}
+	return removed, nil
 }

@@ -40,11 +40,17 @@ func (t *txn) insertMessage(m messageRow) error {
 // content is what a message holds beside its text, as JSON in one column: it
 // is read and written as a whole and never searched.
 type content struct {
+	Entities    []message.Entity      `json:"entities,omitempty"`
+	AuthorID    string                `json:"authorId,omitempty"` // external id of who speaks in a group
 	Attachments []message.Attachment  `json:"attachments,omitempty"`
 	Location    *message.Location     `json:"location,omitempty"`
 	Contacts    []message.ContactCard `json:"contacts,omitempty"`
 	Postback    *message.Postback     `json:"postback,omitempty"`
 	Buttons     []message.Button      `json:"buttons,omitempty"`
+	ButtonStyle message.ButtonStyle   `json:"buttonStyle,omitempty"`
+	Template    *message.Template     `json:"template,omitempty"`
+	Referral    *message.Referral     `json:"referral,omitempty"`
+	Standby     bool                  `json:"standby,omitempty"`
 	Group       string                `json:"group,omitempty"`
 	Unsupported string                `json:"unsupported,omitempty"`
 	Echo        bool                  `json:"echo,omitempty"`
@@ -53,14 +59,24 @@ type content struct {
 }
 
 func (c *content) empty() bool {
-	return len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
+	return len(c.Entities) == 0 && c.AuthorID == "" && c.ButtonStyle == "" && c.Template == nil && c.Referral == nil && !c.Standby &&
+		len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
 }
 
 // encodeContent is the content column of a message, ” when there is only text.
 func encodeContent(m message.Message) (string, error) {
-	c := content{Attachments: m.Attachments, Location: m.Location, Contacts: m.Contacts, Postback: m.Postback,
+	c := content{Entities: m.Entities, AuthorID: authorID(m), ButtonStyle: m.ButtonStyle, Template: m.Template, Referral: m.Referral, Standby: m.Standby,
+		Attachments: m.Attachments, Location: m.Location, Contacts: m.Contacts, Postback: m.Postback,
 		Buttons: m.Buttons, Group: m.Group, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction}
 	return c.encode()
+}
+
+// authorID is the platform's id of who speaks, where that is not the contact.
+func authorID(m message.Message) string {
+	if m.Author == nil {
+		return ""
+	}
+	return m.Author.ExternalID
 }
 
 func (c *content) encode() (string, error) {
@@ -88,6 +104,7 @@ func mergeContent(before string, edit message.Message) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.Entities = edit.Entities // the text is replaced, and what marked it with it
 	if len(edit.Attachments) > 0 {
 		c.Attachments = edit.Attachments
 	}
@@ -99,6 +116,9 @@ func mergeContent(before string, edit message.Message) (string, error) {
 	}
 	if len(edit.Buttons) > 0 {
 		c.Buttons = edit.Buttons
+	}
+	if edit.Template != nil {
+		c.Template = edit.Template
 	}
 	return c.encode()
 }
@@ -121,10 +141,12 @@ func scanMessage(rows *sql.Rows) (m message.Message, err error) {
 	m.Namespace, m.Channel = splitChannel(m.Channel)
 	m.Timestamp, m.EditedAt, m.DeletedAt = fromMS(timestamp), optionalMS(edited), optionalMS(deleted)
 	m.Contact = &contact
-	if m.Direction == message.Outbound || author.Name != "" { // inbound: who spoke in a group
+	c, err := decodeContent(raw)
+	author.ExternalID = c.AuthorID
+	if m.Direction == message.Outbound || author.Name != "" || author.ExternalID != "" { // inbound: who spoke in a group
 		m.Author = &author
 	}
-	c, err := decodeContent(raw)
+	m.Entities, m.ButtonStyle, m.Template, m.Referral, m.Standby = c.Entities, c.ButtonStyle, c.Template, c.Referral, c.Standby
 	m.Attachments, m.Location, m.Contacts, m.Postback, m.Buttons = c.Attachments, c.Location, c.Contacts, c.Postback, c.Buttons
 	m.Group, m.Unsupported, m.Echo, m.Target, m.Reaction = c.Group, c.Unsupported, c.Echo, c.Target, c.Reaction
 	return m, err

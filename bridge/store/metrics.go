@@ -14,6 +14,7 @@ type metrics struct {
 	elements *prometheus.CounterVec
 	events   prometheus.Counter
 	commits  *prometheus.CounterVec
+	repeated prometheus.Counter
 	batch    prometheus.Histogram
 	duration prometheus.Histogram
 	media    *prometheus.CounterVec
@@ -25,6 +26,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		elements: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgekeeper_store_ingest_elements_total", Help: "Elements that bridges handed in, by what became of them."}, []string{"result"}),
 		events:   prometheus.NewCounter(prometheus.CounterOpts{Name: "bridgekeeper_store_events_total", Help: "Entries appended to the event log."}),
 		commits:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgekeeper_store_commits_total", Help: "Transactions, by outcome."}, []string{"outcome"}),
+		repeated: prometheus.NewCounter(prometheus.CounterOpts{Name: "bridgekeeper_store_commit_retries_total", Help: "Transactions that lost against another replica's and were done again."}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bridgekeeper_store_commit_elements", Help: "Elements that shared a transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11)}), // 1 to maxBatchWeight
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "bridgekeeper_store_commit_seconds", Help: "Time of a transaction from its begin to its answer.",
@@ -33,7 +35,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		removed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgekeeper_store_retention_removed_total", Help: "Rows removed because they were older than the retention, by table."}, []string{"table"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.elements, m.events, m.commits, m.batch, m.duration, m.media, m.removed)
+		reg.MustRegister(m.elements, m.events, m.commits, m.repeated, m.batch, m.duration, m.media, m.removed)
 	}
 	return m
 }

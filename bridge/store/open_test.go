@@ -11,9 +11,10 @@ import (
 )
 
 func TestSecondStoreOnAFolderIsRefused(t *testing.T) {
+	sqliteOnly(t)
 	dir := t.TempDir()
 	openTestStore(t, Options{Dir: dir})
-	_, err := Open(t.Context(), Options{Dir: dir})
+	_, err := open(t, Options{Dir: dir})
 	require.ErrorContains(t, err, dir)
 	require.ErrorContains(t, err, "process "+strconv.Itoa(os.Getpid()))
 	require.ErrorContains(t, err, lockFile)
@@ -22,13 +23,13 @@ func TestSecondStoreOnAFolderIsRefused(t *testing.T) {
 func TestClosedFolderCanBeOpenedAgain(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()
-	s, err := Open(t.Context(), Options{Dir: dir})
+	s, err := open(t, Options{Dir: dir})
 	require.NoError(t, err)
 	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
 	id := stored(t, s, telegram, text("m1", "x"))
 	require.NoError(t, s.Close())
 
-	s, err = Open(t.Context(), Options{Dir: dir})
+	s, err = open(t, Options{Dir: dir})
 	require.NoError(t, err)
 	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
 	require.Equal(t, "x", getMessage(t, s, id).Text)
@@ -37,6 +38,7 @@ func TestClosedFolderCanBeOpenedAgain(t *testing.T) {
 }
 
 func TestFilesAreForTheOwnerOnly(t *testing.T) {
+	sqliteOnly(t)
 	dir := filepath.Join(t.TempDir(), "data")
 	s := openTestStore(t, Options{Dir: dir})
 	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
@@ -54,15 +56,16 @@ func TestFilesAreForTheOwnerOnly(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
+	sqliteOnly(t)
 	dir := t.TempDir()
-	s, err := Open(t.Context(), Options{Dir: dir})
+	s, err := open(t, Options{Dir: dir})
 	require.NoError(t, err)
 	require.NoError(t, s.write(t.Context(), 1, func(tx *txn) error {
 		_, err := tx.exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)`)
 		return err
 	}))
 	require.NoError(t, s.Close())
-	_, err = Open(t.Context(), Options{Dir: dir})
+	_, err = open(t, Options{Dir: dir})
 	require.ErrorContains(t, err, "schema version 999")
 	require.ErrorContains(t, err, "use the newer version, or a copy of the volume from before the upgrade")
 	_, err = os.Stat(filepath.Join(dir, lockFile))
@@ -78,6 +81,7 @@ func TestMountType(t *testing.T) {
 }
 
 func TestSnapshotsOfPragmas(t *testing.T) {
+	sqliteOnly(t)
 	s, _ := testStore(t)
 	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"} {
 		var got string

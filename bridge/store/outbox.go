@@ -36,6 +36,10 @@ const (
 	// report begins it anew, so that a message of many parts does not outlive it.
 	leaseFor = 90 * time.Second
 
+	// holdMax bounds the longer lease that a bridge asks for with a long send (it
+	// asks for 11 min at most): so long a dead bridge can keep a lane waiting.
+	holdMax = 15 * time.Minute
+
 	// leaseMax bounds the deliveries of one answer; 1000 of 4 KiB are 4 MiB.
 	leaseMax = 1000
 
@@ -67,7 +71,7 @@ type outbox struct {
 
 // openOutbox hangs the outbox and the sessions into the store.
 func (s *Store) openOutbox() {
-	s.outbox = &outbox{bells: newBells(), draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries)}
+	s.outbox = &outbox{bells: newBells(), draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries, s.openBreakers)}
 	s.hooks.receipt = s.applyReceipt
 	s.hooks.documentLoaded = s.documentLoaded
 	s.loops = append(s.loops, s.runLeases, s.runSessions)
@@ -96,7 +100,7 @@ func (s *Store) resync(ctx context.Context) error {
 	if !st.loaded || s.outbox.synced.Load() == st {
 		return nil
 	}
-	return s.write(ctx, 1, func(t *txn) error { return s.documentLoaded(t, st) })
+	return s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error { return s.documentLoaded(t, st) })
 }
 
 // capabilities of a channel's platform. A platform that the store was not told

@@ -24,7 +24,7 @@ func (s *Store) cancelGone(ctx context.Context) error {
 	}
 	for _, channel := range channels {
 		for done := false; !done; {
-			if err := s.write(ctx, cancelBatch, func(t *txn) (err error) {
+			if err := s.writeLocked(ctx, cancelBatch, newLocks().outbox(channel), func(t *txn) (err error) {
 				done, err = s.cancelSome(t, channel)
 				return err
 			}); err != nil {

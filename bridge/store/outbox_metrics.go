@@ -17,7 +17,7 @@ type outboxMetrics struct {
 	settled *prometheus.CounterVec
 }
 
-func newOutboxMetrics(reg prometheus.Registerer, queued func() float64) *outboxMetrics {
+func newOutboxMetrics(reg prometheus.Registerer, queued, breakers func() float64) *outboxMetrics {
 	m := &outboxMetrics{
 		reports: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgekeeper_store_outbox_reports_total", Help: "Reports about parts, by outcome and by whether the lease was still held."}, []string{"outcome", "accepted"}),
 		leased:  prometheus.NewCounter(prometheus.CounterOpts{Name: "bridgekeeper_store_outbox_leased_total", Help: "Deliveries handed to bridges, each attempt counted."}),
@@ -26,7 +26,8 @@ func newOutboxMetrics(reg prometheus.Registerer, queued func() float64) *outboxM
 	}
 	if reg != nil {
 		depth := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bridgekeeper_store_outbox_queued", Help: "Messages that wait to be sent."}, queued)
-		reg.MustRegister(m.reports, m.leased, m.expired, m.settled, depth)
+		open := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "bridgekeeper_store_outbox_breakers", Help: "Channels whose breaker is open or half-open: sends wait as the platform refuses them or does not answer."}, breakers)
+		reg.MustRegister(m.reports, m.leased, m.expired, m.settled, depth, open)
 	}
 	return m
 }
@@ -37,6 +38,15 @@ func (m *outboxMetrics) status(s message.Status) { m.settled.WithLabelValues(str
 func (s *Store) queuedDeliveries() float64 {
 	var n int64
 	if _, err := one(background, s.read, []any{&n}, `SELECT COUNT(*) FROM deliveries WHERE state = 'queued'`); err != nil {
+		return 0
+	}
+	return float64(n)
+}
+
+// openBreakers counts channels whose sends wait.
+func (s *Store) openBreakers() float64 {
+	var n int64
+	if _, err := one(background, s.read, []any{&n}, `SELECT COUNT(*) FROM outbox_channels WHERE refused <> ''`); err != nil {
 		return 0
 	}
 	return float64(n)

@@ -18,7 +18,13 @@ import (
 func (s *Store) Report(ctx context.Context, bridge string, req wire.ReportRequest) (wire.ReportResponse, error) {
 	groups := groupReports(req.Reports)
 	var accepted []bool
-	err := s.write(ctx, len(req.Reports), func(t *txn) error {
+	needs := newLocks()
+	for _, r := range req.Reports {
+		if needs.outbox(r.Channel); r.NewAddress != "" {
+			needs.inbox(r.Channel)
+		}
+	}
+	err := s.writeLocked(ctx, len(req.Reports), needs, func(t *txn) error {
 		accepted = make([]bool, len(req.Reports))
 		for _, g := range groups {
 			if err := s.reportDelivery(t, bridge, req.Reports, g, accepted); err != nil {
@@ -65,8 +71,9 @@ type turn struct {
 	d  *delivery
 	l  *laneRow
 
-	over    bool // the turn ends with these reports
-	tried   bool // something was sent in it, or tried to
+	over    bool          // the turn ends with these reports
+	hold    time.Duration // the holder asks for a lease of this length
+	tried   bool          // something was sent in it, or tried to
 	delay   time.Duration
 	firstID string
 	was     deliveryState
@@ -81,6 +88,14 @@ func (s *Store) reportDelivery(t *txn, bridge string, reports []wire.PartReport,
 	ch := s.channelOrStub(l.channel)
 	if ch.Bridge != bridge && l.leaseBridge != bridge {
 		return nil
+	}
+	if first.Channel != l.channel { // named wrongly, or not at all
+		if err := t.hold(spaceOutbox, l.channel); err != nil {
+			return err
+		}
+		if d, l, err = loadDelivery(t, first.Delivery); err != nil || d == nil {
+			return err
+		}
 	}
 	if l.leaseUntil > 0 && l.leaseUntil <= ms(t.now) {
 		if err := s.expireLane(t, l); err != nil {
@@ -130,6 +145,7 @@ func (u *turn) held(r wire.PartReport, p *partRow) (accepted bool, err error) {
 	case r.Outcome == wire.OutcomeSending:
 		p.set(partSending)
 		p.lease = u.l.lease
+		u.hold = min(max(u.hold, r.Hold), holdMax)
 		return true, nil
 	}
 	v, err := u.s.judge(u.t, u.d, u.l, p, r)
@@ -150,7 +166,12 @@ func (u *turn) follow(r wire.PartReport, p *partRow, v verdict) error {
 		u.d.attempts, u.d.firstAttempt, u.d.dirty = 0, 0, true
 	}
 	if v.ChannelDelay > 0 {
-		if err := u.pauseChannel(v); err != nil {
+		if err := u.pauseChannel(v, r.Class); err != nil {
+			return err
+		}
+	}
+	if unanswered(r) {
+		if err := u.strike(); err != nil {
 			return err
 		}
 	}
@@ -292,10 +313,11 @@ func (u *turn) abandon() error {
 }
 
 // renew begins the lease anew. While two thirds of it are left (60 s, twice a
-// send's timeout) that is not worth a write.
+// send's timeout) that is not worth a write; a longer one that the holder asks
+// for is, and is never shortened.
 func (u *turn) renew() error {
-	until := ms(u.t.now.Add(leaseFor))
-	if until-u.l.leaseUntil < leaseFor.Milliseconds()/3 {
+	until := ms(u.t.now.Add(max(leaseFor, u.hold)))
+	if until <= u.l.leaseUntil || u.hold == 0 && until-u.l.leaseUntil < leaseFor.Milliseconds()/3 {
 		return nil
 	}
 	_, err := u.t.exec(`UPDATE lanes SET lease_until = ? WHERE id = ?`, until, u.l.id)
@@ -304,28 +326,20 @@ func (u *turn) renew() error {
 
 // pauseChannel keeps the whole channel waiting. Several lanes that meet the
 // same refusal at the same time count as one failure.
-func (u *turn) pauseChannel(v verdict) error {
+func (u *turn) pauseChannel(v verdict, class wire.ErrorClass) error {
 	now := ms(u.t.now)
 	until := now + ceilMS(v.ChannelDelay)
+	refused := ""
+	if v.ChannelFailed {
+		refused = string(class)
+	}
 	_, err := u.t.exec(`UPDATE outbox_channels SET
+		refused = CASE WHEN ? = '' THEN refused ELSE ? END,
 		failures = CASE WHEN paused_until <= ? THEN failures + ? ELSE failures END,
 		paused_until = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
 		ready_at = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
 		due_at = CASE WHEN due_at = 0 THEN 0 WHEN paused_until > ? THEN paused_until ELSE ? END
-		WHERE channel = ?`, now, boolInt(v.ChannelFailed), until, until, until, until, until, until, u.l.channel)
-	return err
-}
-
-// resumeChannel ends a channel's trouble: the platform took something from it
-// again. What was on its way when the trouble began proves nothing, and what
-// the platform asked to be waited for is waited for.
-func (u *turn) resumeChannel() error {
-	now := ms(u.t.now)
-	n, err := u.t.exec(`UPDATE outbox_channels SET failures = 0, paused_until = 0, ready_at = ?, due_at = CASE WHEN due_at > ? THEN ? ELSE due_at END
-		WHERE channel = ? AND failures > 0 AND paused_until <= ?`, now, now, now, u.l.channel, now)
-	if err == nil && n > 0 {
-		u.t.afterCommit(func() { u.s.outbox.bells.ring(u.ch.Bridge) })
-	}
+		WHERE channel = ?`, refused, refused, now, boolInt(v.ChannelFailed), until, until, until, until, until, until, u.l.channel)
 	return err
 }
 

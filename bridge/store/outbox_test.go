@@ -403,7 +403,7 @@ func TestALeaseThatEndsWithoutAReport(t *testing.T) {
 			require.NoError(t, b.expireLeases(t.Context()))
 			reason := ""
 			if c.want == message.StatusUnknown {
-				reason = "did not report within"
+				reason = "did not report before its lease was over"
 			}
 			b.wantStatus(id, c.want, reason)
 			b.clock.advance(time.Second)

@@ -16,57 +16,74 @@ func (s *Store) Messages(ctx context.Context, scope Scope, q MessageQuery) (Page
 		return Page[message.Message]{}, err
 	}
 	if !from {
-		pos.ID = ""
+		pos = position{}
 	}
-	keys, err := s.messageKeys(ctx, scope, q, pos.ID, limit+1)
+	keys, err := s.messageKeys(ctx, scope, q, pos, limit+1)
 	if err != nil {
 		return Page[message.Message]{}, err
 	}
 	return pageOf(listMessages, keys, limit, messageID, func(ids []string) ([]message.Message, error) { return s.loadMessages(ctx, s.read, ids) })
 }
 
-// messageKeys reads keys along the index that fits the query.
-func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]sortKey, error) {
-	read := func(c conditions) ([]sortKey, error) {
-		c.add("m.id > ?", after)
-		if q.Direction != "" {
-			c.add("m.direction = ?", string(q.Direction))
-		}
-		return all(ctx, s.read, scanKey, `SELECT 0, m.id FROM messages m `+c.where()+`ORDER BY m.id LIMIT ?`, append(c.args, limit)...)
-	}
-	var c conditions
+// messageKeys reads keys along the index that fits the query: for one contact,
+// whose messages are stored one after another, by their ids; else along the log,
+// whose order is that of the commits.
+func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, pos position, limit int) ([]sortKey, error) {
 	if q.Channel != "" {
 		if err := seeChannel(scope, q.Channel); err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case q.Contact != "":
-		if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
+	if q.Contact != "" {
+		return s.contactMessageKeys(ctx, scope, q, pos.ID, limit)
+	}
+	after := pos.At
+	if after == 0 && pos.ID != "" { // a cursor from before lists followed the log
+		if _, err := one(ctx, s.read, []any{&after}, `SELECT COALESCE(MAX(cursor), 0) FROM events WHERE type = 'message.created' AND message <= ?`, pos.ID); err != nil {
 			return nil, err
 		}
-		c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", q.Contact)
-		if q.Channel != "" {
-			c.add("m.channel || '' = ?", q.Channel) // not by the channel's index: a contact has fewer messages
+	}
+	read := func(channel string, bound *sortKey) ([]sortKey, error) {
+		var c conditions
+		c.add("e.type = 'message.created' AND e.cursor > ?", after)
+		from := `FROM events e `
+		if channel != "" {
+			c.add("e.channel = ?", channel)
 		}
-		return read(c)
-	case q.Channel != "":
-		c.add("m.channel = ?", q.Channel)
-		return read(c)
-	case scope.All:
-		return read(c)
+		if bound != nil {
+			c.add("e.cursor < ?", bound.at)
+		}
+		if q.Direction != "" {
+			from += `JOIN messages m ON m.id = e.message `
+			c.add("m.direction = ?", string(q.Direction))
+		}
+		return all(ctx, s.read, scanKey, `SELECT e.cursor, e.message `+from+c.where()+`ORDER BY e.cursor LIMIT ?`, append(c.args, limit)...)
+	}
+	if q.Channel != "" || scope.All {
+		return read(q.Channel, nil)
 	}
 	channels, err := s.channels(ctx, scope)
 	if err != nil {
 		return nil, err
 	}
-	return merge(channels, limit, sortKey.compare, func(channel string, bound *sortKey) ([]sortKey, error) {
-		var c conditions
-		c.add("m.channel = ?", channel)
-		if bound != nil {
-			c.add("m.id < ?", bound.id)
-		}
-		return read(c)
+	return merge(channels, limit, sortKey.compare, read)
+}
+
+func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]sortKey, error) {
+	if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
+		return nil, err
+	}
+	var c conditions
+	c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", q.Contact)
+	if q.Channel != "" {
+		c.add("m.channel = ?", q.Channel)
+	}
+	if q.Direction != "" {
+		c.add("m.direction = ?", string(q.Direction))
+	}
+	c.add("m.id > ?", after)
+	return settled(ctx, s, func(k sortKey) string { return k.id }, func(from querier) ([]sortKey, error) {
+		return all(ctx, from, scanKey, `SELECT 0, m.id FROM messages m `+c.where()+`ORDER BY m.id LIMIT ?`, append(c.args, limit)...)
 	})
 }
 

@@ -79,7 +79,9 @@ func (s *Store) rawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[R
 	if from {
 		c.add("id > ?", pos.ID)
 	}
-	list, err := all(ctx, s.read, scanRaw, selectRaw+c.where()+`ORDER BY id LIMIT ?`, append(c.args, limit+1)...)
+	list, err := settled(ctx, s, func(e RawEntry) string { return e.ID }, func(from querier) ([]RawEntry, error) {
+		return all(ctx, from, scanRaw, selectRaw+c.where()+`ORDER BY id LIMIT ?`, append(c.args, limit+1)...)
+	})
 	if err != nil {
 		return Page[RawEntry]{}, err
 	}
@@ -148,7 +150,9 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	in := s.prepare(routeWithin(st, scope), &env)
 	in.raw = raw.ID
 	var result wire.EnvelopeResult
-	if err := s.write(ctx, 1+len(in.elements), func(t *txn) (err error) {
+	needs := newLocks()
+	in.needs(needs)
+	if err := s.writeLocked(ctx, 1+len(in.elements), needs, func(t *txn) (err error) {
 		if result, err = s.take(t, in); err != nil || !raw.Unrouted {
 			return err
 		}

@@ -169,3 +169,48 @@ func TestPayloadWithoutKnownElementsIsKept(t *testing.T) {
 	ingestEnvelope(t, s, env)
 	require.Equal(t, 1, count(t, s, "raw_entries"), "a better parser may find something in it")
 }
+
+// What is refused comes again for a day: the journal keeps it once.
+func TestWhatIsRefusedAgainAndAgainIsJournaledOnce(t *testing.T) {
+	s, clock := testStore(t)
+	entries := func() []RawEntry {
+		p, err := s.RawEntries(t.Context(), everything, RawQuery{})
+		require.NoError(t, err)
+		return p.Items
+	}
+	unknown := envelope("shop/later", text("m1", "hello"))
+	for range 3 {
+		require.Equal(t, wire.ResultUnrouted, ingestEnvelope(t, s, unknown)[0].Result)
+		clock.advance(time.Minute)
+	}
+	require.Len(t, entries(), 1)
+	mixed := envelope(telegram, text("m1", "hello"))
+	mixed.Raw = []byte(`{"of":"two"}`)
+	mixed.Elements = append(mixed.Elements, wire.Element{Channel: foreign, Event: text("m2", "hello")})
+	for range 3 {
+		ingestEnvelope(t, s, mixed)
+	}
+	require.Len(t, entries(), 2)
+
+	other := unknown
+	other.Raw = []byte(`{"another":true}`)
+	ingestEnvelope(t, s, other)
+	other.Channel = "shop/another"
+	ingestEnvelope(t, s, other)
+	require.Len(t, entries(), 4, "another payload, or another URL, is another entry")
+
+	_, err := s.sweepOf(t, `DELETE FROM raw_entries`)
+	require.NoError(t, err)
+	for range 2 {
+		ingestEnvelope(t, s, unknown)
+	}
+	require.Len(t, entries(), 1, "what retention has removed is kept anew, once")
+}
+
+func (s *Store) sweepOf(t *testing.T, query string) (n int64, err error) {
+	err = s.write(t.Context(), 1, func(tx *txn) (err error) {
+		n, err = tx.exec(query)
+		return err
+	})
+	return n, err
+}

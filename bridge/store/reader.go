@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -12,6 +13,10 @@ import (
 // querier is where rows can be read: the pool of readers, or a transaction.
 type querier interface {
 	rows(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// bounded is a context within which an answer must have come.
+	bounded(ctx context.Context) (context.Context, context.CancelFunc)
+	// fail makes of an error that a result ended with what callers understand.
+	fail(err error) error
 }
 
 // reader reads committed data from a pool of connections.
@@ -25,7 +30,7 @@ type reader struct {
 const maxKeptParams = 4
 
 func (r *reader) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := r.send(ctx, query, args)
+	rows, err := r.send(ctx, query, args) //nolint:rowserrcheck,sqlclosecheck // the caller's
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -33,6 +38,21 @@ func (r *reader) rows(ctx context.Context, query string, args ...any) (*sql.Rows
 		return nil, r.db.classify(err)
 	}
 	return rows, nil
+}
+
+func (r *reader) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return r.db.bounded(ctx)
+}
+
+func (r *reader) fail(err error) error { return r.db.classify(err) }
+
+// late tells a caller whose own patience is not at its end that the database
+// did not answer in time.
+func late(caller context.Context, err error) error {
+	if caller.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: the database did not answer in time", ErrUnavailable)
+	}
+	return err
 }
 
 func (r *reader) send(ctx context.Context, query string, args []any) (*sql.Rows, error) {
@@ -62,9 +82,11 @@ func (r *reader) close() {
 
 // one reads the first row into dest; found is false when there is none.
 func one(ctx context.Context, q querier, dest []any, query string, args ...any) (found bool, err error) {
-	rows, err := q.rows(ctx, query, args...)
+	within, cancel := q.bounded(ctx)
+	defer cancel()
+	rows, err := q.rows(within, query, args...)
 	if err != nil {
-		return false, err
+		return false, late(ctx, err)
 	}
 	defer rows.Close()
 	if rows.Next() {
@@ -74,16 +96,18 @@ func one(ctx context.Context, q querier, dest []any, query string, args ...any) 
 		found = true
 	}
 	if err := rows.Err(); err != nil {
-		return false, err
+		return false, late(ctx, q.fail(err))
 	}
 	return found, rows.Close()
 }
 
 // all reads every row with scan.
 func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.rows(ctx, query, args...)
+	within, cancel := q.bounded(ctx)
+	defer cancel()
+	rows, err := q.rows(within, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, late(ctx, err)
 	}
 	defer rows.Close()
 	var out []T
@@ -94,7 +118,10 @@ func all[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error),
 		}
 		out = append(out, v)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, late(ctx, q.fail(err))
+	}
+	return out, nil
 }
 
 // scanText reads rows of one text column.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"time"
 
@@ -31,19 +32,42 @@ const (
 func (s *Store) runRetention(ctx context.Context) {
 	w := sweeper{s: s}
 	for ctx.Err() == nil {
-		if err := w.sweep(ctx); err != nil && ctx.Err() == nil {
+		if err := s.alone(ctx, "retention", w.sweep); err != nil && ctx.Err() == nil {
 			s.log.Warn("retention could not remove everything that is too old; it is tried again", "err", err)
 		}
 		pause(ctx, sweepEvery, nil)
 	}
 }
 
-// sweeper remembers where its hands stand: media and files are looked at a
-// piece at a time, around and around.
+// alone runs work in one replica at a time; in the others it is left out. It is
+// for what all of them could do, but need not: nothing depends on it.
+func (s *Store) alone(ctx context.Context, work string, run func(context.Context) error) error {
+	if !s.db.shared {
+		return run(ctx)
+	}
+	conn, err := s.db.reader.Conn(ctx)
+	if err != nil {
+		return s.db.classify(err)
+	}
+	defer conn.Close()
+	key := keyOf(spaceWork, work)
+	var ours bool
+	if err := conn.QueryRowContext(ctx, fmt.Sprintf(`SELECT pg_try_advisory_lock(%d)`, key)).Scan(&ours); err != nil || !ours {
+		return s.db.classify(err)
+	}
+	err = run(ctx)
+	// The lock goes with the connection where it cannot be given back.
+	if _, unlock := conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf(`SELECT pg_advisory_unlock(%d)`, key)); unlock != nil {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return err
+}
+
+// sweeper remembers where its hand stands: media are looked at a piece at a
+// time, around and around.
 type sweeper struct {
 	s     *Store
 	media string // id of the last media looked at
-	shard int    // of the media files, next to be looked at
 }
 
 // sweep removes all that is too old by now.
@@ -198,39 +222,83 @@ func (w *sweeper) raw(ctx context.Context, keep document.Retention) error {
 	return w.byAge(ctx, "raw_entries", keep.Raw)
 }
 
-// events removes the beginning of the log and moves the horizon. The log is in
-// the order of its time, so only its beginning is looked at.
+// events moves the horizon of the log and removes what is behind it. The log is
+// in the order of its time, so only its beginning is looked at. The entries about
+// the creation of messages stay behind the horizon as long as their messages:
+// lists follow them.
 func (w *sweeper) events(ctx context.Context, keep document.Retention) error {
 	h := w.horizon(keep.Events)
 	if h.IsZero() {
 		return nil
 	}
-	var first sql.NullInt64
-	if _, err := one(ctx, w.s.read, []any{&first}, `SELECT time FROM events ORDER BY cursor LIMIT 1`); err != nil || !first.Valid || first.Int64 >= ms(h) {
-		return err
-	}
-	return w.batches(ctx, "events", func(t *txn) (int64, error) {
-		type row struct{ cursor, time int64 }
-		list, err := all(background, t, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.cursor, &r.time) },
-			`SELECT cursor, time FROM events ORDER BY cursor LIMIT ?`, sweepBatch)
+	for {
+		var first int64
+		found, err := one(ctx, w.s.read, []any{&first}, `SELECT time FROM events WHERE cursor > (SELECT horizon FROM event_head WHERE id = 1) ORDER BY cursor LIMIT 1`)
 		if err != nil {
-			return 0, err
+			return err
 		}
-		var last int64
-		for _, r := range list {
-			if r.time >= ms(h) {
-				break
-			}
-			last = r.cursor
+		if !found || first >= ms(h) {
+			return w.created(ctx)
 		}
-		if last == 0 {
-			return 0, nil
+		var n int64
+		if err := w.s.write(ctx, sweepBatch, func(t *txn) (err error) {
+			n, err = t.moveHorizon(ms(h))
+			return err
+		}); err != nil {
+			return fmt.Errorf("events: %w", err)
 		}
-		if _, err := t.exec(`UPDATE event_head SET horizon = ? WHERE id = 1`, last); err != nil {
-			return 0, err
+		w.s.metrics.removed.WithLabelValues("events").Add(float64(n))
+	}
+}
+
+// moveHorizon moves the horizon over a batch of entries that are older than a
+// time, and removes those that nothing needs any more.
+func (t *txn) moveHorizon(before int64) (removed int64, err error) {
+	type row struct{ cursor, time int64 }
+	list, err := all(t.ctx, t, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.cursor, &r.time) },
+		`SELECT cursor, time FROM events WHERE cursor > (SELECT horizon FROM event_head WHERE id = 1) ORDER BY cursor LIMIT ?`, sweepBatch)
+	if err != nil {
+		return 0, err
+	}
+	var last int64
+	for _, r := range list {
+		if r.time >= before {
+			break
 		}
-		return t.exec(`DELETE FROM events WHERE cursor <= ?`, last)
-	})
+		last = r.cursor
+	}
+	if last == 0 {
+		return 0, nil
+	}
+	if _, err := t.exec(`UPDATE event_head SET horizon = ? WHERE id = 1`, last); err != nil {
+		return 0, err
+	}
+	return t.exec(`DELETE FROM events WHERE cursor >= ? AND cursor <= ? AND NOT (type = 'message.created' AND EXISTS (SELECT 1 FROM messages m WHERE m.id = events.message))`,
+		list[0].cursor, last)
+}
+
+// goneCreated are the entries among the oldest ones behind the horizon whose
+// messages are gone. Messages go oldest first, as their entries lie.
+const goneCreated = `cursor IN (SELECT e.cursor FROM events e WHERE e.cursor <= (SELECT horizon FROM event_head WHERE id = 1) ORDER BY e.cursor LIMIT ?)
+	AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = events.message)`
+
+func (w *sweeper) created(ctx context.Context) error {
+	for {
+		var gone int
+		if _, err := one(ctx, w.s.read, []any{&gone}, `SELECT COUNT(*) FROM events WHERE `+goneCreated, sweepBatch); err != nil || gone == 0 {
+			return err
+		}
+		var n int64
+		if err := w.s.write(ctx, gone, func(t *txn) (err error) {
+			n, err = t.exec(`DELETE FROM events WHERE `+goneCreated, sweepBatch)
+			return err
+		}); err != nil {
+			return fmt.Errorf("events: %w", err)
+		}
+		if w.s.metrics.removed.WithLabelValues("events").Add(float64(n)); n == 0 {
+			return nil // another replica was faster
+		}
+	}
 }
 
 // parked removes what has waited too long for its message, and the oldest of
@@ -316,7 +384,7 @@ func (w *sweeper) mediaRows(ctx context.Context, keep document.Retention) error 
 
 func (s *Store) removeMedia(t *txn, m mediaRow, fate mediaFate) error {
 	if m.SHA256 != "" {
-		t.afterCommit(func() { s.media.discard(m.SHA256) })
+		t.afterCommit(func() { s.blobs.discard(m.SHA256) })
 	}
 	if fate == mediaGoes {
 		_, err := t.exec(`DELETE FROM media WHERE id = ? AND NOT EXISTS (SELECT 1 FROM message_media WHERE media = ?)`, m.ID, m.ID)
@@ -329,26 +397,9 @@ func (s *Store) removeMedia(t *txn, m mediaRow, fate mediaFate) error {
 	return t.giveUpMedia(m.ID, reasonExpired)
 }
 
-// mediaFiles removes files that nothing names: those that lost their last name
-// since, and, a shard at a time, what a crash may have left.
+// mediaFiles removes the bytes that nothing names.
 func (w *sweeper) mediaFiles(ctx context.Context, _ document.Retention) error {
-	found, err := w.s.media.shard(w.shard)
-	if err != nil {
-		return err
-	}
-	w.shard = (w.shard + 1) % 256
-	for _, sum := range append(w.s.media.discarded(), found...) {
-		removed, err := w.s.media.removeUnused(sum, func() (bool, error) {
-			var n int
-			_, err := one(ctx, w.s.read, []any{&n}, `SELECT COUNT(*) FROM media WHERE sha256 = ?`, sum)
-			return n > 0, err
-		})
-		if err != nil {
-			return err
-		}
-		if removed {
-			w.s.metrics.removed.WithLabelValues("media_files").Inc()
-		}
-	}
-	return nil
+	removed, err := w.s.blobs.sweep(ctx, w.s)
+	w.s.metrics.removed.WithLabelValues("media_files").Add(float64(removed))
+	return err
 }

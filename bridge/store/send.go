@@ -48,7 +48,7 @@ func (s *Store) Send(ctx context.Context, scope Scope, conversation string, req 
 	first, err := out.first(ctx, s.read)
 	if err == nil && first == "" {
 		if err = out.plan(ctx); err == nil {
-			err = s.write(ctx, 1+len(out.parts), func(t *txn) (err error) {
+			err = s.writeLocked(ctx, 1+len(out.parts), newLocks().party(conv.channel, conv.address).outbox(conv.channel), func(t *txn) (err error) {
 				first, err = out.queue(t)
 				return err
 			})
@@ -116,13 +116,8 @@ func (o *outgoing) first(ctx context.Context, q querier) (id string, err error) 
 
 // plan checks the message and divides it into parts, outside of any transaction.
 func (o *outgoing) plan(ctx context.Context) error {
-	st := o.s.state.Load()
-	if o.ch = st.channel(o.conv.channel); o.ch == nil || st.gone(o.conv.channel) {
-		return fmt.Errorf("channel %s is not in service (deleted, or its configuration is invalid), so nothing can be sent there: %w", o.conv.channel, ErrConflict)
-	}
-	var known bool
-	if o.caps, known = o.s.capabilities(o.ch); !known {
-		return fmt.Errorf("this version of the store does not know how to send on platform %q of channel %s: %w", o.ch.Platform, o.ch.Name, ErrConflict)
+	if err := o.serve(o.conv.channel); err != nil {
+		return err
 	}
 	if err := checkAuthor(o.req); err != nil {
 		return err
@@ -148,6 +143,19 @@ func (o *outgoing) plan(ctx context.Context) error {
 	return o.aim(ctx)
 }
 
+// serve finds the channel that is to send, and what it can do.
+func (o *outgoing) serve(channel string) error {
+	st := o.s.state.Load()
+	if o.ch = st.channel(channel); o.ch == nil || st.gone(channel) {
+		return fmt.Errorf("channel %s is not in service (deleted, or its configuration is invalid), so nothing can be sent there: %w", channel, ErrConflict)
+	}
+	var known bool
+	if o.caps, known = o.s.capabilities(o.ch); !known {
+		return fmt.Errorf("this version of the store does not know how to send on platform %q of channel %s: %w", o.ch.Platform, o.ch.Name, ErrConflict)
+	}
+	return nil
+}
+
 // allowed checks what may change between now and the transaction.
 func (o *outgoing) allowed(ctx context.Context, q querier, conv convRow) error {
 	if automated(o.req.Author.Kind) && o.req.Epoch != conv.epoch {
@@ -162,8 +170,8 @@ func (o *outgoing) allowed(ctx context.Context, q querier, conv convRow) error {
 		if err != nil {
 			return err
 		}
-		if o.s.now().Sub(last) > o.caps.Window {
-			return fmt.Errorf("the contact of conversation %s last wrote more than %s ago; the platform takes no messages after that: %w", conv.id, o.caps.Window, ErrConflict)
+		if windowOf(o.caps, o.ch.AgentWindow, o.req.Author.Kind, last, o.s.now()) == windowClosed {
+			return fmt.Errorf("conversation %s: %s: %w", conv.id, windowReason(o.caps, o.ch.AgentWindow, o.req.Author.Kind), ErrConflict)
 		}
 	}
 	return nil
@@ -174,7 +182,7 @@ func (o *outgoing) message() message.Message {
 	author := r.Author
 	m := message.Message{
 		Direction: message.Outbound, Author: &author, Type: r.Type, Text: r.Text, Attachments: append([]message.Attachment(nil), r.Attachments...),
-		Location: r.Location, Buttons: r.Buttons, ReplyTo: r.ReplyTo, Target: r.Target,
+		Location: r.Location, Buttons: r.Buttons, ButtonStyle: r.ButtonStyle, Template: r.Template, ReplyTo: r.ReplyTo, Target: r.Target,
 	}
 	if r.Reaction != nil {
 		reaction := *r.Reaction
@@ -191,7 +199,7 @@ func (o *outgoing) queue(t *txn) (string, error) {
 	if id, err := o.first(background, t); err != nil || id != "" {
 		return id, err
 	}
-	conv, err := o.s.conversation(background, t, Scope{All: true}, o.conv.id)
+	conv, err := o.s.lockConversation(t, Scope{All: true}, o.conv.id)
 	if err != nil {
 		return "", err
 	}
@@ -216,6 +224,8 @@ func (o *outgoing) queue(t *txn) (string, error) {
 		return "", err
 	}
 	if o.req.IdempotencyKey != "" {
+		// Another replica may have taken the key for another conversation meanwhile:
+		// this fails then, and the next attempt finds it.
 		if _, err := t.exec(`INSERT INTO idempotency_keys (namespace, key, hash, message, created_at) VALUES (?, ?, ?, ?, ?)`,
 			conv.namespace, o.req.IdempotencyKey, o.hash, id, ms(t.now)); err != nil {
 			return "", err
@@ -252,6 +262,9 @@ func (o *outgoing) queueDelivery(t *txn, id string, conv convRow) error {
 
 // forgetKeys removes idempotency keys that nobody repeats any more.
 func (s *Store) forgetKeys(ctx context.Context) error {
+	if err := s.forgetWrites(ctx); err != nil {
+		return err
+	}
 	for {
 		before := ms(s.now().Add(-keysKeptFor))
 		var oldest int64

@@ -29,7 +29,7 @@ func checkAuthor(r SendRequest) error {
 // give a message its type.
 var (
 	mediaTypes = []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile, message.TypeSticker}
-	sendable   = append([]message.Type{message.TypeText, message.TypeLocation, message.TypeEdit, message.TypeDeletion, message.TypeReaction}, mediaTypes...)
+	sendable   = append([]message.Type{message.TypeText, message.TypeLocation, message.TypeTemplate, message.TypeEdit, message.TypeDeletion, message.TypeReaction}, mediaTypes...)
 )
 
 // checkShape checks that the fields fit the type, whatever the platform; what
@@ -45,6 +45,8 @@ func (o *outgoing) checkShape() error {
 		return &FieldError{Field: "text", Message: "is required for a message of type text"}
 	case slices.Contains(mediaTypes, m.Type) && len(m.Attachments) == 0:
 		return &FieldError{Field: "attachments", Message: fmt.Sprintf("a message of type %s needs an attachment", m.Type)}
+	case (m.Template == nil) == (m.Type == message.TypeTemplate):
+		return &FieldError{Field: "template", Message: "belongs to a message of type template, which needs one"}
 	case m.Reaction != nil && m.Type != message.TypeReaction:
 		return &FieldError{Field: "reaction", Message: "belongs to a message of type reaction"}
 	case m.Target != "" && m.Type != message.TypeEdit && m.Type != message.TypeDeletion:
@@ -103,7 +105,7 @@ func (o *outgoing) aim(ctx context.Context) error {
 	}
 	var id, direction string
 	found, err := one(ctx, o.s.read, []any{&id, &direction}, `SELECT m.id, m.direction FROM external_ids x JOIN messages m ON m.id = x.id JOIN conversations v ON v.id = m.conversation
-		WHERE x.channel = ? AND x.kind = 'message' AND x.external_id = ? AND v.contact = ? ORDER BY m.direction DESC LIMIT 1`, o.conv.channel, part.Target, o.conv.contact)
+		WHERE x.channel = ? AND x.kind IN ('message', 'postback') AND x.external_id = ? AND v.contact = ? ORDER BY m.direction DESC LIMIT 1`, o.conv.channel, part.Target, o.conv.contact)
 	if err != nil {
 		return err
 	}

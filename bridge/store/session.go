@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,21 +37,34 @@ func (s *Store) Session(ctx context.Context, bridge string, req wire.SessionRequ
 	}
 	revision, fresh, err := s.fresh(ctx, bridge, req)
 	if err == nil && !fresh {
-		err = s.write(ctx, 1, func(t *txn) (err error) {
+		renew := func(t *txn) (err error) {
 			revision, err = s.renew(t, bridge, req)
 			return err
-		})
+		}
+		if err = s.writeLocked(ctx, 1, newLocks().session(bridge), renew); errors.Is(err, errNotAlone) {
+			err = s.writeLocked(ctx, 1, everythingLocked(), renew)
+		}
+	}
+	if err == nil {
+		err = s.acceptChannels(ctx, bridge, req.Accepted)
 	}
 	if err != nil {
 		return wire.SessionResponse{}, err
 	}
 	resp := wire.SessionResponse{TTL: sessionTTL, Revision: revision, Changed: revision != req.Revision && !req.Close}
-	if !resp.Changed {
+	if req.Close {
 		return resp, nil
+	}
+	if resp.Refused, err = s.refusedChannels(ctx, bridge, req.Instance); err != nil || !resp.Changed {
+		return resp, err
 	}
 	resp.Assignments, resp.Revision, err = s.assignments(ctx, bridge, req.Instance)
 	return resp, err
 }
+
+// errNotAlone says that a renewal has to move channels or lanes, for which it
+// must be alone. It has done nothing.
+var errNotAlone = errors.New("channels have to move")
 
 // fresh answers a renewal without a write when the one before was a moment ago.
 func (s *Store) fresh(ctx context.Context, bridge string, req wire.SessionRequest) (revision int64, fresh bool, err error) {
@@ -81,10 +95,14 @@ func scanSession(rows *sql.Rows) (x session, err error) {
 }
 
 // dead says that a session has not been renewed in time. Right after the store
-// has started nobody had a chance to: taking all channels from all processes
+// has started, or the database is back, nobody had a chance to: taking all channels from all processes
 // because the store was away would only make them wander.
 func (s *Store) dead(x session, now time.Time) bool {
-	return now.After(fromMS(x.expires)) && now.After(s.outbox.opened.Add(sessionTTL))
+	since := s.outbox.opened
+	if failed := fromMS(s.commit.failedAt.Load()); failed.After(since) {
+		since = failed
+	}
+	return now.After(fromMS(x.expires)) && now.After(since.Add(sessionTTL))
 }
 
 // renew opens, renews or closes a session. Whoever notices that another one is
@@ -95,6 +113,13 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 		return 0, err
 	}
 	known := false
+	for _, x := range all {
+		known = known || x.instance == req.Instance
+	}
+	moves := !known || req.Close || slices.ContainsFunc(all, func(x session) bool { return x.instance != req.Instance && s.dead(x, t.now) })
+	if moves && !t.alone() {
+		return 0, errNotAlone
+	}
 	live, ended := make([]string, 0, len(all)+1), make([]string, 0)
 	for _, x := range all {
 		own := x.instance == req.Instance
@@ -105,7 +130,6 @@ func (s *Store) renew(t *txn, bridge string, req wire.SessionRequest) (revision 
 			ended = append(ended, x.key())
 			continue
 		}
-		known = known || own
 		live = append(live, x.key())
 	}
 	if !req.Close {
@@ -322,7 +346,7 @@ func (s *Store) endDeadSessions(ctx context.Context) error {
 	if err != nil || !found || !s.dead(session{expires: oldest}, s.now()) {
 		return err
 	}
-	return s.write(ctx, 1, func(t *txn) error {
+	return s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error {
 		sessions, err := all(background, t, scanSession, `SELECT `+sessionColumns+` FROM sessions ORDER BY bridge, instance`)
 		if err != nil {
 			return err

@@ -225,7 +225,7 @@ func TestARestartOfTheStoreMovesNothing(t *testing.T) {
 	dir := t.TempDir()
 	c := &clock{now: testTime}
 	open := func() *box {
-		s, err := Open(t.Context(), Options{Dir: dir, Now: c.Now})
+		s, err := open(t, Options{Dir: dir, Now: c.Now})
 		require.NoError(t, err)
 		b := &box{Store: s, t: t, clock: c}
 		b.load()

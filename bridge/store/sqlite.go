@@ -51,6 +51,8 @@ func (sqliteDialect) rebind(query string) string { return query }
 
 func (sqliteDialect) skipLocked() string { return "" }
 
+func (sqliteDialect) forUpdate() string { return "" }
+
 func (sqliteDialect) maxParams() int { return 32766 } // SQLITE_MAX_VARIABLE_NUMBER
 
 func (sqliteDialect) migrations() (fs.FS, goose.Dialect) {
@@ -61,10 +63,19 @@ func (sqliteDialect) migrations() (fs.FS, goose.Dialect) {
 	return sub, goose.DialectSQLite3
 }
 
-func (sqliteDialect) begin(ctx context.Context, conn *sql.Conn) error {
+func (sqliteDialect) begin(ctx context.Context, conn *sql.Conn, _ []lock) (opening, error) {
 	_, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	return opening{}, err
+}
+
+func (sqliteDialect) commit(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "COMMIT")
 	return err
 }
+
+func (sqliteDialect) lock(*txn, lock, bool) (bool, error) { return true, nil }
+
+func (sqliteDialect) lost(error) bool { return false }
 
 func (sqliteDialect) classify(err error) error {
 	if se := (*sqlite.Error)(nil); errors.As(err, &se) {
@@ -86,6 +97,9 @@ func openSQLite(ctx context.Context, dir string) (*database, error) {
 	if err := refuseNetworkFilesystem(dir); err != nil {
 		return nil, err
 	}
+	if err := refuseUnfinishedRestore(dir); err != nil {
+		return nil, err
+	}
 	lock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
@@ -100,7 +114,7 @@ func openSQLite(ctx context.Context, dir string) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database file: %w", err), lock.release())
 	}
-	db := &database{dialect: sqliteDialect{}, free: func() (uint64, uint64, error) { return diskFree(dir) }}
+	db := &database{dialect: sqliteDialect{}, writers: 1, free: func() (uint64, uint64, error) { return diskFree(dir) }}
 	if err := db.openSQLitePools(ctx, path); err != nil {
 		return nil, errors.Join(db.dialect.classify(err), db.closePools(), lock.release())
 	}

@@ -106,7 +106,7 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 	s.state.Store(l.next)
 	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze)
 	if hook := s.hooks.documentLoaded; hook != nil {
-		if err := s.write(ctx, 1, func(t *txn) error { return hook(t, l.next) }); err != nil {
+		if err := s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error { return hook(t, l.next) }); err != nil {
 			s.log.Error("what follows from a new document could not be written; it is tried again with the next one", "err", err)
 		}
 	}

@@ -20,11 +20,17 @@ import (
 // the platform's Parse method. account is empty where one URL serves several.
 type Parser func(account string, body []byte) ([]message.Event, error)
 
-// Options of a store. Only Dir is required.
+// Options of a store. Only Dir or PostgresDSNFile is required.
 type Options struct {
-	// Dir is the data folder: database, lock file, media. It is made when it is
-	// not there, and belongs to this process alone while the store is open.
+	// Dir is the data folder of a store on SQLite: database, lock file, media. It
+	// is made when it is not there, and belongs to this process alone while the
+	// store is open.
 	Dir string
+	// PostgresDSNFile is a file with the DSN of a PostgreSQL database, which any
+	// number of stores may share; Dir is not used then. ca.crt, tls.crt and tls.key
+	// beside it are used, too. The files are followed: other credentials need no
+	// restart.
+	PostgresDSNFile string
 	// Parsers are the platforms' parsers by name, for Replay.
 	Parsers map[string]Parser
 	// Capabilities are what the platforms can do, by name; Send checks messages
@@ -34,8 +40,12 @@ type Options struct {
 	Log *slog.Logger
 	// Metrics registers the store's metrics; nil: they are not registered.
 	Metrics prometheus.Registerer
-	// Now is the clock; default time.Now. Tests set it.
+	// Now is the clock; default time.Now, or the database server's where replicas
+	// share one. Tests set it.
 	Now func() time.Time
+	// writers is how many transactions run at the same time; default as many as
+	// suit the database. Tests set it.
+	writers int
 	// MaxMediaBytes bounds one attachment; default DefaultMaxMediaBytes.
 	MaxMediaBytes int64
 }
@@ -50,7 +60,8 @@ type Store struct {
 	commit  *committer
 	ids     *idSource
 	signals *signals
-	media   *mediaFiles
+	media   *mediaFiles // nil where media are in the database
+	blobs   mediaBytes
 	metrics *metrics
 
 	// state is what the document in force says; never nil.
@@ -61,6 +72,11 @@ type Store struct {
 	healthSince since
 	outbox      *outbox
 	hooks       hooks
+	// relay is there where replicas share the database; its loops run until
+	// disconnect, which waits for connected.
+	relay      *relay
+	disconnect context.CancelFunc
+	connected  sync.WaitGroup
 	// loops run while Run does.
 	loops []func(ctx context.Context)
 
@@ -78,14 +94,24 @@ type hooks struct {
 	documentLoaded func(t *txn, st *state) error
 }
 
-// Open opens the store of a data folder, migrating its schema. It fails when
-// another process has the folder, when it is on a network filesystem, and when
-// its schema is newer than this version knows.
+// Open opens the store of a data folder, or of a PostgreSQL database, migrating
+// its schema. A data folder is refused when another process has it, when it is
+// on a network filesystem, and when its schema is newer than this version
+// knows; a database when its schema no longer works with this version.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = withDefaults(opts)
-	db, err := openSQLite(ctx, opts.Dir)
+	db, err := openDatabase(ctx, opts)
 	if err != nil {
 		return nil, err
+	}
+	if opts.writers > 0 {
+		db.writers = opts.writers
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+		if db.postgres != nil {
+			opts.Now = db.postgres.now
+		}
 	}
 	s := &Store{opts: opts, log: opts.Log, db: db, signals: newSignals(), read: &reader{db: db}}
 	s.metrics = newMetrics(opts.Metrics)
@@ -96,12 +122,16 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
+func openDatabase(ctx context.Context, opts Options) (*database, error) {
+	if opts.PostgresDSNFile != "" {
+		return openPostgres(ctx, opts.PostgresDSNFile, opts.Log)
+	}
+	return openSQLite(ctx, opts.Dir)
+}
+
 func withDefaults(opts Options) Options {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
 	}
 	if opts.MaxMediaBytes == 0 {
 		opts.MaxMediaBytes = DefaultMaxMediaBytes
@@ -118,14 +148,30 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("read the last id: %w", err)
 	}
 	s.ids = newIDSource(greatest)
-	if s.media, err = openMediaFiles(filepath.Join(s.opts.Dir, "media")); err != nil {
+	if s.db.postgres != nil {
+		s.blobs = &mediaPieces{s: s}
+	} else if s.media, err = openMediaFiles(filepath.Join(s.opts.Dir, "media")); err != nil {
 		return err
+	} else {
+		s.blobs = s.media
 	}
 	s.commit = &committer{db: s.db, clock: s.opts.Now, ids: s.ids, log: s.log, metrics: s.metrics,
-		committed: func(ts []topic) { s.signals.wake(ts...) }}
+		committed: s.committed}
 	s.loops = append(s.loops, s.runSnooze, s.runRetention)
 	s.openOutbox()
-	return s.commit.start(ctx)
+	if s.db.postgres != nil {
+		if err := s.connect(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.commit.start(ctx); err != nil {
+		if s.relay != nil {
+			s.disconnect()
+			s.connected.Wait()
+		}
+		return err
+	}
+	return nil
 }
 
 // greatestID is the greatest id in the tables that everything passes through.
@@ -151,17 +197,56 @@ func (s *Store) Run(ctx context.Context) error {
 // ErrUnavailable. It may be called more than once.
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
-		err = s.commit.stop()
+		s.commit.stop()
+		if s.relay != nil {
+			s.disconnect()
+			s.connected.Wait()
+		}
 		s.read.close()
-		err = errors.Join(err, s.db.closePools(), s.db.close())
+		err = errors.Join(s.db.closePools(), s.db.close())
 	})
 	return err
 }
 
 // write runs fn in a transaction and returns when it is committed; see
 // committer.do for what fn may do. weight is how many elements it handles.
+// It holds no locks: unique keys and single statements decide, or rows that are
+// read FOR UPDATE.
 func (s *Store) write(ctx context.Context, weight int, fn func(*txn) error) error {
-	return s.commit.do(ctx, weight, fn)
+	return s.commit.do(ctx, weight, nil, fn)
+}
+
+// writeLocked does so with locks on what fn decides upon; see locks.go.
+func (s *Store) writeLocked(ctx context.Context, weight int, needs *locks, fn func(*txn) error) error {
+	return s.commit.do(ctx, weight, needs, fn)
+}
+
+// committed wakes who waits for what a transaction brought.
+func (s *Store) committed(t *txn) {
+	s.signals.wake(t.topics()...)
+	for bridge := range t.rung {
+		s.outbox.bells.ring(bridge)
+	}
+	if s.relay != nil {
+		s.relay.tell(t.topics(), t.rung)
+	}
+}
+
+// connect keeps up with the other replicas and with the DSN, until Close. It
+// does not wait for Run: who waits for a commit must hear of it.
+func (s *Store) connect(ctx context.Context) error {
+	var identity, database string
+	if _, err := one(ctx, s.read, []any{&identity, &database}, `SELECT store, current_schema()::text FROM store_identity WHERE id = 1`); err != nil {
+		return fmt.Errorf("identity of the store: %w", err)
+	}
+	s.relay = newRelay(s, identity+"/"+database)
+	within, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	s.disconnect = cancel
+	for _, loop := range []func(context.Context){s.relay.send, s.relay.listen, s.relay.poll,
+		func(ctx context.Context) { s.db.postgres.watchDSN(ctx, identity, s.relay.again) }} {
+		s.connected.Go(func() { loop(within) })
+	}
+	return nil
 }
 
 // now is the store's clock as the database keeps time.

@@ -57,9 +57,18 @@ func testStore(t testing.TB) (*Store, *clock) {
 	return s, c
 }
 
+// oneWriter opens a store in which everything waits for one transaction.
+func oneWriter(t testing.TB) *Store {
+	t.Helper()
+	c := &clock{now: testTime}
+	s := openTestStore(t, Options{Dir: t.TempDir(), Now: c.Now, writers: 1})
+	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
+	return s
+}
+
 func openTestStore(t testing.TB, opts Options) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), opts)
+	s, err := open(t, opts)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return s

@@ -10,7 +10,11 @@ import (
 // txn is a transaction as the functions of its callers see it. It is used on
 // the committer's goroutine only and is dead when the function returns.
 type txn struct {
-	c *committer
+	c   *committer
+	w   *scribe
+	ctx context.Context // bounds the transaction where the database can hang
+	// locks are what the batch holds; nil where there is one writer only.
+	locks *locks
 	// now is the store's clock at the beginning of the transaction, in UTC and
 	// whole milliseconds as the database keeps it.
 	now time.Time
@@ -19,11 +23,48 @@ type txn struct {
 	failed     bool // a statement failed
 	events     []Event
 	woken      map[topic]bool
+	rung       map[string]bool // Bridges that have something to send
+	drew       bool            // an id
 	afterwards []func()
 }
 
-func newTxn(c *committer) *txn {
-	return &txn{c: c, now: c.clock().UTC().Truncate(time.Millisecond), woken: map[topic]bool{}}
+func newTxn(w *scribe, ctx context.Context) *txn {
+	return &txn{c: w.c, w: w, ctx: ctx, woken: map[topic]bool{}, rung: map[string]bool{}}
+}
+
+// hold takes the lock of a name, unless the batch has it: for what could not be
+// foreseen.
+func (t *txn) hold(space lockSpace, name string) error {
+	_, err := t.take(space, name, true)
+	return err
+}
+
+// try takes the lock of a name unless somebody else has it. What looks through
+// rows of many channels does so, as it can come back later.
+func (t *txn) try(space lockSpace, name string) (bool, error) {
+	return t.take(space, name, false)
+}
+
+// alone says that nobody else moves channels, sessions or lanes meanwhile.
+func (t *txn) alone() bool { return t.locks == nil || t.locks.root }
+
+// holds says whether the lock of a name is held.
+func (t *txn) holds(space lockSpace, name string) bool {
+	return t.locks == nil || t.locks.has(space, name)
+}
+
+func (t *txn) take(space lockSpace, name string, wait bool) (bool, error) {
+	if t.locks == nil || t.locks.has(space, name) {
+		return true, nil
+	}
+	// The share of the root comes first, as in every batch; a second one is free.
+	for _, l := range []lock{{key: rootKey, shared: true}, {key: keyOf(space, name)}} {
+		if ok, err := t.c.db.lock(t, l, wait); err != nil || !ok {
+			return false, err
+		}
+	}
+	t.locks.others[lockName{space, name}] = true
+	return true, nil
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -33,7 +74,7 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 		return 0, err
 	}
 	t.wrote = true
-	r, err := s.ExecContext(background, args...)
+	r, err := s.ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, t.fail(err)
 	}
@@ -51,7 +92,7 @@ func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
 	if !strings.HasPrefix(query, "SELECT") {
 		t.wrote = true
 	}
-	rows, err := s.QueryContext(background, args...)
+	rows, err := s.QueryContext(t.ctx, args...)
 	if err != nil {
 		return nil, t.fail(err)
 	}
@@ -70,8 +111,16 @@ func (t *txn) wake(tp topic) { t.woken[tp] = true }
 // answered, on the committer's goroutine.
 func (t *txn) afterCommit(f func()) { t.afterwards = append(t.afterwards, f) }
 
-// newID draws an id that is greater than all before it.
-func (t *txn) newID() string { return t.c.ids.next(t.now) }
+// ring wakes a Bridge that waits for something to send, after the commit, in
+// whichever replica it waits.
+func (t *txn) ring(bridge string) { t.rung[bridge] = true }
+
+// newID draws an id that is greater than all before it: of this process, and of
+// all transactions that were committed before this one took its locks.
+func (t *txn) newID() string {
+	t.drew = true
+	return t.c.ids.next(t.now)
+}
 
 func (t *txn) fail(err error) error {
 	t.failed = true
@@ -81,21 +130,24 @@ func (t *txn) fail(err error) error {
 // prepare keeps every statement it has seen: their texts are constants of the
 // code, so there are some hundred of them at most.
 func (t *txn) prepare(query string) (*sql.Stmt, error) {
-	if s, ok := t.c.stmts[query]; ok {
+	if s, ok := t.w.stmts[query]; ok {
 		return s, nil
 	}
-	s, err := t.c.conn.PrepareContext(background, t.c.db.rebind(query))
+	s, err := t.w.conn.PrepareContext(t.ctx, t.c.db.rebind(query))
 	if err != nil {
 		return nil, t.fail(err)
 	}
-	t.c.stmts[query] = s
+	t.w.stmts[query] = s
 	return s, nil
 }
 
 // direct runs a statement that is not worth keeping, or cannot be prepared.
 func (t *txn) direct(query string) error {
-	_, err := t.c.conn.ExecContext(background, query)
-	return t.c.db.classify(err)
+	_, err := t.w.conn.ExecContext(t.ctx, query)
+	if err != nil {
+		return t.fail(err)
+	}
+	return nil
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
@@ -140,11 +192,13 @@ func insertEvents(rows int) string {
 // commits and a reader that has seen a cursor has seen all before it.
 func (t *txn) numberEvents() error {
 	n := len(t.events)
-	if n == 0 {
+	if n == 0 && !(t.drew && t.c.db.shared) {
 		return nil
 	}
 	var head int64
-	if _, err := one(background, t, []any{&head}, `UPDATE event_head SET cursor = cursor + ? WHERE id = 1 RETURNING cursor`, n); err != nil {
+	clock := t.c.ids.latest()
+	if _, err := one(t.ctx, t, []any{&head}, `UPDATE event_head SET cursor = cursor + ?, clock = CASE WHEN clock < ? THEN ? ELSE clock END WHERE id = 1 RETURNING cursor`,
+		n, clock, clock); err != nil {
 		return err
 	}
 	next := head - int64(n)
@@ -173,4 +227,9 @@ func (t *txn) numberEvents() error {
 // rows implements querier; a transaction takes no context of its callers.
 func (t *txn) rows(_ context.Context, query string, args ...any) (*sql.Rows, error) {
 	return t.query(query, args...)
+}
+
+// bounded implements querier: the whole transaction is bounded.
+func (t *txn) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return ctx, func() {}
 }

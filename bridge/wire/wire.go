@@ -116,6 +116,9 @@ type SessionRequest struct {
 	Revision int64 `json:"revision"`
 	// Close ends the session: its channels go to another at once.
 	Close bool `json:"close,omitempty"`
+	// Accepted are channels of the caller whose credentials the platform has just
+	// accepted: sends that waited because it refused them go on at once.
+	Accepted []string `json:"accepted,omitempty"`
 }
 
 // SessionResponse gives the caller its channels. A holder that has not renewed
@@ -127,6 +130,10 @@ type SessionResponse struct {
 	// Changed says that Assignments is the whole new list.
 	Changed     bool         `json:"changed"`
 	Assignments []Assignment `json:"assignments,omitempty"`
+	// Refused are those of the caller's channels whose sends wait because the
+	// platform refused the credentials (ErrAuthInvalid), from whichever replica
+	// they were sent. Each answer has all of them.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Assignment is a channel (or tombstone, by its former channel's name) whose
@@ -241,6 +248,9 @@ type PartReport struct {
 	RetryAfter  time.Duration `json:"retryAfter,omitempty"`
 	Scope       RateScope     `json:"scope,omitempty"`
 	NewAddress  string        `json:"newAddress,omitempty"`
+	// Hold asks, with OutcomeSending, for a lease that lasts this long from now,
+	// where the part takes longer than leases do (a large upload). 0: as usual.
+	Hold time.Duration `json:"hold,omitempty"`
 }
 
 // ReportResponse has one result per report: false when the lease was over.

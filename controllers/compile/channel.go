@@ -19,6 +19,7 @@ type channelInput struct {
 	uid     string
 	channel *v1alpha1.Channel
 	account string
+	app     string // empty on platforms without apps
 
 	platform platform.Capabilities
 	known    bool // this version has the platform
@@ -28,6 +29,10 @@ type channelInput struct {
 	createDefaults bool
 	// taken: another Channel has the account.
 	taken bool
+	// appElsewhere: another Bridge has the app.
+	appElsewhere bool
+	// appSecrets are the credentials of the app as another Channel has them.
+	appSecrets appSecrets
 
 	receive    v1alpha1.ReceiveMode
 	webhookURL string
@@ -50,6 +55,7 @@ func (c *compiler) channelInput(ch *v1alpha1.Channel) *channelInput {
 		uid:            string(ch.UID),
 		channel:        ch,
 		account:        ch.Account(),
+		app:            ch.App(),
 		createDefaults: c.opts.CreateDefaults,
 	}
 	in.platform, in.known = c.opts.Platforms(string(ch.Spec.Platform))
@@ -60,9 +66,13 @@ func (c *compiler) channelInput(ch *v1alpha1.Channel) *channelInput {
 	}
 	owner, claimed := c.claims[claim{ch.Spec.Platform, in.account}]
 	in.taken = claimed && owner != in.key
+	if holder, held := c.apps[appOf(ch)]; held && in.app != "" && in.bridge != nil {
+		in.appElsewhere = holder.bridge != in.bridge
+		in.appSecrets = c.appSecrets[appOf(ch)]
+	}
 	in.receive = receiveMode(ch, in.platform, in.bridge)
 	if in.receive == v1alpha1.ReceiveWebhook && in.bridge != nil && in.bridge.bridge.Spec.PublicURL != "" {
-		in.webhookURL = WebhookURL(in.bridge.bridge.Spec.PublicURL, in.key)
+		in.webhookURL = webhookURL(in, in.bridge.bridge.Spec.PublicURL)
 	}
 	in.secret = c.secrets[Key{Namespace: ch.Namespace, Name: ch.Spec.Credentials.SecretRef.Name}]
 	in.credentials = credentialsOf(in.secret, in.platform.Secrets)
@@ -70,9 +80,17 @@ func (c *compiler) channelInput(ch *v1alpha1.Channel) *channelInput {
 	return in
 }
 
-// WebhookURL is the URL that a platform sends a channel's messages to.
+// WebhookURL is the URL that a platform sends a channel's messages to, where
+// each channel has its own.
 func WebhookURL(publicURL string, channel Key) string {
 	return strings.TrimSuffix(publicURL, "/") + "/webhooks/" + channel.Namespace + "/" + channel.Name
+}
+
+func webhookURL(in *channelInput, publicURL string) string {
+	if in.platform.AppWebhook {
+		return appWebhookURL(publicURL, appOf(in.channel))
+	}
+	return WebhookURL(publicURL, in.key)
 }
 
 func (c *compiler) bridgeTarget(ch *v1alpha1.Channel) target {
@@ -118,8 +136,13 @@ func receiveMode(ch *v1alpha1.Channel, facts platform.Capabilities, br *bridgeSt
 
 // typedBlock is the part of the spec that belongs to the platform.
 func typedBlock(ch *v1alpha1.Channel) any {
-	if ch.Spec.Telegram != nil {
+	switch {
+	case ch.Spec.Telegram != nil:
 		return ch.Spec.Telegram
+	case ch.Spec.Messenger != nil:
+		return ch.Spec.Messenger
+	case ch.Spec.Instagram != nil:
+		return ch.Spec.Instagram
 	}
 	return nil
 }
@@ -151,6 +174,9 @@ func (c *compiler) channel(ch *v1alpha1.Channel) *ChannelResult {
 		Receive:    in.receive,
 		WebhookURL: in.webhookURL,
 	}
+	if in.invalid == nil {
+		result.Effective = effectiveChannel(in)
+	}
 	if in.bridge == nil {
 		if in.ref.defaulted && !in.ref.exists && !in.taken {
 			c.wantDefault(kindBridge, ch.Namespace)
@@ -161,7 +187,7 @@ func (c *compiler) channel(ch *v1alpha1.Channel) *ChannelResult {
 	if in.bridge.store != nil {
 		result.Store = in.bridge.store.key
 	}
-	if !in.taken {
+	if !in.taken && !in.appElsewhere {
 		c.serve(in, result)
 	}
 	return result
@@ -188,6 +214,9 @@ func (c *compiler) serve(in *channelInput, result *ChannelResult) {
 	}
 	in.bridge.entries = append(in.bridge.entries, entry)
 	in.bridge.result.Channels++
+	if in.app != "" {
+		c.served[servedApp{in.bridge.key, appOf(in.channel)}] = true
+	}
 	result.Entry = &entry
 	if st := in.bridge.store; st != nil {
 		st.serve(in)
@@ -211,6 +240,8 @@ func storeChannel(in *channelInput, bridge Key) document.StoreChannel {
 		UID:           in.uid,
 		Platform:      string(in.channel.Spec.Platform),
 		Account:       in.account,
+		App:           in.app,
+		AgentWindow:   in.channel.HumanAgent(),
 		Bridge:        bridge.String(),
 		Receive:       wireReceive(in.receive),
 		Suspended:     in.channel.Spec.Suspend,

@@ -13,9 +13,9 @@ type channelCheck = func(*channelInput) *Finding
 
 // channelChains: of each list the first finding counts.
 var channelChains = [][]channelCheck{
-	{func(in *channelInput) *Finding { return in.invalid }, checkClaim},
+	{func(in *channelInput) *Finding { return in.invalid }, checkClaim, checkApp},
 	{checkBridgeRef},
-	{func(in *channelInput) *Finding { return in.unusable }},
+	{func(in *channelInput) *Finding { return in.unusable }, checkAppSecrets},
 	{checkStore},
 	{checkPublicURL},
 }
@@ -70,10 +70,16 @@ func checkClaim(in *channelInput) *Finding {
 }
 
 func accountField(in *channelInput) string {
-	if in.channel.Spec.Platform == v1alpha1.PlatformTelegram {
+	switch p := in.channel.Spec.Platform; p {
+	case v1alpha1.PlatformTelegram:
 		return "spec.telegram.botID"
+	case v1alpha1.PlatformMessenger:
+		return "spec.messenger.pageID"
+	case v1alpha1.PlatformInstagram:
+		return "spec.instagram.accountID"
+	default:
+		return "spec." + string(p)
 	}
-	return "spec." + string(in.channel.Spec.Platform)
 }
 
 func checkBridgeRef(in *channelInput) *Finding { return in.ref.check(in.createDefaults) }
@@ -108,11 +114,13 @@ func checkPublicURL(in *channelInput) *Finding {
 	if in.receive != v1alpha1.ReceiveWebhook || in.bridge == nil || in.bridge.bridge.Spec.PublicURL != "" {
 		return nil
 	}
-	message := fmt.Sprintf("is Webhook, but Bridge %s has no spec.publicURL that the platform could call; set it", in.bridge.key)
-	if slices.Contains(in.platform.Receive, document.ReceivePolling) {
-		message += ", or choose Polling"
+	const condition, reason = v1alpha1.ConditionWebhookRegistered, v1alpha1.ReasonNoPublicURL
+	if !slices.Contains(in.platform.Receive, document.ReceivePolling) {
+		return wrong(condition, reason, "spec.bridgeRef", fmt.Sprintf(
+			"leads to Bridge %s, which has no spec.publicURL that the platform could call; set it there", in.bridge.key))
 	}
-	return wrong(v1alpha1.ConditionWebhookRegistered, v1alpha1.ReasonNoPublicURL, receiveField(in), message)
+	return wrong(condition, reason, receiveField(in), fmt.Sprintf(
+		"is Webhook, but Bridge %s has no spec.publicURL that the platform could call; set it, or choose Polling", in.bridge.key))
 }
 
 func checkRequiredKeys(in *channelInput) *Finding {
@@ -129,7 +137,9 @@ func checkRequiredKeys(in *channelInput) *Finding {
 // valueChecks look at credentials without asking the platform. They return the
 // key and what is wrong with its value, and never the value.
 var valueChecks = map[v1alpha1.Platform]func(account string, values map[string]string) (key, problem string){
-	v1alpha1.PlatformTelegram: telegramValues,
+	v1alpha1.PlatformTelegram:  telegramValues,
+	v1alpha1.PlatformMessenger: metaValues("pageAccessToken"),
+	v1alpha1.PlatformInstagram: metaValues("accessToken"),
 }
 
 func checkValues(in *channelInput) *Finding {

@@ -27,7 +27,7 @@ const (
 // that the credentials are others than before.
 func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated bool) {
 	spec := channelSpec(in)
-	if e := unchanged(in, spec); e != nil {
+	if e := c.unchanged(in, spec); e != nil {
 		return *e, false
 	}
 	before := decodeChannel(in.previous)
@@ -36,7 +36,8 @@ func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated
 		spec.PreviousCredentials = c.previousCredentials(in, spec, before)
 	}
 	spec.RegisterWebhook = c.mayRegister(in, spec, before)
-	spec.Registered = registered(in.channel, spec) || before != nil && before.Registered && before.WebhookURL == spec.WebhookURL && before.UID == spec.UID
+	spec.Registered = registeredBefore(in.channel, spec) ||
+		before != nil && before.WebhookURL == spec.WebhookURL && before.UID == spec.UID && (before.Registered || c.seenRegistered(in, spec))
 	return mustEntry(document.EntryChannel, in.key.String(), in.channel.Generation, spec), rotated
 }
 
@@ -46,6 +47,7 @@ func channelSpec(in *channelInput) document.Channel {
 		UID:         in.uid,
 		Platform:    string(in.channel.Spec.Platform),
 		Account:     in.account,
+		App:         in.app,
 		Suspended:   in.channel.Spec.Suspend,
 		Receive:     wireReceive(in.receive),
 		WebhookURL:  in.webhookURL,
@@ -65,34 +67,53 @@ func channelSpec(in *channelInput) document.Channel {
 // unchanged returns the previous entry when it is what a settled channel would
 // get now: registered if it has a webhook, no rotation going on. That is the
 // case of nearly all channels nearly always, and it costs no decoding.
-func unchanged(in *channelInput, spec document.Channel) *document.Entry {
+func (c *compiler) unchanged(in *channelInput, spec document.Channel) *document.Entry {
 	if in.previous == nil || in.previous.Generation != in.channel.Generation {
 		return nil
 	}
 	spec.RegisterWebhook = spec.WebhookURL != ""
-	spec.Registered = registered(in.channel, spec)
+	spec.Registered = registeredBefore(in.channel, spec) || c.seenRegistered(in, spec)
 	if !bytes.Equal(in.previous.Spec, mustJSON(spec)) {
 		return nil
 	}
 	return in.previous
 }
 
-// registered says whether the platform was seen to have this webhook. Taken
-// over means that it had it and somebody changed it.
-func registered(ch *v1alpha1.Channel, spec document.Channel) bool {
+// registeredBefore says whether the status tells that the platform had this webhook.
+func registeredBefore(ch *v1alpha1.Channel, spec document.Channel) bool {
+	return spec.WebhookURL != "" && ch.Status.WebhookURL == spec.WebhookURL && Registered(ch)
+}
+
+// Registered says whether the status of a Channel tells that the platform had
+// the webhook of status.webhookURL at some time.
+func Registered(ch *v1alpha1.Channel) bool {
 	c := meta.FindStatusCondition(ch.Status.Conditions, v1alpha1.ConditionWebhookRegistered)
-	return c != nil && spec.WebhookURL != "" && ch.Status.WebhookURL == spec.WebhookURL &&
-		(c.Status == metav1.ConditionTrue || c.Reason == v1alpha1.ReasonTakenOver)
+	return c != nil && (c.Status == metav1.ConditionTrue || hadWebhook(c.Reason))
+}
+
+// seenRegistered says the same of the word of the pod that has the duty, about
+// the entry as it was. It comes before the status that repeats it, and the
+// status may never say "registered": when somebody takes the account over
+// within the moment, "taken over" is all that is ever seen.
+func (c *compiler) seenRegistered(in *channelInput, spec document.Channel) bool {
+	if spec.WebhookURL == "" || in.previous == nil {
+		return false
+	}
+	row := c.Fleets[in.bridge.key].Row(in.previous.Key(), in.previous.Hash)
+	return row != nil && row.Webhook != nil && (row.Webhook.State == document.DutyDone || hadWebhook(row.Webhook.Reason))
+}
+
+// hadWebhook says whether a reason for "not registered" means that the webhook
+// stood at the platform: somebody changed it, or the platform cannot deliver to it.
+func hadWebhook(reason string) bool {
+	return reason == v1alpha1.ReasonTakenOver || reason == v1alpha1.ReasonNotDelivered
 }
 
 // previousCredentials are the rotated-out values that still verify webhooks.
 // The newest come first. An overlap that was shortened applies to those that
 // are rotated out already, so that 0s after a leak ends all of them at once.
 func (c *compiler) previousCredentials(in *channelInput, spec document.Channel, before *document.Channel) []document.PreviousCredentials {
-	overlap := defaultOverlap
-	if o := in.channel.Spec.Credentials.Overlap; o != nil {
-		overlap = o.Duration
-	}
+	overlap := overlapOf(in.channel)
 	if overlap <= 0 || spec.Receive != document.ReceiveWebhook {
 		return nil
 	}

@@ -21,6 +21,7 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 		secrets:  make(map[Key]*corev1.Secret, len(s.Secrets)),
 		stores:   make(map[Key]*storeState, len(s.Stores)),
 		bridges:  make(map[Key]*bridgeState, len(s.Bridges)),
+		served:   map[servedApp]bool{},
 		defaults: map[Default]bool{},
 		result: &Result{
 			Stores:   make(map[Key]*StoreResult, len(s.Stores)),
@@ -34,8 +35,15 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 	channels := sorted(s.Channels)
 	c.placeTombstones(channels)
 	c.decideClaims(channels)
-	for _, ch := range channels {
-		c.result.Channels[keyOf(ch)] = c.channel(ch)
+	c.decideApps(channels)
+	c.decideAppSecrets(channels)
+	// Those that go come last: then it is known who is the last of an app.
+	for _, going := range []bool{false, true} {
+		for _, ch := range channels {
+			if ch.DeletionTimestamp.IsZero() != going {
+				c.result.Channels[keyOf(ch)] = c.channel(ch)
+			}
+		}
 	}
 	c.finishBridges()
 	c.finishStores()
@@ -56,7 +64,12 @@ type compiler struct {
 	// that are being deleted.
 	tombstones map[Key]*bridgeState
 	// claims is who has each platform account.
-	claims   map[claim]Key
+	claims map[claim]Key
+	// apps is which Bridge has each app, and appSecrets with which credentials.
+	apps       map[app]appHolder
+	appSecrets map[app]appSecrets
+	// served are the apps with a Channel in a Bridge's document.
+	served   map[servedApp]bool
 	defaults map[Default]bool
 	result   *Result
 }

@@ -28,6 +28,17 @@
 // is over, and the removal cannot undo the successor's registration, whatever
 // the platform is able to compare.
 //
+// Apps. Where a platform sends to one URL per app, an app belongs to one Bridge:
+// the one that serves a Channel of it already (or still owes the removal of its
+// webhook), else that of the oldest Channel. A Channel of the app on another
+// Bridge is left out and told so. Its secrets belong to the app: a Channel whose
+// Secret has others than the oldest one's is served, and told so. The tombstone
+// of an app's last Channel says that the app's own subscription goes with it.
+//
+// Databases. What the pods of a postgres store connect with is no part of the
+// document, which has a stamp of it only. While the Secret is missing or cannot
+// be right, the pods keep what they have.
+//
 // Rotation. Inbound requests verify with rotated-out credentials for
 // credentials.overlap (24h; 0s drops them all at once). API tokens have no
 // overlap: a bearer token is rotated because it leaked, or smoothly by naming
@@ -36,7 +47,9 @@
 // Registration. A document entry says RegisterWebhook once every serving pod
 // has confirmed the entry without it. It stays while what the registration
 // depends on (URL, account, credentials) stays, so other changes and new pods
-// do not interrupt it.
+// do not interrupt it. It says Registered as soon as a pod's word, or the status
+// that repeats it, was that the platform had the webhook: a pod that starts later
+// must know that another URL there is somebody else's doing.
 //
 // Cross-namespace references have the same finding whether the target does
 // not exist or does not let the referrer in.

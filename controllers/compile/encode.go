@@ -34,11 +34,18 @@ func Changed(doc, previous *document.Document) bool {
 // entries stay where they are. A document that does not fit comes back as a
 // finding on its Bridge or store; what is written stays in force then.
 func Encode(doc, previous *document.Document) ([][]byte, *Finding) {
+	newest := document.Codecs()[:1]
+	files, finding := EncodeAs(doc, previous, newest)
+	return files[newest[0].Major], finding
+}
+
+// EncodeAs is Encode in several major versions, the newest first.
+func EncodeAs(doc, previous *document.Document, codecs []document.Codec) (map[int][][]byte, *Finding) {
 	least := 1
 	if previous != nil {
 		least = len(previous.Shards)
 	}
-	files, err := document.Encode(doc, least)
+	files, err := document.EncodeAll(doc, least, codecs)
 	if err != nil {
 		return nil, wrong(v1alpha1.ConditionReady, v1alpha1.ReasonDocumentTooLarge, "document", err.Error())
 	}

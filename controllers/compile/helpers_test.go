@@ -165,3 +165,15 @@ func reasons(findings []Finding) []string {
 	}
 	return out
 }
+
+// says lets the pod of the channel's bridge, which has the lease, say how the
+// registration of the webhook stands for the entry that is written.
+func (w *world) says(channel Key, webhook document.Duty) {
+	for k, doc := range w.PreviousBridges {
+		if e, ok := doc.Find(document.EntryChannel, channel.String()); ok {
+			pod := podOf(doc)
+			pod.Rows = map[string]document.ChannelStatus{e.Key(): {Entry: e.Key(), Hash: e.Hash, Held: true, Webhook: &webhook}}
+			w.Fleets[k] = fleet.New([]fleet.Pod{pod})
+		}
+	}
+}

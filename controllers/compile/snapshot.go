@@ -79,6 +79,10 @@ type StoreResult struct {
 	Channels int32 // how many keep their conversations in it
 	// Effective are the durations in force; nil while the spec is invalid.
 	Effective *v1alpha1.EffectiveStore
+	// Database is what the pods of a postgres store connect with, by file name
+	// (dsn, ca.crt, tls.crt, tls.key); nil while a finding says why there is
+	// nothing new, and what the pods have stays.
+	Database map[string]string
 }
 
 // BridgeResult is a Bridge's part of a Result.
@@ -108,6 +112,9 @@ type ChannelResult struct {
 	Account    string
 	Receive    v1alpha1.ReceiveMode
 	WebhookURL string // empty when no webhook is used
+	// Effective are the values in force; nil while the spec is invalid and its
+	// last good version goes on, or while the Channel is being deleted.
+	Effective *v1alpha1.EffectiveChannel
 }
 
 // Tombstone says whether the channel's webhook is still to be removed.

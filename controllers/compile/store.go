@@ -60,14 +60,23 @@ func (c *compiler) resolveStores() {
 			st.settings = storeSettings(&s.Spec)
 			st.result.Effective = effective(s, st.settings)
 		}
+		c.database(st)
 		c.tokens(st)
 	}
 }
 
 var storeSpecChecks = []func(*storeState) *Finding{
+	checkOneBackend,
 	func(st *storeState) *Finding { return notNegative("spec.reopenWindow", st.store.Spec.ReopenWindow) },
 	checkRetention,
 	func(st *storeState) *Finding { return selectorUsable("spec.allowedBridges.selector", st.allow) },
+}
+
+func checkOneBackend(st *storeState) *Finding {
+	if st.store.Spec.SQLite == nil || st.store.Spec.Postgres == nil {
+		return nil
+	}
+	return invalidSpec("spec.postgres", "and spec.sqlite exclude each other; take out the one that does not hold your conversations")
 }
 
 func checkRetention(st *storeState) *Finding {
@@ -125,14 +134,19 @@ func duration(d *metav1.Duration, otherwise time.Duration) document.Duration {
 }
 
 func effective(store *v1alpha1.ConversationStore, s *document.StoreSettings) *v1alpha1.EffectiveStore {
-	return &v1alpha1.EffectiveStore{
-		StorageSize:       ptr.To(workload.StorageSize(store)).String(),
+	e := &v1alpha1.EffectiveStore{
 		ReopenWindow:      time.Duration(s.ReopenWindow).String(),
 		RetentionMessages: retained(s.Retention.Messages),
 		RetentionRaw:      retained(s.Retention.Raw),
 		RetentionEvents:   retained(s.Retention.Events),
 		RetentionMedia:    retained(s.Retention.Media),
 	}
+	if store.Backend() == v1alpha1.BackendPostgres {
+		e.Replicas, e.Port = workload.StoreReplicas(store), workload.DatabasePort(store)
+	} else {
+		e.StorageSize = ptr.To(workload.StorageSize(store)).String()
+	}
+	return e
 }
 
 func retained(d document.Duration) string {
@@ -235,6 +249,7 @@ func (c *compiler) finishStores() {
 		doc := &document.Document{Kind: document.KindStore, Name: key.String(), Generation: st.store.Generation}
 		switch {
 		case st.settings != nil:
+			st.settings.Database = databaseStamp(st.result.Database, st.previous)
 			doc.Settings = mustJSON(st.settings)
 		case st.previous != nil:
 			doc.Settings, doc.Generation = st.previous.Settings, st.previous.Generation

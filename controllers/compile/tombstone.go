@@ -28,6 +28,7 @@ func (br *bridgeState) removal(ch *v1alpha1.Channel) (document.Tombstone, bool) 
 		UID:         before.UID,
 		Platform:    before.Platform,
 		Account:     before.Account,
+		App:         before.App,
 		WebhookURL:  before.WebhookURL,
 		Credentials: before.Credentials,
 	}, true
@@ -53,6 +54,7 @@ func (c *compiler) deleting(ch *v1alpha1.Channel) *ChannelResult {
 		if in.known && in.unusable == nil {
 			t.Credentials = in.credentials
 		}
+		t.LastOfApp = t.App != "" && !c.served[servedApp{br.key, appOf(ch)}]
 		entry := mustEntry(document.EntryTombstone, in.key.String(), ch.Generation, t)
 		br.entries = append(br.entries, entry)
 		br.result.Tombstones++

@@ -46,6 +46,9 @@ func Channel(in ChannelInput) (status v1alpha1.ChannelStatus, recheck time.Durat
 	status.Account, status.Receive = in.Result.Account, in.Result.Receive
 	status.Bridge, status.Store = name(in.Result.Bridge), name(in.Result.Store)
 	status.WebhookURL = in.Result.WebhookURL
+	if in.Result.Effective != nil {
+		status.Effective = in.Result.Effective.DeepCopy()
+	}
 	if c.row != nil && c.row.DisplayName != "" {
 		status.DisplayName = c.row.DisplayName
 	}

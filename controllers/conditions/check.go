@@ -90,7 +90,7 @@ func (c *checker) kstatus() {
 		return
 	}
 	var present []*metav1.Condition
-	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow} {
+	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow, v1alpha1.ConditionUpgradePending} {
 		cond := meta.FindStatusCondition(c.conditions, typ)
 		if cond == nil {
 			continue
@@ -98,7 +98,7 @@ func (c *checker) kstatus() {
 		if cond.Status != metav1.ConditionTrue {
 			c.add("%s is there with status %s; it is present only while true", typ, cond.Status)
 		}
-		if typ != v1alpha1.ConditionStorageLow {
+		if typ == v1alpha1.ConditionReconciling || typ == v1alpha1.ConditionStalled {
 			present = append(present, cond)
 		}
 	}

@@ -33,7 +33,9 @@ var told = []string{
 	v1alpha1.ConditionProfileSynced,
 	v1alpha1.ConditionDelivering,
 	v1alpha1.ConditionStoreReachable,
+	v1alpha1.ConditionDatabaseReachable,
 	v1alpha1.ConditionStorageLow,
+	v1alpha1.ConditionUpgradePending,
 }
 
 // Diff lists the transitions between two statuses that deserve an Event: what
@@ -92,10 +94,13 @@ func transition(old, cur *metav1.Condition) *Transition {
 }
 
 // bad says whether a condition tells of trouble. StorageLow is trouble when
-// true; the others when false for a reason that nobody asked for.
+// true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
 func bad(c *metav1.Condition) bool {
-	if c.Type == v1alpha1.ConditionStorageLow {
+	switch c.Type {
+	case v1alpha1.ConditionStorageLow:
 		return c.Status == metav1.ConditionTrue
+	case v1alpha1.ConditionUpgradePending: // of those that wait, the one that they wait for tells
+		return c.Reason == v1alpha1.ReasonRolloutFailed
 	}
 	return c.Status == metav1.ConditionFalse && !quiet[c.Reason]
 }

@@ -30,6 +30,9 @@
 // (FirstProbe) for the first answer of one that can: a wrong token should not
 // flash Ready=True.
 //
+// UpgradePending is present only while pods are to get another version, and
+// stands beside Ready: what runs serves its generation.
+//
 // A condition about the platform keeps its last value while nothing newer is
 // known (a pod restarts, a new version of the entry is being loaded, the
 // platform cannot be asked), so that it does not flap with the pods.

@@ -30,7 +30,9 @@ var order = []string{
 	v1alpha1.ConditionProfileSynced,
 	v1alpha1.ConditionDelivering,
 	v1alpha1.ConditionStoreReachable,
+	v1alpha1.ConditionDatabaseReachable,
 	v1alpha1.ConditionStorageLow,
+	v1alpha1.ConditionUpgradePending,
 }
 
 // set builds the conditions of one object from those before.

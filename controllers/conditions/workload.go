@@ -10,6 +10,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/fleet"
+	"github.com/bridgekeeper/bridgekeeper/controllers/upgrade"
 )
 
 // Workload is how the Deployment or StatefulSet stands.
@@ -23,8 +24,10 @@ type Workload struct {
 	Failed string
 }
 
-func (w Workload) rolledOut() bool {
-	return w.Observed && w.Updated >= w.Desired && w.Ready >= w.Desired
+// RolledOut says whether all pods are of the newest template, and ready. Ready
+// counts pods of the template before as well, so there must be none left.
+func (w Workload) RolledOut() bool {
+	return w.Observed && w.Updated >= w.Desired && w.Replicas <= w.Updated && w.Ready >= w.Desired
 }
 
 // BridgeInput is what a Bridge's status is made of.
@@ -36,7 +39,9 @@ type BridgeInput struct {
 	Fleet    *fleet.Fleet
 	Workload Workload
 	// Trouble with the children or the document; nil: none.
-	Trouble    *compile.Finding
+	Trouble *compile.Finding
+	// Upgrade is what an upgrade waits for; nil: it was not looked at.
+	Upgrade    *upgrade.Verdict
 	Selector   string
 	ServiceURL string
 	Now        time.Time
@@ -59,6 +64,7 @@ func Bridge(in BridgeInput) (status v1alpha1.BridgeStatus, recheck time.Duration
 		findings := withTrouble(in.Result.Findings, in.Trouble)
 		s.findings(findings)
 		s.storeReachable(in.Fleet)
+		s.upgradePending(in.Upgrade)
 		s.conclude(bridgeDone(in), s.blocking(findings), s.workload(in.Workload),
 			s.notLoaded("Bridge", in.Document, in.Fleet, in.Bridge.Generation, in.Workload))
 	}
@@ -91,6 +97,8 @@ type StoreInput struct {
 	Workload Workload
 	// Trouble with the children or the document; nil: none.
 	Trouble *compile.Finding
+	// Upgrade is what an upgrade waits for; nil: it was not looked at.
+	Upgrade *upgrade.Verdict
 	Backend string
 	URL     string
 	Now     time.Time
@@ -115,6 +123,10 @@ func Store(in StoreInput) (status v1alpha1.ConversationStoreStatus, recheck time
 		findings := withTrouble(in.Result.Findings, in.Trouble)
 		s.findings(findings)
 		s.storageLow(in.Fleet)
+		s.upgradePending(in.Upgrade)
+		if in.Backend == v1alpha1.BackendPostgres {
+			s.databaseReachable(in.Fleet)
+		}
 		s.conclude("every serving pod has loaded this generation", s.blocking(findings), s.workload(in.Workload),
 			refusedOwn(in.Document, in.Fleet), s.notLoaded("ConversationStore", in.Document, in.Fleet, in.Store.Generation, in.Workload), unhealthy(in.Fleet))
 	}
@@ -124,7 +136,7 @@ func Store(in StoreInput) (status v1alpha1.ConversationStoreStatus, recheck time
 
 func storeDeletion(r *compile.StoreResult) (reason, message string) {
 	if r.Bridges == 0 {
-		return v1alpha1.ReasonDeleting, "is being deleted; its volume and the conversations on it are kept"
+		return v1alpha1.ReasonDeleting, "is being deleted; the conversations are kept, on its volume or in its database"
 	}
 	return v1alpha1.ReasonInUse, fmt.Sprintf("waits until the %d Bridges that use it are deleted or name another store", r.Bridges)
 }
@@ -142,7 +154,7 @@ func (s *set) workload(w Workload) *verdict {
 	if w.Failed != "" && !s.latched() {
 		return stalled(v1alpha1.ReasonRolloutFailed, w.Failed)
 	}
-	if !w.rolledOut() {
+	if !w.RolledOut() {
 		return waiting(v1alpha1.ReasonProgressing, fmt.Sprintf("%d of %d pods are up to date, %d serve", w.Updated, w.Desired, w.Ready))
 	}
 	return nil
@@ -195,7 +207,30 @@ func unhealthy(f *fleet.Fleet) *verdict {
 
 // storeReachable: from the view of the serving pods.
 func (s *set) storeReachable(f *fleet.Fleet) {
-	const typ = v1alpha1.ConditionStoreReachable
+	s.reachable(v1alpha1.ConditionStoreReachable, "the store", f)
+}
+
+// databaseReachable: the same of a postgres store's pods and their database. A
+// connection string that was changed to one that does not work is told as well,
+// although the former still serves: after a restart it would not.
+func (s *set) databaseReachable(f *fleet.Fleet) {
+	const typ = v1alpha1.ConditionDatabaseReachable
+	s.reachable(typ, "the database", f)
+	if s.after[typ].Status != metav1.ConditionTrue {
+		return
+	}
+	for _, p := range f.Pods() {
+		for _, w := range p.Status.Store.Warnings {
+			if w.Reason == v1alpha1.ReasonDSNNotUsable {
+				s.put(typ, metav1.ConditionFalse, w.Reason, fmt.Sprintf("the former connection string is still in use, the new one does not work: %s", w.Message))
+				return
+			}
+		}
+	}
+}
+
+// reachable puts whether all serving pods reach what they store in.
+func (s *set) reachable(typ, what string, f *fleet.Fleet) {
 	if f.Size() == 0 {
 		if s.was(typ) != nil {
 			s.keep(typ)
@@ -214,11 +249,22 @@ func (s *set) storeReachable(f *fleet.Fleet) {
 		}
 	}
 	if failing == 0 {
-		s.put(typ, metav1.ConditionTrue, v1alpha1.ReasonDone, "every serving pod reaches the store")
+		s.put(typ, metav1.ConditionTrue, v1alpha1.ReasonDone, "every serving pod reaches "+what)
 		return
 	}
 	s.put(typ, metav1.ConditionFalse, v1alpha1.ReasonUnreachable,
-		fmt.Sprintf("%d of %d serving pods do not reach the store: %s", failing, f.Size(), message))
+		fmt.Sprintf("%d of %d serving pods do not reach %s: %s", failing, f.Size(), what, message))
+}
+
+// upgradePending is present only while true. It stands beside Ready, which is
+// about the generation: what runs serves, whatever its version.
+func (s *set) upgradePending(v *upgrade.Verdict) {
+	switch {
+	case v == nil:
+		s.keep(v1alpha1.ConditionUpgradePending)
+	case v.Wait():
+		s.put(v1alpha1.ConditionUpgradePending, metav1.ConditionTrue, v.Reason, v.Message)
+	}
 }
 
 // storageLow is present only while true.

@@ -11,6 +11,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/fleet"
+	"github.com/bridgekeeper/bridgekeeper/controllers/upgrade"
 )
 
 func pod(generation int64, change func(*document.Status)) fleet.Pod {
@@ -144,6 +145,87 @@ func TestBridgeStates(t *testing.T) {
 		in = bridgeStep(t, in, status.TerminatingStatus, "False/Deleting")
 		require.Contains(t, in.Bridge.Status.Conditions[0].Message, "2 webhooks")
 	})
+}
+
+// An upgrade that waits stands beside Ready, which it does not touch, and goes
+// when it is done.
+func TestUpgradePending(t *testing.T) {
+	in := bridgeScene(t)
+	for _, s := range []struct {
+		verdict *upgrade.Verdict
+		want    string
+		events  []string
+	}{
+		{&upgrade.Verdict{Reason: v1alpha1.ReasonWaitingForStore, Message: "waits"}, "True/WaitingForStore", nil},
+		{nil, "True/WaitingForStore", nil},
+		{&upgrade.Verdict{Reason: v1alpha1.ReasonUpgradeHalted, Message: "look for it"}, "True/UpgradeHalted", nil},
+		{&upgrade.Verdict{Reason: v1alpha1.ReasonRolloutFailed, Message: "crashes"}, "True/RolloutFailed", []string{"-UpgradePending/RolloutFailed"}},
+		{&upgrade.Verdict{}, "", nil},
+		{nil, "", nil},
+	} {
+		before := in.Bridge.Status.Conditions
+		in.Upgrade = s.verdict
+		in = bridgeStep(t, in, status.CurrentStatus, "True/Ready")
+		require.Equal(t, s.want, conditionOf(in.Bridge.Status.Conditions, v1alpha1.ConditionUpgradePending))
+		require.ElementsMatch(t, s.events, eventsOf(before, in.Bridge.Status.Conditions))
+	}
+}
+
+// What is rolled out has no pod of the template before: those count as ready too.
+func TestRolledOut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		w    Workload
+		want bool
+	}{
+		"all":                {serving, true},
+		"none wanted":        {Workload{Observed: true}, true},
+		"not seen yet":       {Workload{Desired: 1, Replicas: 1, Ready: 1, Updated: 1}, false},
+		"one of each":        {Workload{Desired: 1, Replicas: 2, Ready: 1, Updated: 1, Observed: true}, false},
+		"an old one is left": {Workload{Desired: 2, Replicas: 3, Ready: 3, Updated: 2, Observed: true}, false},
+		"not ready":          {Workload{Desired: 2, Replicas: 2, Ready: 1, Updated: 2, Observed: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, tt.want, tt.w.RolledOut()) })
+	}
+}
+
+func TestDatabaseReachable(t *testing.T) {
+	in := StoreInput{
+		Store: &v1alpha1.ConversationStore{
+			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ConversationStore"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default", Generation: 1},
+		},
+		Result:   &compile.StoreResult{},
+		Document: &document.Document{Generation: 1},
+		Workload: serving, Backend: v1alpha1.BackendPostgres, Now: start,
+	}
+	says := func(h document.Health) *fleet.Fleet {
+		return fleet.New([]fleet.Pod{pod(1, nil), pod(1, func(s *document.Status) { s.Store = h })})
+	}
+	refused := []document.Warning{{Reason: v1alpha1.ReasonDSNNotUsable, Message: "password authentication failed"}}
+	for _, s := range []struct {
+		name   string
+		fleet  *fleet.Fleet
+		want   string
+		ready  string
+		kstat  status.Status
+		events []string
+	}{
+		{"nobody serves", nil, "Unknown/NotAttempted", "False/NotLoaded", status.InProgressStatus, nil},
+		{"one is cut off", says(document.Health{Message: "refused"}), "False/Unreachable", "False/StoreNotReady", status.InProgressStatus, []string{"-DatabaseReachable/Unreachable"}},
+		{"all are there", says(document.Health{OK: true}), "True/Done", "True/Ready", status.CurrentStatus, []string{"+Ready/Ready", "+DatabaseReachable/Done"}},
+		{"a bad rotation", says(document.Health{OK: true, Warnings: refused}), "False/DSNNotUsable", "True/Ready", status.CurrentStatus, []string{"-DatabaseReachable/DSNNotUsable"}},
+		{"cut off as well", says(document.Health{Message: "refused", Warnings: refused}), "False/Unreachable", "True/Ready", status.CurrentStatus, []string{"-DatabaseReachable/Unreachable"}},
+		{"a rollout", nil, "False/Unreachable", "True/Ready", status.CurrentStatus, nil},
+	} {
+		before := in.Store.Status.Conditions
+		in.Fleet = s.fleet
+		in = storeStep(t, in, s.kstat, s.ready)
+		require.Equal(t, s.want, conditionOf(in.Store.Status.Conditions, v1alpha1.ConditionDatabaseReachable), s.name)
+		require.ElementsMatch(t, s.events, eventsOf(before, in.Store.Status.Conditions), s.name)
+	}
+	in.Backend, in.Fleet = v1alpha1.BackendSQLite, says(document.Health{OK: true})
+	in = storeStep(t, in, status.CurrentStatus, "True/Ready")
+	require.Empty(t, conditionOf(in.Store.Status.Conditions, v1alpha1.ConditionDatabaseReachable), "SQLite is in the pod")
 }
 
 func storeStep(t *testing.T, in StoreInput, want status.Status, ready string) StoreInput {

@@ -29,6 +29,24 @@ func New(pods []Pod) *Fleet {
 	return f
 }
 
+// Translate is the fleet in the terms of doc: what pods say that run it in an
+// older major version reads as if they ran the newest.
+func (f *Fleet) Translate(doc *document.Document) *Fleet {
+	if f == nil {
+		return nil
+	}
+	pods := f.Pods()
+	for i := range pods {
+		pods[i].Status = doc.Translate(pods[i].Status)
+		rows := make(map[string]document.ChannelStatus, len(pods[i].Rows))
+		for key, r := range pods[i].Rows {
+			rows[key] = doc.TranslateRow(r)
+		}
+		pods[i].Rows = rows
+	}
+	return New(pods)
+}
+
 // Size is how many pods serve.
 func (f *Fleet) Size() int {
 	if f == nil {

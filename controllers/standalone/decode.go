@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -220,33 +218,4 @@ func mergeStringData(s *corev1.Secret) {
 		s.Data[k] = []byte(s.StringData[k])
 	}
 	s.StringData = nil
-}
-
-// kustomizedNamespace is the namespace that a kustomization in dir gives its
-// objects; the rest of kustomize is not done here.
-func kustomizedNamespace(dir string) string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return ""
-	}
-	for _, e := range entries {
-		if !isKustomization(e.Name()) {
-			continue
-		}
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return ""
-		}
-		var k struct {
-			Namespace string `json:"namespace"`
-		}
-		if yaml.Unmarshal(data, &k) == nil {
-			return k.Namespace
-		}
-	}
-	return ""
-}
-
-func isKustomization(name string) bool {
-	return name == "kustomization.yaml" || name == "kustomization.yml" || name == "Kustomization"
 }

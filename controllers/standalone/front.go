@@ -21,12 +21,18 @@ type front struct {
 
 // routes are where requests go. It is not changed after it was published.
 type routes struct {
-	// webhooks by channel; any for paths of nobody, which all answer alike.
+	// webhooks by channel, apps by platform and app; any for paths of nobody,
+	// which all answer alike.
 	webhooks map[compile.Key]http.Handler
+	apps     map[app]http.Handler
 	any      http.Handler
 	stores   []*storeProcess
 	metrics  prometheus.Gatherers
 }
+
+// app is an account's app on a platform with one webhook URL per app; all of its
+// Channels are on one Bridge.
+type app struct{ platform, id string }
 
 func newFront() *front {
 	f := &front{}
@@ -63,15 +69,20 @@ func say(w http.ResponseWriter, ok bool) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// webhook passes a request to the bridge that has the channel of its path.
+// webhook passes a request to the bridge that has the channel, or the app, of
+// its path.
 func (f *front) webhook(w http.ResponseWriter, r *http.Request) {
 	routes := f.routes.Load()
 	handler := routes.any
-	segments := strings.Split(strings.TrimPrefix(r.URL.Path, "/webhooks/"), "/")
-	if len(segments) == 2 {
-		if h := routes.webhooks[compile.Key{Namespace: segments[0], Name: segments[1]}]; h != nil {
-			handler = h
-		}
+	var found http.Handler
+	switch s := strings.Split(strings.TrimPrefix(r.URL.Path, "/webhooks/"), "/"); {
+	case len(s) == 2:
+		found = routes.webhooks[compile.Key{Namespace: s[0], Name: s[1]}]
+	case len(s) == 3 && s[0] == "apps":
+		found = routes.apps[app{s[1], s[2]}]
+	}
+	if found != nil {
+		handler = found
 	}
 	if handler == nil {
 		http.NotFound(w, r)

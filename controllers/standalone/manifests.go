@@ -20,8 +20,8 @@ const Stdin = "-"
 
 // Source is where manifests come from.
 type Source struct {
-	// Paths are files, folders (their .yaml, .yml and .json files, not below),
-	// or Stdin.
+	// Paths are files, folders (their .yaml, .yml and .json files, not below; or
+	// what their kustomization says), or Stdin.
 	Paths []string
 	// Namespace of objects that name none.
 	Namespace string
@@ -63,16 +63,23 @@ func (e *ManifestError) Error() string {
 
 // Read reads and checks all manifests. previous are those in force, against
 // which immutable fields are checked; nil at the start. The error joins all
-// mistakes that were found, as *ManifestError.
-func (s Source) Read(previous *Manifests) (*Manifests, error) {
-	files, err := s.files()
+// mistakes that were found, as *ManifestError where they are in a manifest.
+func (s Source) Read(previous *Manifests) (*Manifests, error) { return s.read(previous, newWatch()) }
+
+// read notes in w what it looks at, also when it fails.
+func (s Source) read(previous *Manifests, w *watch) (*Manifests, error) {
+	files, err := s.files(w)
 	if err != nil {
 		return nil, err
 	}
 	m := &Manifests{raw: map[string]map[string]any{}, from: map[string]string{}}
 	var errs []error
 	for _, f := range files {
-		content, err := f.read(s.Stdin)
+		if f.kustomized {
+			errs = append(errs, m.readKustomization(f, previous, w)...)
+			continue
+		}
+		content, err := f.read(s.Stdin, w)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -83,81 +90,79 @@ func (s Source) Read(previous *Manifests) (*Manifests, error) {
 		return nil, errors.Join(errs...)
 	}
 	if len(m.Channels)+len(m.Bridges)+len(m.Stores) == 0 {
-		return nil, fmt.Errorf("%s: no Channel, Bridge or ConversationStore there; folders below are not read", strings.Join(s.Paths, ", "))
+		return nil, fmt.Errorf("%s: no Channel, Bridge or ConversationStore there; folders below are read only when a kustomization names them", strings.Join(s.Paths, ", "))
 	}
 	return m, nil
 }
 
-// file is one file to read.
+// file is one file to read, or one folder to build.
 type file struct {
-	path      string
-	namespace string // of its objects that name none
+	path       string
+	namespace  string // of its objects that name none
+	kustomized bool   // path is a folder with a kustomization
 }
 
-func (f file) read(stdin []byte) ([]byte, error) {
+func (f file) read(stdin []byte, w *watch) ([]byte, error) {
 	if f.path == Stdin {
 		return stdin, nil
 	}
+	w.file(f.path)
 	return os.ReadFile(f.path)
 }
 
 // files lists the files in a fixed order.
-func (s Source) files() ([]file, error) {
+func (s Source) files(w *watch) ([]file, error) {
 	var out []file
 	for _, p := range s.Paths {
 		if p == Stdin {
 			out = append(out, file{path: p, namespace: s.Namespace})
 			continue
 		}
+		w.file(p)
 		info, err := os.Stat(p)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if !info.IsDir() {
+		case !info.IsDir() && isKustomization(filepath.Base(p)):
+			return nil, fmt.Errorf("%s is a kustomization: give its folder, -f %s", p, filepath.Dir(p))
+		case !info.IsDir():
 			out = append(out, file{path: p, namespace: s.Namespace})
 			continue
 		}
-		inDir, err := filesOf(p, s.Namespace)
+		w.folder(p)
+		if kustomizationOf(p) != "" {
+			out = append(out, file{path: p, namespace: s.Namespace, kustomized: true})
+			continue
+		}
+		names, err := manifestNames(p)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, inDir...)
+		for _, name := range names {
+			out = append(out, file{path: filepath.Join(p, name), namespace: s.Namespace})
+		}
 	}
 	return out, nil
 }
 
-func filesOf(dir, namespace string) ([]file, error) {
+// manifestNames are the files of a folder that hold manifests, sorted. Where
+// there is a kustomization it is the only one: it names the others.
+func manifestNames(dir string) ([]string, error) {
+	if k := kustomizationOf(dir); k != "" {
+		return []string{filepath.Base(k)}, nil
+	}
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return nil, err
 	}
-	if n := kustomizedNamespace(dir); n != "" {
-		namespace = n
-	}
-	var out []file
+	var out []string
 	for _, e := range entries {
 		ext := strings.ToLower(filepath.Ext(e.Name()))
-		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) && !isKustomization(e.Name()) {
-			out = append(out, file{path: filepath.Join(dir, e.Name()), namespace: namespace})
+		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+			out = append(out, e.Name())
 		}
 	}
 	return out, nil
-}
-
-// Stamp tells one state of the source's files from another without reading
-// them. It changes when a file is written, added or removed.
-func (s Source) Stamp() string {
-	files, err := s.files()
-	if err != nil {
-		return err.Error()
-	}
-	var b strings.Builder
-	for _, f := range files {
-		if info, err := os.Stat(f.path); err == nil {
-			fmt.Fprintf(&b, "%s %d %d\n", f.path, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	return b.String()
 }
 
 // add takes an object in, once.

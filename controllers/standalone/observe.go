@@ -4,8 +4,10 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 	"github.com/bridgekeeper/bridgekeeper/controllers/conditions"
@@ -16,17 +18,18 @@ import (
 var oneProcess = conditions.Workload{Desired: 1, Replicas: 1, Ready: 1, Updated: 1, Observed: true}
 
 // observe makes the conditions that the operator would write and prints what
-// changed. It returns what each bridge says.
-func (r *runner) observe(ctx context.Context, now time.Time) map[compile.Key]*fleet.Fleet {
+// changed. It returns what each bridge says, and whether something changed that
+// the documents tell.
+func (r *runner) observe(ctx context.Context, now time.Time) (fleets map[compile.Key]*fleet.Fleet, changed bool) {
 	w := r.world
-	fleets := map[compile.Key]*fleet.Fleet{}
+	fleets = map[compile.Key]*fleet.Fleet{}
 	storeFleets := map[compile.Key]*fleet.Fleet{}
 	for _, st := range w.snapshot.Stores {
 		key := client.ObjectKeyFromObject(st)
 		storeFleets[key] = r.storeFleet(ctx, key)
 		status, _ := conditions.Store(conditions.StoreInput{
 			Store: st, Result: w.result.Stores[key], Document: w.previousStores[key],
-			Fleet: storeFleets[key], Workload: oneProcess, Backend: "sqlite", Now: now,
+			Fleet: storeFleets[key], Workload: oneProcess, Backend: st.Backend(), Now: now,
 		})
 		r.tell(identityOf(st), w.result.Stores[key].Findings, st.Status.Conditions, status.Conditions)
 		st.Status = status
@@ -46,15 +49,38 @@ func (r *runner) observe(ctx context.Context, now time.Time) map[compile.Key]*fl
 		result := w.result.Channels[key]
 		status, _ := conditions.Channel(conditions.ChannelInput{
 			Channel: ch, Result: result, Document: w.previousBridges[result.Bridge], Fleet: fleets[result.Bridge],
-			StoreDocument: w.previousStores[result.Store], StoreFleet: storeFleets[result.Store], Now: now,
+			StoreDocument: w.previousStores[result.Store], StoreFleet: storeFleets[result.Store],
+			BridgeTrouble: w.bridgeTrouble(result.Bridge), Now: now,
 		})
 		if ch.DeletionTimestamp.IsZero() {
-			r.tell(identityOf(ch), result.Findings, ch.Status.Conditions, status.Conditions)
+			changed = r.tellChannel(ch, result.Findings, status) || changed
 		}
 		ch.Status = status
-		w.displayNames[key] = status.DisplayName
 	}
-	return fleets
+	return fleets, changed
+}
+
+// bridgeTrouble is why a Bridge takes in nothing new.
+func (w *world) bridgeTrouble(key compile.Key) string {
+	if b := w.objects.bridges[key]; b != nil && b.Spec.Suspend {
+		return "spec.suspend is set on it"
+	}
+	return ""
+}
+
+// tellChannel prints what changed and keeps what outlives this process.
+// changed says that documents are to tell it: that a webhook is registered.
+func (r *runner) tellChannel(ch *v1alpha1.Channel, findings []compile.Finding, after v1alpha1.ChannelStatus) (changed bool) {
+	id := identityOf(ch)
+	r.tell(id, findings, ch.Status.Conditions, after.Conditions)
+	r.world.statuses[id] = status{conditions: after.Conditions, displayName: after.DisplayName, webhookURL: after.WebhookURL}
+	if kept := r.world.records[id]; meta.IsStatusConditionTrue(after.Conditions, v1alpha1.ConditionAccepted) != kept.Accepted {
+		kept.Accepted = !kept.Accepted
+		r.world.records[id] = kept
+		changed = true
+	}
+	registered := meta.IsStatusConditionTrue(after.Conditions, v1alpha1.ConditionWebhookRegistered)
+	return changed || registered != meta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionWebhookRegistered)
 }
 
 func (r *runner) storeFleet(ctx context.Context, key compile.Key) *fleet.Fleet {
@@ -84,6 +110,8 @@ func (r *runner) removeLeft(fleets map[compile.Key]*fleet.Fleet, now time.Time) 
 		switch {
 		case result == nil: // not compiled yet
 			continue
+		case !l.webhook:
+			r.report.gone(key, "is gone")
 		case !result.Tombstone(), removed(fleets[result.Bridge], result):
 			r.report.gone(key, "is gone; its webhook is removed at the platform")
 		case now.Sub(l.since) > removalPatience:
@@ -91,9 +119,7 @@ func (r *runner) removeLeft(fleets map[compile.Key]*fleet.Fleet, now time.Time) 
 		default:
 			continue
 		}
-		delete(r.world.leaving, key)
-		delete(r.world.versions, identityOf(l.channel))
-		delete(r.world.conditions, identityOf(l.channel))
+		r.world.forget(key)
 		changed = true
 	}
 	return changed

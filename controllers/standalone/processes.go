@@ -14,6 +14,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store/adminapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store/rest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/storeclient"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
@@ -32,7 +33,9 @@ type storeProcess struct {
 	done       sync.WaitGroup
 }
 
-func startStore(ctx context.Context, key compile.Key, o Options) (*storeProcess, error) {
+// startStore opens a store: on PostgreSQL when dsn names a file, else in a data
+// folder of its own.
+func startStore(ctx context.Context, key compile.Key, dsn string, o Options) (*storeProcess, error) {
 	dir := storeDir(o.Data, key)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -43,11 +46,12 @@ func startStore(ctx context.Context, key compile.Key, o Options) (*storeProcess,
 	for name, parse := range all.Parsers() {
 		parsers[name] = parse
 	}
+	options := store.Options{Dir: dir, Parsers: parsers, Capabilities: all.Capabilities(), Log: log, Metrics: p.registry}
+	if dsn != "" {
+		options.Dir, options.PostgresDSNFile = "", dsn
+	}
 	var err error
-	p.store, err = store.Open(ctx, store.Options{
-		Dir: dir, Parsers: parsers, Capabilities: all.Capabilities(), Log: log, Metrics: p.registry,
-	})
-	if err != nil {
+	if p.store, err = store.Open(ctx, options); err != nil {
 		return nil, fmt.Errorf("ConversationStore %s in %s: %w", key, dir, err)
 	}
 	if p.api, err = rest.New(p.store, rest.Options{Log: log, Registerer: p.registry, Version: o.Version}); err != nil {
@@ -58,6 +62,11 @@ func startStore(ctx context.Context, key compile.Key, o Options) (*storeProcess,
 	p.done.Go(func() {
 		if err := p.store.Run(running); err != nil {
 			log.Error("the store's timers stopped", "error", err)
+		}
+	})
+	p.done.Go(func() {
+		if err := adminapi.Serve(running, p.store, adminapi.Options{Log: log, Registerer: p.registry}); err != nil {
+			log.Error("commands such as a backup cannot reach this store", "error", err)
 		}
 	})
 	return p, nil

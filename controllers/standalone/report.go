@@ -61,7 +61,11 @@ func (p *report) summary(w *world, notices []string, version string, took time.D
 
 func (p *report) store(st *v1alpha1.ConversationStore, base string) {
 	key := client.ObjectKeyFromObject(st)
-	p.line("  Store     %s   data: %s", key, storeDir(p.data, key))
+	where := "data: " + storeDir(p.data, key)
+	if st.Spec.Postgres != nil {
+		where = "PostgreSQL, by Secret " + st.Namespace + "/" + st.Spec.Postgres.DSNSecretRef.Name
+	}
+	p.line("  Store     %s   %s", key, where)
 	for _, t := range st.Spec.API.Tokens {
 		if t.Name != generatedTokenName || !strings.HasPrefix(t.SecretRef.Name, generatedTokenSecret) {
 			p.line("            token %q (%s): key \"token\" of Secret %s/%s", t.Name, t.Access, st.Namespace, t.SecretRef.Name)
@@ -77,6 +81,9 @@ func (p *report) channel(ch *v1alpha1.Channel, r *compile.ChannelResult, base st
 	key := client.ObjectKeyFromObject(ch)
 	line := fmt.Sprintf("  Channel   %s   %s %s   %s", key, ch.Spec.Platform, r.Account, r.Receive)
 	switch {
+	case !ch.DeletionTimestamp.IsZero():
+		p.line("%s   not in the manifests any more: on its way out", line)
+		return
 	case r.Entry == nil:
 		line += "   not served"
 	case r.Receive == v1alpha1.ReceiveWebhook:
@@ -92,13 +99,13 @@ func (p *report) channel(ch *v1alpha1.Channel, r *compile.ChannelResult, base st
 func (p *report) findings(w *world) {
 	now := map[string]string{}
 	for _, st := range w.snapshot.Stores {
-		now[identityOf(st)] = messages(w.result.Stores[client.ObjectKeyFromObject(st)].Findings)
+		now[identityOf(st)] = messages(st.Spec.Suspend, w.result.Stores[client.ObjectKeyFromObject(st)].Findings)
 	}
 	for _, b := range w.snapshot.Bridges {
-		now[identityOf(b)] = messages(w.result.Bridges[client.ObjectKeyFromObject(b)].Findings)
+		now[identityOf(b)] = messages(b.Spec.Suspend, w.result.Bridges[client.ObjectKeyFromObject(b)].Findings)
 	}
 	for _, ch := range w.snapshot.Channels {
-		now[identityOf(ch)] = messages(w.result.Channels[client.ObjectKeyFromObject(ch)].Findings)
+		now[identityOf(ch)] = messages(false, w.result.Channels[client.ObjectKeyFromObject(ch)].Findings)
 	}
 	for _, identity := range slices.Sorted(maps.Keys(now)) {
 		switch text := now[identity]; text {
@@ -112,8 +119,13 @@ func (p *report) findings(w *world) {
 	p.told = now
 }
 
-func messages(findings []compile.Finding) string {
+// messages are what a person should know of one resource. paused: reconciling
+// of it is.
+func messages(paused bool, findings []compile.Finding) string {
 	var out []string
+	if paused {
+		out = append(out, v1alpha1.ReasonSuspended+": spec.suspend is set on it: what is in force stays, and nothing new is taken in")
+	}
 	for _, f := range findings {
 		out = append(out, f.Reason+": "+f.Message)
 	}
@@ -123,7 +135,9 @@ func messages(findings []compile.Finding) string {
 // tell prints transitions of conditions, apart from those that repeat a
 // finding, and keeps the conditions for the next compilation.
 func (r *runner) tell(identity string, findings []compile.Finding, before, after []metav1.Condition) {
-	r.world.conditions[identity] = after
+	kept := r.world.statuses[identity]
+	kept.conditions = after
+	r.world.statuses[identity] = kept
 	known := map[string]bool{}
 	for _, f := range findings {
 		known[f.Reason] = true

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,10 @@ import (
 // DefaultPoll is how often files and conditions are looked at: a person who
 // saves a file sees the effect before looking up. It costs a stat per file.
 const DefaultPoll = time.Second
+
+// retryEvery is how long it takes until what could not be started is tried
+// again. An attempt at a database that does not answer takes some seconds.
+const retryEvery = 10 * time.Second
 
 // Options of Run.
 type Options struct {
@@ -76,22 +81,44 @@ func Run(ctx context.Context, o Options) error {
 	r.base.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.world = newWorld(all.Capabilities(), func(store compile.Key) (string, error) { return generatedToken(o.Data, store) })
 	defer r.close()
-	r.stamp = o.Source.Stamp()
-	m, err := o.Source.Read(nil)
-	if err == nil {
-		err = r.apply(ctx, m)
-	}
-	if err != nil {
-		_ = o.Listener.Close()
-		return err
+	if err := r.begin(ctx); err != nil {
+		return errors.Join(err, o.Listener.Close())
 	}
 	server := r.server()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(o.Listener) }()
-	r.report.summary(r.world, m.Notices, o.Version, time.Since(started))
-	err = r.loop(ctx, failed)
+	r.report.summary(r.world, r.manifests.Notices, o.Version, time.Since(started))
+	err := r.loop(ctx, failed)
 	r.drain(server)
 	return err
+}
+
+// begin puts the manifests into force, after what the process before left.
+func (r *runner) begin(ctx context.Context) error {
+	m, err := r.read()
+	if err != nil {
+		return err
+	}
+	if r.memory, err = openMemory(r.Data); err != nil {
+		return err
+	}
+	before, err := r.memory.load()
+	if err != nil {
+		r.report.problem("what was in force before is not known: webhooks signed with credentials that were rotated before now are refused, "+
+			"and a Channel that was removed from the files meanwhile keeps its webhook, which can be removed at the platform by hand", err)
+	}
+	if before != nil {
+		for _, problem := range r.world.recall(before) {
+			r.report.problem(r.memory.path, problem)
+		}
+	}
+	return r.apply(ctx, m)
+}
+
+// read reads the manifests, and notes what they were read from.
+func (r *runner) read() (*Manifests, error) {
+	r.watch = newWatch()
+	return r.Source.read(r.manifests, r.watch)
 }
 
 // runner is one Run. Everything but front belongs to its goroutine.
@@ -103,9 +130,16 @@ type runner struct {
 	base   *prometheus.Registry
 
 	manifests *Manifests
-	stamp     string
-	stores    map[compile.Key]*storeProcess
-	bridges   map[compile.Key]*bridgeProcess
+	watch     *watch  // of the files that manifests were read from last
+	memory    *memory // nil until begin
+	forgetful string  // why the last save failed: told once
+	// trouble is why something does not run that should, a database that is away
+	// for example; at retry it is tried again.
+	trouble string
+	retry   time.Time
+
+	stores  map[compile.Key]*storeProcess
+	bridges map[compile.Key]*bridgeProcess
 }
 
 func (r *runner) server() *http.Server {
@@ -133,7 +167,7 @@ func (r *runner) loop(ctx context.Context, failed <-chan error) error {
 		case <-r.Reload:
 			r.reload(ctx)
 		case <-tick.C:
-			if s := r.Source.Stamp(); s != r.stamp {
+			if r.watch.changed() {
 				r.reload(ctx)
 			}
 			r.look(ctx)
@@ -143,8 +177,7 @@ func (r *runner) loop(ctx context.Context, failed <-chan error) error {
 
 // reload puts changed manifests into force, if they are right.
 func (r *runner) reload(ctx context.Context) {
-	r.stamp = r.Source.Stamp()
-	m, err := r.Source.Read(r.manifests)
+	m, err := r.read()
 	if err != nil {
 		r.report.problem("the manifests were not taken; what is in force stays", err)
 		return
@@ -158,18 +191,21 @@ func (r *runner) reload(ctx context.Context) {
 }
 
 // look prints what changed, lets go of channels whose webhooks are removed, and
-// compiles again when time has changed something.
+// compiles again when time or the platforms have changed something.
 func (r *runner) look(ctx context.Context) {
 	now := time.Now()
-	fleets := r.observe(ctx, now)
-	next := r.world.result.NextChange
-	if !r.removeLeft(fleets, now) && (next.IsZero() || now.Before(next)) {
+	fleets, changed := r.observe(ctx, now)
+	due := r.removeLeft(fleets, now) || changed || passed(r.world.result.NextChange, now) || passed(r.retry, now)
+	if !due {
 		return
 	}
-	if err := r.apply(ctx, r.manifests); err != nil {
-		r.report.problem("a change that time brought is in force only in part", err)
+	before := r.trouble
+	if err := r.apply(ctx, r.manifests); err != nil && r.trouble != before {
+		r.report.problem("a change is in force only in part", err)
 	}
 }
+
+func passed(moment, now time.Time) bool { return !moment.IsZero() && !now.Before(moment) }
 
 // apply compiles manifests and lets stores and bridges run on the result.
 func (r *runner) apply(ctx context.Context, m *Manifests) error {
@@ -181,34 +217,74 @@ func (r *runner) apply(ctx context.Context, m *Manifests) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{r.runStores(ctx, stores), r.runBridges(ctx, bridges)}
+	r.save() // before anything acts on it: what is registered must be known after a crash
+	err = errors.Join(r.runStores(ctx, stores), r.runBridges(ctx, bridges))
+	r.retry, r.trouble = time.Time{}, ""
+	if err != nil {
+		r.retry, r.trouble = time.Now().Add(retryEvery), err.Error()
+	}
 	r.publish()
 	r.stopLeftOver()
 	r.report.findings(r.world)
-	return errors.Join(errs...)
+	return err
+}
+
+// save keeps what has to outlive this process. Messages flow without it, so a
+// failure is told and nothing stops.
+func (r *runner) save() {
+	kept, err := r.world.remember()
+	if err == nil {
+		err = r.memory.save(kept)
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != r.forgetful && err != nil {
+		r.report.problem("what is in force could not be written to "+r.memory.path+": a restart now would forget rotated credentials and removed Channels", err)
+	}
+	r.forgetful = text
 }
 
 // runStores comes first: a bridge's channels must be known when it asks.
 func (r *runner) runStores(ctx context.Context, docs map[compile.Key]*document.Document) error {
 	var errs []error
 	for key, doc := range docs {
-		if r.stores[key] == nil {
-			p, err := startStore(ctx, key, r.Options)
-			if err != nil {
-				errs = append(errs, err)
-				continue
+		dsn, ready, err := r.database(key)
+		if err == nil && ready && r.stores[key] == nil {
+			var p *storeProcess
+			if p, err = startStore(ctx, key, dsn, r.Options); err == nil {
+				r.stores[key] = p
 			}
-			r.stores[key] = p
 		}
-		r.stores[key].load(ctx, doc)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if p := r.stores[key]; p != nil {
+			p.load(ctx, doc)
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// database keeps what a store on PostgreSQL connects with. ready says whether
+// it has something to connect with: until then a finding says what is missing.
+func (r *runner) database(key compile.Key) (dsn string, ready bool, err error) {
+	if st := r.world.objects.stores[key]; st == nil || st.Spec.Postgres == nil {
+		return "", true, nil
+	}
+	dsn = dsnFile(r.Data, key)
+	if err := keepDatabase(dsn, r.world.result.Stores[key].Database); err != nil {
+		return "", false, fmt.Errorf("connection of ConversationStore %s: %w", key, err)
+	}
+	_, err = os.Stat(dsn)
+	return dsn, err == nil, nil
 }
 
 func (r *runner) runBridges(ctx context.Context, docs map[compile.Key]*document.Document) error {
 	var errs []error
 	for key, doc := range docs {
-		p, st := r.bridges[key], r.stores[r.world.result.Bridges[key].Store]
+		p, st := r.bridges[key], r.stores[storeOf(doc)]
 		if p != nil && st != nil && p.store != st.key {
 			p.close() // it moves to another store
 			p = nil
@@ -231,7 +307,7 @@ func (r *runner) runBridges(ctx context.Context, docs map[compile.Key]*document.
 
 // publish tells the front where requests go.
 func (r *runner) publish() {
-	next := &routes{webhooks: map[compile.Key]http.Handler{}, metrics: prometheus.Gatherers{r.base}}
+	next := &routes{webhooks: map[compile.Key]http.Handler{}, apps: map[app]http.Handler{}, metrics: prometheus.Gatherers{r.base}}
 	for _, key := range sortedKeys(r.bridges) {
 		if r.world.result.Bridges[key] == nil {
 			continue
@@ -249,9 +325,15 @@ func (r *runner) publish() {
 		next.stores = append(next.stores, r.stores[key])
 		next.metrics = append(next.metrics, labelled{r.stores[key].registry, "store", key.String()})
 	}
-	for key, ch := range r.world.result.Channels {
-		if p := r.bridges[ch.Bridge]; p != nil {
-			next.webhooks[key] = p.gateway.PublicHandler()
+	for _, ch := range r.world.snapshot.Channels {
+		result := r.world.result.Channels[keyOf(ch)]
+		p := r.bridges[result.Bridge]
+		if p == nil {
+			continue
+		}
+		next.webhooks[keyOf(ch)] = p.gateway.PublicHandler()
+		if ch.App() != "" && result.Entry != nil {
+			next.apps[app{string(ch.Spec.Platform), ch.App()}] = p.gateway.PublicHandler()
 		}
 	}
 	r.front.routes.Store(next)
@@ -299,6 +381,9 @@ func (r *runner) close() {
 	all.Wait()
 	for _, p := range r.stores {
 		p.close(r.Log)
+	}
+	if r.memory != nil {
+		_ = r.memory.close() // everything was written and flushed
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store/adminapi"
 	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
 )
 
@@ -51,6 +53,7 @@ type home struct {
 	telegram  *telegram.Server
 	dir, data string
 	base      string
+	listener  net.Listener // of the first start
 	screen    *screen
 	logs      *screen
 	end       func() error
@@ -58,6 +61,14 @@ type home struct {
 }
 
 func newHome(t *testing.T) *home {
+	t.Helper()
+	h := prepareHome(t)
+	h.begin()
+	return h
+}
+
+// prepareHome writes the manifests; nothing runs yet.
+func prepareHome(t *testing.T) *home {
 	t.Helper()
 	h := &home{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data")}
 	h.telegram = telegram.New(telegram.Options{
@@ -71,7 +82,7 @@ func newHome(t *testing.T) *home {
 	t.Cleanup(func() { h.telegram.Close(); api.Close() })
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h.base = "http://" + listener.Addr().String()
+	h.base, h.listener = "http://"+listener.Addr().String(), listener
 	h.write("bridge.yaml", fmt.Sprintf(`apiVersion: bridgekeeper.dev/v1alpha1
 kind: Bridge
 metadata: {name: default, namespace: shop}
@@ -81,9 +92,12 @@ spec:
 `, h.base, api.URL))
 	h.channel("hook", webhookBot, "Webhook")
 	h.channel("poll", pollingBot, "Polling")
-	h.start(listener)
 	return h
 }
+
+func (h *home) begin() { h.start(h.listener) }
+
+func (h *home) says(text string) bool { return strings.Contains(h.screen.String(), text) }
 
 func (h *home) start(listener net.Listener) {
 	h.screen, h.logs = &screen{}, &screen{}
@@ -147,7 +161,12 @@ stringData: {token: "%[2]d:%[4]s"}
 
 func (h *home) eventually(what string, check func() bool) {
 	h.t.Helper()
-	require.Eventually(h.t, check, 15*time.Second, 10*time.Millisecond, what)
+	// In the test's own goroutine, so that check may fail the test.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(15 * time.Second); !check(); <-tick.C {
+		require.True(h.t, time.Now().Before(deadline), "not within 15 s: %s", what)
+	}
 }
 
 func (h *home) token() string {
@@ -287,14 +306,96 @@ func TestRestartGoesOn(t *testing.T) {
 	h := newHome(t)
 	h.converse(pollingBot, 77, "poll")
 	before := h.token()
-	require.NoError(t, h.end())
-	listener, err := net.Listen("tcp", strings.TrimPrefix(h.base, "http://"))
-	require.NoError(t, err)
-	h.start(listener)
+	h.restart()
 	require.Equal(t, before, h.token())
 	var list messageList
 	require.Equal(t, http.StatusOK, h.rest("GET", "/v1/messages?channel=shop/poll", "", &list))
 	require.NotEmpty(t, list.Items)
+}
+
+// restart begins again on the same address.
+func (h *home) restart() {
+	h.t.Helper()
+	require.NoError(h.t, h.end())
+	listener, err := net.Listen("tcp", strings.TrimPrefix(h.base, "http://"))
+	require.NoError(h.t, err)
+	h.start(listener)
+}
+
+func TestWhatHappenedWhileItWasStopped(t *testing.T) {
+	h := newHome(t)
+	hook := h.telegram.Bot(webhookBot)
+	h.eventually("registered", func() bool { return hook.WebhookInfo().URL != "" })
+	old := hook.WebhookSecret()
+	answer := func(secret string) int {
+		code, err := hook.Inject(telegram.Injection{Secret: secret})
+		require.NoError(t, err)
+		return code
+	}
+
+	t.Run("a rotated token: the platform's repetitions are still accepted", func(t *testing.T) {
+		const fresh = "AAzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
+		require.NoError(t, h.end())
+		require.NoError(t, hook.Revoke(fresh))
+		content, err := os.ReadFile(filepath.Join(h.dir, "hook.yaml"))
+		require.NoError(t, err)
+		h.write("hook.yaml", strings.Replace(string(content), botSecret, fresh, 1))
+		for range 2 { // what is in force then outlives another restart
+			h.restart()
+			h.eventually("registered with the new token", func() bool { return hook.WebhookSecret() != old })
+			require.Equal(t, http.StatusOK, answer(old))
+			require.Equal(t, http.StatusUnauthorized, answer("guess"))
+		}
+	})
+	t.Run("a damaged file is told, and the channels serve", func(t *testing.T) {
+		require.NoError(t, h.end())
+		require.NoError(t, os.WriteFile(filepath.Join(h.data, memoryFile), []byte("{"), 0o600))
+		h.restart()
+		require.Contains(t, h.screen.String(), "documents.json cannot be read, it is kept as documents.json.damaged")
+		require.Equal(t, http.StatusUnauthorized, answer(old), "nothing knows the old one any more")
+		h.converse(webhookBot, 77, "hook")
+	})
+	t.Run("a removed Channel: its webhook is removed", func(t *testing.T) {
+		require.NoError(t, h.end())
+		require.NoError(t, os.Remove(filepath.Join(h.dir, "hook.yaml")))
+		h.restart()
+		h.eventually("unregistered", func() bool { return hook.WebhookInfo().URL == "" })
+		h.eventually("told", func() bool { return strings.Contains(h.screen.String(), "Channel shop/hook  is gone") })
+		h.restart()
+		require.NotContains(t, h.screen.String(), "shop/hook")
+	})
+}
+
+func TestASuspendedBridgeGoesOnAsItWas(t *testing.T) {
+	h := newHome(t)
+	hook := h.telegram.Bot(webhookBot)
+	h.eventually("registered", func() bool { return hook.WebhookInfo().URL != "" })
+	bridge, err := os.ReadFile(filepath.Join(h.dir, "bridge.yaml"))
+	require.NoError(t, err)
+	h.write("bridge.yaml", string(bridge)+"  suspend: true\n")
+	h.channel("late", 9, "Webhook")
+	h.eventually("told", func() bool { return strings.Contains(h.screen.String(), "spec.suspend is set on it") })
+	h.converse(webhookBot, 77, "hook")
+	resp, err := http.Post(h.base+"/webhooks/shop/late", "application/json", strings.NewReader("{}"))
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, http.StatusNotFound, resp.StatusCode, "nothing new is taken in")
+}
+
+func TestBackupWhileItRuns(t *testing.T) {
+	h := newHome(t)
+	h.converse(pollingBot, 77, "poll")
+	var archive bytes.Buffer
+	_, err := adminapi.Backup(t.Context(), filepath.Join(h.data, "shop", "default"), &archive)
+	require.NoError(t, err)
+	require.NoError(t, h.end())
+	require.NoError(t, os.RemoveAll(filepath.Join(h.data, "shop", "default")))
+	_, err = store.Restore(t.Context(), filepath.Join(h.data, "shop", "default"), &archive)
+	require.NoError(t, err)
+	h.restart()
+	var list messageList
+	require.Equal(t, http.StatusOK, h.rest("GET", "/v1/messages?channel=shop/poll", "", &list))
+	require.Len(t, list.Items, 3, "/start, the question, the answer")
 }
 
 func TestBadManifestsAtTheStartAreAnError(t *testing.T) {

@@ -5,12 +5,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -19,10 +21,6 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 )
 
-// removalPatience is how long a Channel that vanished from the files waits for
-// its webhook to be removed, as in a cluster.
-const removalPatience = 5 * time.Minute
-
 // world is what an API server would keep: the objects with what it adds to
 // them, and the documents that were made of them.
 type world struct {
@@ -30,11 +28,11 @@ type world struct {
 	// token returns the REST token of a store whose manifest names none.
 	token func(store compile.Key) (string, error)
 
-	// versions and conditions by identity ("Channel/shop/bot").
-	versions   map[string]version
-	conditions map[string][]metav1.Condition
-	// names and profiles of accounts, as the platforms tell them.
-	displayNames map[compile.Key]string
+	// objects as they were compiled last, before anything was added to them.
+	objects objects
+	// records and statuses by identity ("Channel/shop/bot").
+	records  map[string]record
+	statuses map[string]status
 
 	leaving         map[compile.Key]*leaving
 	previousBridges map[compile.Key]*document.Document
@@ -44,26 +42,31 @@ type world struct {
 	result   *compile.Result
 }
 
-// version is what tells one state of an object from the one before.
-type version struct {
-	spec       string // hash
-	generation int64
-	since      time.Time
+// objects by name.
+type objects struct {
+	stores   map[compile.Key]*v1alpha1.ConversationStore
+	bridges  map[compile.Key]*v1alpha1.Bridge
+	channels map[compile.Key]*v1alpha1.Channel
 }
 
-// leaving is a Channel that vanished from the files, with what it takes to
-// remove its webhook.
-type leaving struct {
-	channel *v1alpha1.Channel
-	bridge  *v1alpha1.Bridge
-	store   *v1alpha1.ConversationStore
-	since   time.Time
+func newObjects() objects {
+	return objects{
+		stores: map[compile.Key]*v1alpha1.ConversationStore{}, bridges: map[compile.Key]*v1alpha1.Bridge{},
+		channels: map[compile.Key]*v1alpha1.Channel{},
+	}
+}
+
+// status is what of an object's status the next compilation looks at.
+type status struct {
+	conditions []metav1.Condition
+	// Of a Channel: its name as the platform tells it, and its webhook.
+	displayName, webhookURL string
 }
 
 func newWorld(capabilities map[string]platform.Capabilities, token func(compile.Key) (string, error)) *world {
 	return &world{
 		capabilities: capabilities, token: token,
-		versions: map[string]version{}, conditions: map[string][]metav1.Condition{}, displayNames: map[compile.Key]string{},
+		objects: newObjects(), records: map[string]record{}, statuses: map[string]status{},
 		leaving:         map[compile.Key]*leaving{},
 		previousBridges: map[compile.Key]*document.Document{}, previousStores: map[compile.Key]*document.Document{},
 	}
@@ -76,10 +79,24 @@ func (w *world) options() compile.Options {
 			return c, ok
 		},
 		// The bridge calls the store within the process; the document has to name one.
-		StoreURL:       func(namespace, name string) string { return "inprocess://" + namespace + "/" + name },
+		StoreURL:       func(namespace, name string) string { return inProcess + namespace + "/" + name },
 		CreateDefaults: true,
 		RegisterAtOnce: true,
 	}
+}
+
+// inProcess begins the URL of a store that is called without a network.
+const inProcess = "inprocess://"
+
+// storeOf is the store that a bridge's document names: the one in force, also
+// while its manifest says something that is not in force.
+func storeOf(bridge *document.Document) compile.Key {
+	var settings document.BridgeSettings
+	if bridge == nil || json.Unmarshal(bridge.Settings, &settings) != nil {
+		return compile.Key{}
+	}
+	namespace, name, _ := strings.Cut(strings.TrimPrefix(settings.StoreURL, inProcess), "/")
+	return compile.Key{Namespace: namespace, Name: name}
 }
 
 // compile makes documents of manifests. Default objects are made on the way,
@@ -93,6 +110,7 @@ func (w *world) compile(m *Manifests, now time.Time) error {
 		result := compile.Compile(s, w.options(), now)
 		if len(result.CreateDefaults) == 0 {
 			w.snapshot, w.result = s, result
+			w.prune(s)
 			return nil
 		}
 		for _, d := range result.CreateDefaults {
@@ -105,109 +123,102 @@ func (w *world) compile(m *Manifests, now time.Time) error {
 
 // assemble builds the snapshot: what the files say, and what is on its way out.
 func (w *world) assemble(m *Manifests, now time.Time) (*compile.Snapshot, error) {
+	w.noteLeaving(m, now)
+	next := newObjects()
+	for _, o := range m.Stores {
+		next.stores[keyOf(o)] = o
+	}
+	for _, o := range m.Bridges {
+		next.bridges[keyOf(o)] = o
+	}
+	for _, o := range m.Channels {
+		next.channels[keyOf(o)] = o
+	}
+	for key, l := range w.leaving {
+		// A Channel of the same name but of another account waits until this one is gone.
+		next.channels[key] = l.channel
+		if l.bridge != nil && next.bridges[keyOf(l.bridge)] == nil {
+			next.bridges[keyOf(l.bridge)] = l.bridge
+		}
+		if l.store != nil && next.stores[keyOf(l.store)] == nil {
+			next.stores[keyOf(l.store)] = l.store
+		}
+	}
 	s := &compile.Snapshot{
 		Namespaces:      m.namespaceLabels(),
 		PreviousBridges: w.previousBridges, PreviousStores: w.previousStores,
 		Secrets: slices.Clone(m.Secrets),
 	}
-	w.noteLeaving(m, now)
-	var objects []client.Object
-	for _, o := range m.Stores {
-		objects = append(objects, o.DeepCopy())
-	}
-	for _, o := range m.Bridges {
-		objects = append(objects, o.DeepCopy())
-	}
-	for _, o := range m.Channels {
-		objects = append(objects, o.DeepCopy())
-	}
-	for _, l := range w.leaving {
-		objects = append(objects, l.channel)
-		if !slices.ContainsFunc(m.Bridges, sameName(l.bridge)) && !slices.ContainsFunc(objects, sameBridge(l.bridge)) {
-			objects = append(objects, l.bridge.DeepCopy())
-		}
-		if !slices.ContainsFunc(m.Stores, sameName(l.store)) && !slices.ContainsFunc(objects, sameStore(l.store)) {
-			objects = append(objects, l.store.DeepCopy())
-		}
-	}
-	for _, o := range objects {
-		if err := w.put(s, o, now); err != nil {
-			return nil, err
-		}
-	}
-	return s, nil
+	w.objects = newObjects()
+	return s, w.putAll(s, next, now)
 }
 
-func sameName[T client.Object](o T) func(T) bool {
-	return func(other T) bool { return byName(o, other) == 0 }
-}
-
-func sameBridge(b *v1alpha1.Bridge) func(client.Object) bool {
-	return func(o client.Object) bool {
-		other, ok := o.(*v1alpha1.Bridge)
-		return ok && byName(b, other) == 0
-	}
-}
-
-func sameStore(s *v1alpha1.ConversationStore) func(client.Object) bool {
-	return func(o client.Object) bool {
-		other, ok := o.(*v1alpha1.ConversationStore)
-		return ok && byName(s, other) == 0
-	}
-}
-
-// noteLeaving finds Channels that vanished since the compilation before, and
-// forgets those that came back.
-func (w *world) noteLeaving(m *Manifests, now time.Time) {
-	there := map[compile.Key]bool{}
-	for _, ch := range m.Channels {
-		there[client.ObjectKeyFromObject(ch)] = true
-		delete(w.leaving, client.ObjectKeyFromObject(ch))
-	}
-	if w.snapshot == nil {
-		return
-	}
-	for _, ch := range w.snapshot.Channels {
-		key := client.ObjectKeyFromObject(ch)
-		result := w.result.Channels[key]
-		if there[key] || !ch.DeletionTimestamp.IsZero() || result.Entry == nil || result.WebhookURL == "" || result.Store.Name == "" {
-			continue
-		}
-		gone := ch.DeepCopy()
-		gone.DeletionTimestamp, gone.Finalizers = &metav1.Time{Time: now}, []string{v1alpha1.FinalizerDuties}
-		w.leaving[key] = &leaving{
-			channel: gone, since: now,
-			bridge: find(w.snapshot.Bridges, result.Bridge), store: find(w.snapshot.Stores, result.Store),
+func (w *world) putAll(s *compile.Snapshot, o objects, now time.Time) error {
+	for _, key := range sortedKeys(o.stores) {
+		if err := w.put(s, o.stores[key], now); err != nil {
+			return err
 		}
 	}
-}
-
-func find[T client.Object](objects []T, key compile.Key) T {
-	var none T
-	for _, o := range objects {
-		if client.ObjectKeyFromObject(o) == key {
-			return o
+	for _, key := range sortedKeys(o.bridges) {
+		if err := w.put(s, o.bridges[key], now); err != nil {
+			return err
 		}
 	}
-	return none
+	for _, key := range sortedKeys(o.channels) {
+		if err := w.put(s, o.channels[key], now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// put adds an object with what an API server would have set on it.
+func keyOf(o client.Object) compile.Key { return client.ObjectKeyFromObject(o) }
+
+// prune forgets what was kept of objects that are gone: one of the same name
+// is another one.
+func (w *world) prune(s *compile.Snapshot) {
+	there := map[string]bool{}
+	for _, o := range s.Stores {
+		there[identityOf(o)] = true
+	}
+	for _, o := range s.Bridges {
+		there[identityOf(o)] = true
+	}
+	for _, o := range s.Channels {
+		there[identityOf(o)] = true
+	}
+	gone := func(identity string) bool { return !there[identity] }
+	maps.DeleteFunc(w.records, func(identity string, _ record) bool { return gone(identity) })
+	maps.DeleteFunc(w.statuses, func(identity string, _ status) bool { return gone(identity) })
+}
+
+// put adds an object with what an API server and the operator would have set on it.
 func (w *world) put(s *compile.Snapshot, obj client.Object, now time.Time) error {
 	switch o := obj.(type) {
 	case *v1alpha1.ConversationStore:
+		w.objects.stores[keyOf(o)] = o
+		o = o.DeepCopy()
 		w.stamp("ConversationStore", o, o.Spec, now)
-		o.Status = v1alpha1.ConversationStoreStatus{Conditions: w.conditions[identityOf(o)]}
+		o.Status = v1alpha1.ConversationStoreStatus{Conditions: w.statuses[identityOf(o)].conditions}
 		s.Stores = append(s.Stores, o)
 		return w.addToken(s, o)
 	case *v1alpha1.Bridge:
+		w.objects.bridges[keyOf(o)] = o
+		o = o.DeepCopy()
 		w.stamp("Bridge", o, o.Spec, now)
-		o.Status = v1alpha1.BridgeStatus{Conditions: w.conditions[identityOf(o)]}
+		o.Status = v1alpha1.BridgeStatus{Conditions: w.statuses[identityOf(o)].conditions}
 		s.Bridges = append(s.Bridges, o)
 	case *v1alpha1.Channel:
-		w.stamp("Channel", o, o.Spec, now)
-		o.Status = v1alpha1.ChannelStatus{
-			Conditions: w.conditions[identityOf(o)], DisplayName: w.displayNames[client.ObjectKeyFromObject(o)],
+		w.objects.channels[keyOf(o)] = o
+		o = o.DeepCopy()
+		r := w.stamp("Channel", o, o.Spec, now)
+		before := w.statuses[identityOf(o)]
+		o.Status = v1alpha1.ChannelStatus{Conditions: before.conditions, DisplayName: before.displayName, WebhookURL: before.webhookURL}
+		if before.conditions == nil && r.Accepted {
+			o.Status.Conditions = []metav1.Condition{{
+				Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonAccepted,
+				LastTransitionTime: metav1.NewTime(r.Since), ObservedGeneration: r.Generation,
+			}}
 		}
 		s.Channels = append(s.Channels, o)
 	}
@@ -216,32 +227,34 @@ func (w *world) put(s *compile.Snapshot, obj client.Object, now time.Time) error
 
 // identityOf needs the kind that stamp has set.
 func identityOf(o client.Object) string {
-	return o.GetObjectKind().GroupVersionKind().Kind + "/" + o.GetNamespace() + "/" + o.GetName()
+	return identity(o.GetObjectKind().GroupVersionKind().Kind, o)
 }
 
-// stamp sets kind, UID, generation and creation time. The UID follows from the
-// name, so that documents stay the same across restarts.
-func (w *world) stamp(kind string, o client.Object, spec any, now time.Time) {
+func identity(kind string, o client.Object) string {
+	return kind + "/" + o.GetNamespace() + "/" + o.GetName()
+}
+
+// stamp sets kind, UID, generation and creation time.
+func (w *world) stamp(kind string, o client.Object, spec any, now time.Time) record {
 	o.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
-	identity := identityOf(o)
 	raw, err := json.Marshal(spec)
 	if err != nil {
 		panic(err) // the spec was made from JSON
 	}
 	sum := sha256.Sum256(raw)
-	v := w.versions[identity]
-	if v.since.IsZero() {
-		v.since = now
+	r := w.records[identityOf(o)]
+	if r.UID == "" {
+		r.UID, r.Since = uuid.NewUUID(), now.UTC().Truncate(time.Second)
 	}
-	if hash := hex.EncodeToString(sum[:]); hash != v.spec {
-		v.spec = hash
-		v.generation++
+	if hash := hex.EncodeToString(sum[:]); hash != r.Spec {
+		r.Spec = hash
+		r.Generation++
 	}
-	w.versions[identity] = v
-	uid := sha256.Sum256([]byte(identity))
-	o.SetUID(types.UID(hex.EncodeToString(uid[:16])))
-	o.SetGeneration(v.generation)
-	o.SetCreationTimestamp(metav1.NewTime(v.since))
+	w.records[identityOf(o)] = r
+	o.SetUID(r.UID)
+	o.SetGeneration(r.Generation)
+	o.SetCreationTimestamp(metav1.NewTime(r.Since))
+	return r
 }
 
 const (
@@ -254,7 +267,7 @@ func (w *world) addToken(s *compile.Snapshot, st *v1alpha1.ConversationStore) er
 	if st.Spec.API != nil && len(st.Spec.API.Tokens) > 0 {
 		return nil
 	}
-	value, err := w.token(client.ObjectKeyFromObject(st))
+	value, err := w.token(keyOf(st))
 	if err != nil {
 		return fmt.Errorf("REST token of ConversationStore %s/%s: %w", st.Namespace, st.Name, err)
 	}
@@ -271,15 +284,27 @@ func (w *world) addToken(s *compile.Snapshot, st *v1alpha1.ConversationStore) er
 }
 
 // documents encodes what changed and returns, by key, what pods must run now.
+// A suspended resource keeps the document that it has, but for a Bridge with
+// webhooks to remove, as in a cluster.
 func (w *world) documents() (stores, bridges map[compile.Key]*document.Document, err error) {
 	stores, bridges = map[compile.Key]*document.Document{}, map[compile.Key]*document.Document{}
-	for key, r := range w.result.Stores {
-		if stores[key], err = settle(r.Document, w.previousStores[key]); err != nil {
+	for _, st := range w.snapshot.Stores {
+		key := keyOf(st)
+		doc := w.result.Stores[key].Document
+		if st.Spec.Suspend {
+			doc = nil
+		}
+		if stores[key], err = settle(doc, w.previousStores[key]); err != nil {
 			return nil, nil, err
 		}
 	}
-	for key, r := range w.result.Bridges {
-		if bridges[key], err = settle(r.Document, w.previousBridges[key]); err != nil {
+	for _, b := range w.snapshot.Bridges {
+		key := keyOf(b)
+		doc := w.result.Bridges[key].Document
+		if b.Spec.Suspend && w.result.Bridges[key].Tombstones == 0 {
+			doc = nil
+		}
+		if bridges[key], err = settle(doc, w.previousBridges[key]); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -1,8 +1,6 @@
 package workload
 
 import (
-	"net/url"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -21,7 +19,8 @@ import (
 const bridgeGrace = 45
 
 // Bridge builds the objects of a Bridge. store is the ConversationStore that
-// it uses; the zero value when that is not known yet.
+// it uses; the zero value when that is not known yet. Its HTTPRoute is made by
+// BridgeRoute, for not every cluster has that kind.
 func Bridge(b *v1alpha1.Bridge, store types.NamespacedName, opts Options) []client.Object {
 	objects := []client.Object{
 		bridgeServiceAccount(b),
@@ -30,7 +29,7 @@ func Bridge(b *v1alpha1.Bridge, store types.NamespacedName, opts Options) []clie
 		bridgeNetworkPolicy(b, store, opts),
 	}
 	if Replicas(b) >= 2 {
-		objects = append(objects, bridgePDB(b))
+		objects = append(objects, podDisruptionBudget(bridgeMeta(b), BridgeSelector(b.Name)))
 	}
 	if ing := bridgeIngress(b); ing != nil {
 		objects = append(objects, ing)
@@ -64,15 +63,9 @@ func bridgeDeployment(b *v1alpha1.Bridge, opts Options) client.Object {
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
 		ObjectMeta: bridgeMeta(b),
 		Spec: appsv1.DeploymentSpec{
-			Replicas: ptr.To(Replicas(b)),
-			Selector: &metav1.LabelSelector{MatchLabels: BridgeSelector(b.Name)},
-			// A new pod serves before an old one goes, so that no webhook meets a gap.
-			Strategy: appsv1.DeploymentStrategy{
-				Type: appsv1.RollingUpdateDeploymentStrategyType,
-				RollingUpdate: &appsv1.RollingUpdateDeployment{
-					MaxSurge: ptr.To(intstr.FromInt32(1)), MaxUnavailable: ptr.To(intstr.FromInt32(0)),
-				},
-			},
+			Replicas:             ptr.To(Replicas(b)),
+			Selector:             &metav1.LabelSelector{MatchLabels: BridgeSelector(b.Name)},
+			Strategy:             surge(),
 			RevisionHistoryLimit: ptr.To[int32](3),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels(ComponentBridge, b.Name)},
@@ -87,6 +80,16 @@ func bridgeDeployment(b *v1alpha1.Bridge, opts Options) client.Object {
 					TopologySpreadConstraints:     spread(BridgeSelector(b.Name)),
 				},
 			},
+		},
+	}
+}
+
+// surge: a new pod serves before an old one goes, so that no request meets a gap.
+func surge() appsv1.DeploymentStrategy {
+	return appsv1.DeploymentStrategy{
+		Type: appsv1.RollingUpdateDeploymentStrategyType,
+		RollingUpdate: &appsv1.RollingUpdateDeployment{
+			MaxSurge: ptr.To(intstr.FromInt32(1)), MaxUnavailable: ptr.To(intstr.FromInt32(0)),
 		},
 	}
 }
@@ -118,13 +121,13 @@ func bridgeService(b *v1alpha1.Bridge) client.Object {
 	}
 }
 
-func bridgePDB(b *v1alpha1.Bridge) client.Object {
+func podDisruptionBudget(meta metav1.ObjectMeta, selector map[string]string) client.Object {
 	return &policyv1.PodDisruptionBudget{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "policy/v1", Kind: "PodDisruptionBudget"},
-		ObjectMeta: bridgeMeta(b),
+		ObjectMeta: meta,
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			MaxUnavailable: ptr.To(intstr.FromInt32(1)),
-			Selector:       &metav1.LabelSelector{MatchLabels: BridgeSelector(b.Name)},
+			Selector:       &metav1.LabelSelector{MatchLabels: selector},
 			// A pod that is not ready protects nobody; let it be evicted.
 			UnhealthyPodEvictionPolicy: ptr.To(policyv1.AlwaysAllow),
 		},
@@ -132,11 +135,8 @@ func bridgePDB(b *v1alpha1.Bridge) client.Object {
 }
 
 func bridgeIngress(b *v1alpha1.Bridge) client.Object {
-	if b.Spec.Expose == nil || b.Spec.Expose.Ingress == nil || b.Spec.PublicURL == "" {
-		return nil
-	}
-	public, err := url.Parse(b.Spec.PublicURL)
-	if err != nil { // the schema has checked it
+	host := exposedHost(b)
+	if host == "" || b.Spec.Expose.Ingress == nil {
 		return nil
 	}
 	t := b.Spec.Expose.Ingress
@@ -148,10 +148,10 @@ func bridgeIngress(b *v1alpha1.Bridge) client.Object {
 		Spec: networkingv1.IngressSpec{
 			IngressClassName: t.ClassName,
 			Rules: []networkingv1.IngressRule{{
-				Host: public.Hostname(),
+				Host: host,
 				IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
 					Paths: []networkingv1.HTTPIngressPath{{
-						Path: public.Path + "/webhooks/", PathType: ptr.To(networkingv1.PathTypePrefix),
+						Path: webhooksPath, PathType: ptr.To(networkingv1.PathTypePrefix),
 						Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
 							Name: BridgeChild(b.Name), Port: networkingv1.ServiceBackendPort{Name: "webhooks"},
 						}},
@@ -161,7 +161,7 @@ func bridgeIngress(b *v1alpha1.Bridge) client.Object {
 		},
 	}
 	if t.TLSSecretName != "" {
-		ing.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{public.Hostname()}, SecretName: t.TLSSecretName}}
+		ing.Spec.TLS = []networkingv1.IngressTLS{{Hosts: []string{host}, SecretName: t.TLSSecretName}}
 	}
 	return ing
 }

@@ -38,16 +38,21 @@ const (
 // BridgeChild is the name of a Bridge's Deployment, Service and so on.
 func BridgeChild(name string) string { return name + "-bridge" }
 
-// StoreChild is the name of a ConversationStore's StatefulSet, Service and so on.
+// StoreChild is the name of a ConversationStore's StatefulSet or Deployment,
+// Service and so on.
 func StoreChild(name string) string { return name + "-store" }
 
 // TLSSecret is the name of the certificate Secret of a child name.
 func TLSSecret(child string) string { return child + "-tls" }
 
+// DatabaseSecret is the name of the Secret that the pods of a postgres store
+// find the database with.
+func DatabaseSecret(child string) string { return child + "-database" }
+
 // DocumentSecret is the name of the Secret that holds shard n of a child's document.
 func DocumentSecret(child string, n int) string { return fmt.Sprintf("%s-documents-%02d", child, n) }
 
-// DocumentKey is the key of the shard in its Secret.
+// DocumentKey is the key of the shard in its Secret, in the first major version.
 const DocumentKey = "shard.json"
 
 // BridgeSelector picks a Bridge's pods.

@@ -46,8 +46,9 @@ func bridgeNetworkPolicy(b *v1alpha1.Bridge, store types.NamespacedName, opts Op
 }
 
 // storeNetworkPolicy lets the store's Bridges and the operator in on the
-// internal port. REST is open to the cluster (it wants a token); nothing goes
-// out: the store calls nobody.
+// internal port. REST is open to the cluster (it wants a token). On the way out
+// there is DNS and the port of the database, wherever that is; with SQLite
+// nothing: the store calls nobody.
 func storeNetworkPolicy(s *v1alpha1.ConversationStore, bridges []types.NamespacedName, opts Options) client.Object {
 	internal := []networkingv1.NetworkPolicyPeer{operatorPeer(opts)}
 	sorted := slices.Clone(bridges)
@@ -55,11 +56,15 @@ func storeNetworkPolicy(s *v1alpha1.ConversationStore, bridges []types.Namespace
 	for _, b := range sorted {
 		internal = append(internal, peer(b.Namespace, BridgeSelector(b.Name)))
 	}
+	egress := []networkingv1.NetworkPolicyEgressRule{}
+	if s.Spec.Postgres != nil {
+		egress = append(egress, dnsRule(), networkingv1.NetworkPolicyEgressRule{Ports: tcp(DatabasePort(s))})
+	}
 	return networkPolicy(storeMeta(s), StoreSelector(s.Name), []networkingv1.NetworkPolicyIngressRule{
 		{Ports: tcp(PortREST)},
 		{Ports: tcp(PortHealth)},
 		{Ports: tcp(PortInternal), From: internal},
-	}, []networkingv1.NetworkPolicyEgressRule{})
+	}, egress)
 }
 
 func networkPolicy(meta metav1.ObjectMeta, selector map[string]string, in []networkingv1.NetworkPolicyIngressRule, out []networkingv1.NetworkPolicyEgressRule) client.Object {

@@ -31,14 +31,19 @@ const (
 )
 
 // documentVolume projects all shards that can exist. They are optional, so
-// that a document can grow from 1 to 16 Secrets without a new pod template,
-// and one volume, so that kubelet swaps them together.
+// that a document can grow from 1 to 16 Secrets without a new pod template, as
+// are the keys in them (one per major version), and one volume, so that kubelet
+// swaps them together.
 func documentVolume(child string) corev1.Volume {
 	sources := make([]corev1.VolumeProjection, shardCount)
 	for i := range sources {
+		var items []corev1.KeyToPath
+		for _, major := range document.Majors() {
+			items = append(items, corev1.KeyToPath{Key: document.ShardKey(major), Path: document.ShardPath(major, i)})
+		}
 		sources[i].Secret = &corev1.SecretProjection{
 			LocalObjectReference: corev1.LocalObjectReference{Name: DocumentSecret(child, i)},
-			Items:                []corev1.KeyToPath{{Key: DocumentKey, Path: document.ShardFile(i)}},
+			Items:                items,
 			Optional:             ptr.To(true),
 		}
 	}

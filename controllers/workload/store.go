@@ -3,6 +3,7 @@ package workload
 import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -33,12 +34,29 @@ func StorageSize(s *v1alpha1.ConversationStore) resource.Quantity {
 // Store builds the objects of a ConversationStore. bridges are the Bridges
 // that may reach it.
 func Store(s *v1alpha1.ConversationStore, bridges []types.NamespacedName, opts Options) []client.Object {
-	return []client.Object{
+	pods := storeStatefulSet(s, opts)
+	if s.Spec.Postgres != nil {
+		pods = storeDeployment(s, opts)
+	}
+	objects := []client.Object{
 		storeServiceAccount(s),
-		storeStatefulSet(s, opts),
+		pods,
 		storeService(s),
 		storeNetworkPolicy(s, bridges, opts),
 	}
+	if StoreReplicas(s) >= 2 {
+		objects = append(objects, podDisruptionBudget(storeMeta(s), StoreSelector(s.Name)))
+	}
+	return objects
+}
+
+// StoreUnwanted lists, by name only, the objects that another spec of this
+// store would have and this one has not.
+func StoreUnwanted(s *v1alpha1.ConversationStore) []client.Object {
+	if StoreReplicas(s) >= 2 {
+		return nil
+	}
+	return []client.Object{&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: StoreChild(s.Name)}}}
 }
 
 func storeMeta(s *v1alpha1.ConversationStore) metav1.ObjectMeta {
@@ -54,51 +72,59 @@ func storeServiceAccount(s *v1alpha1.ConversationStore) client.Object {
 }
 
 func storeStatefulSet(s *v1alpha1.ConversationStore, opts Options) client.Object {
-	child := StoreChild(s.Name)
-	args := []string{
-		"store", "--documents=" + documentsDir, "--tls=" + tlsDir, "--data=" + dataDir,
-		listen("listen", PortREST), listen("internal-listen", PortInternal), listen("health-listen", PortHealth),
-	}
-	ports := []corev1.ContainerPort{port("rest", PortREST), port("internal", PortInternal), port("health", PortHealth)}
-	c := container(opts, args, ports, s.Spec.Resources)
-	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: dataDir})
 	return &appsv1.StatefulSet{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
 		ObjectMeta: storeMeta(s),
 		Spec: appsv1.StatefulSetSpec{
-			ServiceName: child,
-			Replicas:    ptr.To[int32](1), // SQLite has one writer
+			ServiceName: StoreChild(s.Name),
+			Replicas:    ptr.To(StoreReplicas(s)),
 			Selector:    &metav1.LabelSelector{MatchLabels: StoreSelector(s.Name)},
+			// With the other policy a pod that never becomes ready is waited for, for
+			// ever, even when its template was corrected since.
+			PodManagementPolicy: appsv1.ParallelPodManagement,
 			// Conversations outlive everything: the volume is never deleted by us.
 			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
 				WhenDeleted: appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 				WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
 			},
 			RevisionHistoryLimit: ptr.To[int32](3),
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: labels(ComponentStore, s.Name)},
-				Spec: corev1.PodSpec{
-					ServiceAccountName:            child,
-					AutomountServiceAccountToken:  ptr.To(false),
-					EnableServiceLinks:            ptr.To(false),
-					SecurityContext:               podSecurity(),
-					TerminationGracePeriodSeconds: ptr.To[int64](storeGrace),
-					Containers:                    []corev1.Container{c},
-					Volumes:                       []corev1.Volume{documentVolume(child), tlsVolume(child)},
-				},
-			},
+			Template:             storePod(s, opts, "data", dataDir, "--data="+dataDir),
 			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{storeClaim(s)},
 		},
 	}
 }
 
-// KeepClaims puts the volume claim templates of the StatefulSet that stands in
-// the place of those just built: the API server lets nobody change them, so a
-// volume grows by its claim (see Claim), not by its template.
-func KeepClaims(objects []client.Object, live *appsv1.StatefulSet) {
+// storePod is the pod of either backend. mount names the volume that only this
+// one has, and is where it is mounted; flags are the backend's own.
+func storePod(s *v1alpha1.ConversationStore, opts Options, volume, mount string, flags ...string) corev1.PodTemplateSpec {
+	child := StoreChild(s.Name)
+	args := append([]string{"store", "--documents=" + documentsDir, "--tls=" + tlsDir}, flags...)
+	args = append(args, listen("listen", PortREST), listen("internal-listen", PortInternal), listen("health-listen", PortHealth))
+	ports := []corev1.ContainerPort{port("rest", PortREST), port("internal", PortInternal), port("health", PortHealth)}
+	c := container(opts, args, ports, s.Spec.Resources)
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: volume, MountPath: mount})
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: labels(ComponentStore, s.Name)},
+		Spec: corev1.PodSpec{
+			ServiceAccountName:            child,
+			AutomountServiceAccountToken:  ptr.To(false),
+			EnableServiceLinks:            ptr.To(false),
+			SecurityContext:               podSecurity(),
+			TerminationGracePeriodSeconds: ptr.To[int64](storeGrace),
+			Containers:                    []corev1.Container{c},
+			Volumes:                       []corev1.Volume{documentVolume(child), tlsVolume(child)},
+		},
+	}
+}
+
+// KeepFixed puts what the API server lets nobody change from the StatefulSet
+// that stands in the place of what was just built. A volume grows by its claim
+// (see Claim), not by its template.
+func KeepFixed(objects []client.Object, live *appsv1.StatefulSet) {
 	for _, o := range objects {
 		if set, ok := o.(*appsv1.StatefulSet); ok && len(live.Spec.VolumeClaimTemplates) > 0 {
 			set.Spec.VolumeClaimTemplates = live.Spec.VolumeClaimTemplates
+			set.Spec.PodManagementPolicy = live.Spec.PodManagementPolicy
 		}
 	}
 }

@@ -58,7 +58,11 @@ func build(t *testing.T, name string) []client.Object {
 	if ref := bridge.Spec.StoreRef; ref != nil {
 		store = types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}
 	}
-	return workload.Bridge(bridge, store, options)
+	objects := workload.Bridge(bridge, store, options)
+	if route := workload.BridgeRoute(bridge); route != nil {
+		objects = append(objects, route)
+	}
+	return objects
 }
 
 // inputs are the names of all files of testdata.
@@ -212,6 +216,41 @@ func TestTemplateDoesNotChangeWithContent(t *testing.T) {
 	grown.Spec.AllowedBridges = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
 	after = template(t, workload.Store(grown, storeBridges, options))
 	assert.Empty(t, cmp.Diff(before, after))
+
+	postgres := store.DeepCopy()
+	postgres.Spec.Postgres = &v1alpha1.PostgresBackend{DSNSecretRef: v1alpha1.SecretReference{Name: "a"}}
+	before = template(t, workload.Store(postgres, nil, options))
+	postgres.Spec.Postgres = &v1alpha1.PostgresBackend{DSNSecretRef: v1alpha1.SecretReference{Name: "b"}, Port: 6432, Replicas: ptr.To[int32](5)}
+	after = template(t, workload.Store(postgres, storeBridges, options))
+	assert.Empty(t, cmp.Diff(before, after), "another database, in another place")
+}
+
+// TestPostgresStoreScales: its pods keep nothing, so one goes only after
+// another serves, and a drained node takes one at a time.
+func TestPostgresStoreScales(t *testing.T) {
+	for replicas, want := range map[*int32]int32{nil: 2, ptr.To[int32](1): 1, ptr.To[int32](16): 16} {
+		store := &v1alpha1.ConversationStore{Spec: v1alpha1.ConversationStoreSpec{Postgres: &v1alpha1.PostgresBackend{Replicas: replicas}}}
+		objects := workload.Store(store, nil, options)
+		d := find[*appsv1.Deployment](t, objects)
+		assert.Equal(t, want, *d.Spec.Replicas)
+		assert.Equal(t, "0", d.Spec.Strategy.RollingUpdate.MaxUnavailable.String())
+		assert.Equal(t, want >= 2, slices.Contains(kinds(objects), "PodDisruptionBudget"))
+		assert.Equal(t, want < 2, len(workload.StoreUnwanted(store)) == 1, "the budget of more replicas goes")
+	}
+}
+
+// TestDatabaseSecretIsNobodyElses: no Channel and no token can be aimed at it.
+func TestDatabaseSecretIsNobodyElses(t *testing.T) {
+	store := &v1alpha1.ConversationStore{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "main"}}
+	secret := workload.Database(store, map[string]string{"dsn": "postgres://db/x"})
+	assert.Equal(t, v1alpha1.CredentialsInternal, secret.Labels[v1alpha1.CredentialsLabel])
+	assert.Equal(t, map[string][]byte{"dsn": []byte("postgres://db/x")}, secret.Data)
+	store.Spec.Postgres = &v1alpha1.PostgresBackend{}
+	mounted := false
+	for _, v := range template(t, workload.Store(store, nil, options)).Spec.Volumes {
+		mounted = mounted || v.Secret != nil && v.Secret.SecretName == secret.Name
+	}
+	assert.True(t, mounted)
 }
 
 // TestEveryShardIsDeclared: a document can grow to all its shards without a

@@ -65,8 +65,8 @@ func (d *Desk) Find(ctx context.Context, channel, text string) (*message.Message
 	return nil, nil
 }
 
-// maxPages bounds a listing: 200 pages of 200 are more than any test makes.
-const maxPages = 200
+// maxPages bounds a listing: 2000 pages of 200 are more than any test or bench makes.
+const maxPages = 2000
 
 func pages[T any](ctx context.Context, e endpoint, path string, q url.Values) ([]T, error) {
 	q.Set("limit", "200")

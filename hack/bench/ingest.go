@@ -29,16 +29,21 @@ const (
 type target struct {
 	name    string
 	address string
-	pids    func() []int // whose CPU and memory count
+	parts   []part
 	stored  func(ctx context.Context) (int, error)
 	close   func()
 }
 
+// part of a target whose CPU and memory are told apart.
+type part struct {
+	name string
+	pids func() []int
+}
 
 // ingest measures every target at 64 and 256 connections and prints the table.
 func (b *bench) ingest(ctx context.Context) error {
 	fmt.Printf("\ndurable ingest: %d contacts, %d messages a run, one per request\n", contacts, b.messages)
-	fmt.Printf("  %-28s %12s %11s %9s %9s %12s %10s\n", "", "connections", "messages/s", "p50", "p99", "CPU/message", "RSS")
+	fmt.Printf("  %-28s %12s %11s %9s %9s %2s %s\n", "", "connections", "messages/s", "p50", "p99", "", "CPU per message and memory")
 	for _, open := range []func(context.Context) (*target, error){b.bare, b.sqlite, b.postgres} {
 		for _, connections := range []int{64, 256} {
 			if err := b.measure(ctx, open, connections); err != nil {
@@ -63,7 +68,7 @@ func (b *bench) measure(ctx context.Context, open func(context.Context) (*target
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
-	before, err := cpuOf(t.pids())
+	before, err := t.usage()
 	if err != nil {
 		return err
 	}
@@ -72,13 +77,16 @@ func (b *bench) measure(ctx context.Context, open func(context.Context) (*target
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
 	}
-	after, err := cpuOf(t.pids())
+	after, err := t.usage()
 	if err != nil {
 		return err
 	}
 	n := r.Requests
-	fmt.Printf("  %-28s %12d %11.0f %9s %9s %12s %7.0f MB\n", t.name, connections, float64(n)/r.Took.Seconds(),
-		short(r.Percentile(50)), short(r.Percentile(99)), ((after.CPU - before.CPU) / time.Duration(n)).Round(time.Microsecond), float64(after.RSS)/1e6)
+	fmt.Printf("  %-28s %12d %11.0f %9s %9s  ", t.name, connections, float64(n)/r.Took.Seconds(), short(r.Percentile(50)), short(r.Percentile(99)))
+	for i, p := range t.parts {
+		fmt.Printf("  %s %s %.0f MB", p.name, ((after[i].CPU - before[i].CPU) / time.Duration(n)).Round(time.Microsecond), float64(after[i].RSS)/1e6)
+	}
+	fmt.Println()
 	return b.verify(ctx, t, r)
 }
 
@@ -116,13 +124,14 @@ func (b *bench) bare(context.Context) (*target, error) {
 		return nil, fmt.Errorf("bare server: %w", err)
 	}
 	return &target{
-		name: "bare: verify, append, fsync", address: strings.TrimSpace(line), pids: func() []int { return []int{cmd.Process.Pid} },
+		name: "bare: verify, append, fsync", address: strings.TrimSpace(line),
+		parts: []part{{"server", func() []int { return []int{cmd.Process.Pid} }}},
 		close: func() { _ = cmd.Process.Kill(); _ = cmd.Wait() },
 	}, nil
 }
 
 func (b *bench) sqlite(ctx context.Context) (*target, error) {
-	return b.world(ctx, "bridge, store, SQLite", "", func() []int { return nil }, func() {})
+	return b.world(ctx, "bridge, store, SQLite", "", nil, func() {})
 }
 
 func (b *bench) postgres(ctx context.Context) (*target, error) {
@@ -161,10 +170,17 @@ func (b *bench) world(ctx context.Context, name, dsn string, database func() []i
 		stop()
 		return nil, err
 	}
+	parts := []part{
+		{"bridge", func() []int { return []int{w.Bridges[0].PID()} }},
+		{"store", func() []int { return []int{w.Stores[0].PID()} }},
+	}
+	if database != nil {
+		parts = append(parts, part{"postgres", database})
+	}
 	return &target{
 		// The bridge itself, not the balancer: that one is a part of the test only.
 		name: name, address: w.Bridges[0].Listen, close: stop,
-		pids: func() []int { return append(database(), w.Bridges[0].PID(), w.Stores[0].PID()) },
+		parts: parts,
 		stored: func(ctx context.Context) (int, error) {
 			list, err := w.Desk().Messages(ctx, processes.Namespace+"/messenger", message.Inbound)
 			return len(list), err
@@ -172,14 +188,18 @@ func (b *bench) world(ctx context.Context, name, dsn string, database func() []i
 	}, nil
 }
 
-func cpuOf(pids []int) (sum processes.Usage, err error) {
-	for _, pid := range pids {
-		u, err := processes.UsageOf(pid)
-		if err != nil {
-			return sum, err
+// usage of each part; shared memory counts in every process that has it.
+func (t *target) usage() ([]processes.Usage, error) {
+	sums := make([]processes.Usage, len(t.parts))
+	for i, p := range t.parts {
+		for _, pid := range p.pids() {
+			u, err := processes.UsageOf(pid)
+			if err != nil {
+				return nil, err
+			}
+			sums[i].CPU += u.CPU
+			sums[i].RSS += u.RSS
 		}
-		sum.CPU += u.CPU
-		sum.RSS += u.RSS
 	}
-	return sum, nil
+	return sums, nil
 }

@@ -52,10 +52,10 @@ func TestDriftIsRepaired(t *testing.T) {
 	})
 	t.Run("changed", func(t *testing.T) {
 		require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(deployment), deployment))
-		changed := deployment.DeepCopy()
-		changed.Spec.Replicas = ptr.To[int32](0)
-		changed.Spec.Template.Spec.Containers[0].Args = []string{"serve", "--nonsense"}
-		require.NoError(t, run.cluster.Update(t.Context(), changed))
+		change(t, deployment.DeepCopy(), func(d *appsv1.Deployment) {
+			d.Spec.Replicas = ptr.To[int32](0)
+			d.Spec.Template.Spec.Containers[0].Args = []string{"serve", "--nonsense"}
+		})
 		eventually(t, soon, "it is as it was", func(ctx context.Context) error {
 			got := &appsv1.Deployment{}
 			err := run.cluster.Get(ctx, client.ObjectKeyFromObject(deployment), got)
@@ -66,10 +66,11 @@ func TestDriftIsRepaired(t *testing.T) {
 		})
 	})
 	t.Run("opened", func(t *testing.T) {
-		require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(policy), policy))
-		want := len(policy.Spec.Ingress)
-		policy.Spec.Ingress = append(policy.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
-		require.NoError(t, run.cluster.Update(t.Context(), policy))
+		var want int
+		change(t, policy, func(p *networkingv1.NetworkPolicy) {
+			want = len(p.Spec.Ingress)
+			p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{})
+		})
 		eventually(t, soon, "it is closed again", func(ctx context.Context) error {
 			err := run.cluster.Get(ctx, client.ObjectKeyFromObject(policy), policy)
 			if err == nil && len(policy.Spec.Ingress) != want {
@@ -79,10 +80,11 @@ func TestDriftIsRepaired(t *testing.T) {
 		})
 	})
 	t.Run("damaged document", func(t *testing.T) {
-		require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(document), document))
-		want := string(document.Data[workload.DocumentKey])
-		document.Data[workload.DocumentKey] = []byte("{}")
-		require.NoError(t, run.cluster.Update(t.Context(), document))
+		var want string
+		change(t, document, func(d *corev1.Secret) {
+			want = string(d.Data[workload.DocumentKey])
+			d.Data[workload.DocumentKey] = []byte("{}")
+		})
 		eventually(t, soon, "it is as it was", func(ctx context.Context) error {
 			err := run.cluster.Get(ctx, client.ObjectKeyFromObject(document), document)
 			if err == nil && string(document.Data[workload.DocumentKey]) != want {
@@ -125,9 +127,7 @@ func TestTakenOver(t *testing.T) {
 	require.NoError(t, run.simulator.TakeOver(t.Context(), b.id, "http://elsewhere.example/hook", ""))
 	// Nothing tells a bridge of it but its own look from time to time; a change
 	// of what is registered makes it look now.
-	require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(b.channel), b.channel))
-	b.channel.Spec.Telegram.MaxConnections = 7
-	require.NoError(t, run.cluster.Update(t.Context(), b.channel))
+	change(t, b.channel, func(c *v1alpha1.Channel) { c.Spec.Telegram.MaxConnections = 7 })
 	eventually(t, soon, "it is told", s.condition(b.channel, v1alpha1.ConditionWebhookRegistered, "False", v1alpha1.ReasonTakenOver))
 	state, err := run.simulator.Bot(t.Context(), b.id)
 	require.NoError(t, err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strconv"
 	"testing"
@@ -186,45 +185,4 @@ func (s *shop) poller() *corev1.Pod {
 		return nil
 	})
 	return found
-}
-
-// TestRollingUpdate: while a bridge's pods are replaced, no webhook is lost and
-// the Channel stays Ready.
-func TestRollingUpdate(t *testing.T) {
-	t.Parallel()
-	s := newShop(t)
-	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
-	customer := b.customer("Ana")
-	old := s.thePod(workload.BridgeSelector("default"))
-	bridge := s.bridge()
-	bridge.Spec.Resources = &corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: *ptr.To(mustParse("60m"))}}
-	require.NoError(t, run.cluster.Update(t.Context(), bridge))
-	var want []string
-	eventually(t, startup, "the old pod is replaced", func(ctx context.Context) error {
-		m := text("Rolling")
-		if err := customer.Write(ctx, m); err != nil {
-			return err
-		}
-		want = append(want, m)
-		if err := s.condition(b.channel, v1alpha1.ConditionReady, metav1.ConditionTrue, "")(ctx); err != nil {
-			t.Errorf("Ready flaps: %v", err)
-		}
-		err := run.cluster.Get(ctx, client.ObjectKeyFromObject(old), old)
-		if err == nil {
-			err = fmt.Errorf("pod %s is still there", old.Name)
-		} else {
-			err = client.IgnoreNotFound(err)
-		}
-		return err
-	})
-	for _, m := range want {
-		b.awaitMessage(m, soon)
-	}
-	deliveries, err := run.simulator.Deliveries(t.Context(), b.id)
-	require.NoError(t, err)
-	for _, d := range deliveries {
-		if d.Status != http.StatusOK {
-			t.Logf("delivery attempt %d was answered with %d %s", d.Attempt, d.Status, d.Error)
-		}
-	}
 }

@@ -50,10 +50,10 @@ func TestSecretAndChannelAreEnough(t *testing.T) {
 	assert.Equal(t, v1alpha1.ReceivePolling, b.channel.Status.Receive, "without a publicURL it is polled")
 
 	// What the user applies later wins over the default.
-	require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(bridge), bridge))
-	bridge.Spec.PublicURL = workload.BridgeServiceURL(s.namespace, "default")
-	bridge.Spec.PlatformEndpoints = []v1alpha1.PlatformEndpoint{{Platform: v1alpha1.PlatformTelegram, URL: endpoint()}}
-	require.NoError(t, run.cluster.Update(t.Context(), bridge))
+	change(t, bridge, func(br *v1alpha1.Bridge) {
+		br.Spec.PublicURL = workload.BridgeServiceURL(s.namespace, "default")
+		br.Spec.PlatformEndpoints = []v1alpha1.PlatformEndpoint{{Platform: v1alpha1.PlatformTelegram, URL: endpoint()}}
+	})
 	eventually(t, startup, "the webhook is registered", s.condition(b.channel, v1alpha1.ConditionWebhookRegistered, metav1.ConditionTrue, v1alpha1.ReasonDone))
 	assert.Equal(t, v1alpha1.ReceiveWebhook, b.channel.Status.Receive)
 }
@@ -172,9 +172,7 @@ var mistakes = []broken{
 		condition: v1alpha1.ConditionResolvedRefs, reason: v1alpha1.ReasonRefNotFound,
 		says: []string{"spec.bridgeRef", "elsewhere"},
 		repair: func(t *testing.T, b *bot) {
-			require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(b.channel), b.channel))
-			b.channel.Spec.BridgeRef = nil
-			require.NoError(t, run.cluster.Update(t.Context(), b.channel))
+			change(t, b.channel, func(c *v1alpha1.Channel) { c.Spec.BridgeRef = nil })
 		},
 	},
 }
@@ -227,11 +225,12 @@ func TestWorkloadThatCannotRunIsNamed(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	bridge := s.bridge()
-	bridge.Spec.Resources = &corev1.ResourceRequirements{
-		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
-	}
-	require.NoError(t, run.cluster.Update(t.Context(), bridge))
+	change(t, bridge, func(br *v1alpha1.Bridge) {
+		br.Spec.Resources = &corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
+			Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+		}
+	})
 	eventually(t, soon, "not ready", func(ctx context.Context) error {
 		if err := run.cluster.current(ctx, bridge); err == nil {
 			return fmt.Errorf("a Bridge whose pods cannot be made is current")
@@ -242,8 +241,7 @@ func TestWorkloadThatCannotRunIsNamed(t *testing.T) {
 		}
 		return nil
 	})
-	bridge.Spec.Resources = nil
-	require.NoError(t, run.cluster.Update(t.Context(), bridge))
+	change(t, bridge, func(br *v1alpha1.Bridge) { br.Spec.Resources = nil })
 	s.awaitCurrent(soon, bridge)
 }
 
@@ -320,9 +318,7 @@ func TestSuspendedChannel(t *testing.T) {
 func (b *bot) suspend(value bool) {
 	t := b.shop.t
 	t.Helper()
-	require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(b.channel), b.channel))
-	b.channel.Spec.Suspend = value
-	require.NoError(t, run.cluster.Update(t.Context(), b.channel))
+	change(t, b.channel, func(c *v1alpha1.Channel) { c.Spec.Suspend = value })
 	b.shop.awaitCurrent(soon, b.channel)
 }
 

@@ -177,10 +177,11 @@ func TestAcrossNamespaces(t *testing.T) {
 	assert.Equal(t, missing, exists, "the message tells whether the Bridge exists")
 
 	bridge := owner.bridge()
-	bridge.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{
-		MatchLabels: map[string]string{corev1.LabelMetadataName: guest.namespace},
-	}}
-	require.NoError(t, run.cluster.Update(t.Context(), bridge))
+	change(t, bridge, func(br *v1alpha1.Bridge) {
+		br.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{
+			MatchLabels: map[string]string{corev1.LabelMetadataName: guest.namespace},
+		}}
+	})
 	channel := &v1alpha1.Channel{ObjectMeta: guest.meta("telegram-default")}
 	guest.awaitCurrent(startup, channel)
 	assert.Equal(t, owner.namespace+"/default", channel.Status.Bridge)
@@ -217,11 +218,11 @@ func TestRESTKeepsStrangersOut(t *testing.T) {
 	elsewhere := secret() + secret()
 	s.keepSecret("elsewhere", map[string]string{"token": elsewhere})
 	store := &v1alpha1.ConversationStore{ObjectMeta: s.meta("default")}
-	require.NoError(t, run.cluster.Get(t.Context(), client.ObjectKeyFromObject(store), store))
-	store.Spec.API.Tokens = append(store.Spec.API.Tokens, v1alpha1.APIToken{
-		Name: "elsewhere", SecretRef: v1alpha1.SecretReference{Name: "elsewhere"}, Namespaces: []string{"elsewhere"}, Access: v1alpha1.APIAccessRead,
+	change(t, store, func(st *v1alpha1.ConversationStore) {
+		st.Spec.API.Tokens = append(st.Spec.API.Tokens, v1alpha1.APIToken{
+			Name: "elsewhere", SecretRef: v1alpha1.SecretReference{Name: "elsewhere"}, Namespaces: []string{"elsewhere"}, Access: v1alpha1.APIAccessRead,
+		})
 	})
-	require.NoError(t, run.cluster.Update(t.Context(), store))
 	s.awaitCurrent(soon, store)
 
 	for name, token := range map[string]string{"wrong": secret() + secret(), "none": ""} {

@@ -22,6 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -162,9 +163,8 @@ func (s *shop) keepSecret(name string, values map[string]string) {
 	o := &corev1.Secret{ObjectMeta: m, StringData: values}
 	err := run.cluster.Create(s.t.Context(), o)
 	if apierrors.IsAlreadyExists(err) {
-		require.NoError(s.t, run.cluster.Get(s.t.Context(), client.ObjectKeyFromObject(o), o))
-		o.Data, o.StringData = nil, values
-		err = run.cluster.Update(s.t.Context(), o)
+		change(s.t, o, func(secret *corev1.Secret) { secret.Data, secret.StringData = nil, values })
+		return
 	}
 	require.NoError(s.t, err)
 }
@@ -369,4 +369,17 @@ func shorten(s string) string {
 		return s[:300] + "…"
 	}
 	return s
+}
+
+// change reads an object, changes it and writes it, again when somebody else
+// (the operator, with a finalizer or the status) was faster.
+func change[T client.Object](t *testing.T, o T, what func(o T)) {
+	t.Helper()
+	require.NoError(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		if err := run.cluster.Get(t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		what(o)
+		return run.cluster.Update(t.Context(), o)
+	}))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/meta"
 	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
 )
 
@@ -23,6 +24,45 @@ type config struct {
 	Limits            telegram.Limits    `json:"limits"`
 	Bots              []telegram.BotSpec `json:"bots"`
 	Users             []telegram.User    `json:"users"`
+	Meta              metaConfig         `json:"meta"`
+}
+
+// metaConfig is what there is of Messenger and Instagram.
+type metaConfig struct {
+	Apps     []meta.AppSpec     `json:"apps"`
+	Accounts []meta.AccountSpec `json:"accounts"`
+	// MediaURL is the base URL of links to people's files; default: that of the
+	// first call.
+	MediaURL string `json:"mediaURL"`
+}
+
+// appFlags collects --meta-app, pageFlags --page.
+type (
+	appFlags  []meta.AppSpec
+	pageFlags []meta.AccountSpec
+)
+
+func (a *appFlags) String() string  { return "" }
+func (p *pageFlags) String() string { return "" }
+
+// Set reads id:secret. The error never repeats the value.
+func (a *appFlags) Set(text string) error {
+	id, secret, ok := strings.Cut(text, ":")
+	if !ok {
+		return fmt.Errorf("use id:secret")
+	}
+	*a = append(*a, meta.AppSpec{ID: id, Secret: secret, HumanAgent: true})
+	return nil
+}
+
+// Set reads id:app:token. The error never repeats the value.
+func (p *pageFlags) Set(text string) error {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) != 3 {
+		return fmt.Errorf("use id:app:token")
+	}
+	*p = append(*p, meta.AccountSpec{ID: parts[0], App: parts[1], Token: parts[2]})
+	return nil
 }
 
 // botFlags collects --bot.
@@ -56,6 +96,10 @@ func load(args []string) (config, error) {
 	seed := fs.Uint64("seed", 0, "seed of ids and faults, for a run that can be repeated (default: another one every time)")
 	level := fs.String("log-level", "", "debug, info, warn or error (default info)")
 	var bots botFlags
+	var apps appFlags
+	var pages pageFlags
+	fs.Var(&apps, "meta-app", "a Meta app as id:secret; may be repeated")
+	fs.Var(&pages, "page", "a Facebook page as id:app:token; may be repeated")
 	fs.Var(&bots, "bot", "a Telegram bot as id:secret:username; may be repeated")
 	if err := fs.Parse(args); err != nil {
 		return cfg, err
@@ -83,6 +127,7 @@ func load(args []string) (config, error) {
 		}
 	})
 	cfg.Bots = append(cfg.Bots, bots...)
+	cfg.Meta.Apps, cfg.Meta.Accounts = append(cfg.Meta.Apps, apps...), append(cfg.Meta.Accounts, pages...)
 	return cfg, nil
 }
 
@@ -98,6 +143,21 @@ func (c config) options(now time.Time) telegram.Options {
 		opt.FirstID = now.Unix() - time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 	}
 	return opt
+}
+
+// addTo makes the apps, then the accounts, which name them.
+func (m metaConfig) addTo(s *meta.Server) error {
+	for _, a := range m.Apps {
+		if err := s.AddApp(a); err != nil {
+			return err
+		}
+	}
+	for _, a := range m.Accounts {
+		if err := s.AddAccount(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func readFile(path string, cfg *config) error {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/bridgekeeper/bridgekeeper/hack/simulator/control"
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/meta"
 	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
 )
 
@@ -55,6 +56,11 @@ func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) erro
 	for _, u := range cfg.Users {
 		tg.NewUser(u)
 	}
+	graph := meta.New(meta.Options{AllowHTTP: cfg.AllowHTTPWebhooks, FirstID: opt.FirstID, MediaURL: cfg.Meta.MediaURL, Log: log})
+	defer graph.Close()
+	if err := cfg.Meta.addTo(graph); err != nil {
+		return err
+	}
 	var lc net.ListenConfig
 	api, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
@@ -70,9 +76,20 @@ func run(ctx context.Context, args []string, ready func(api, ctl net.Addr)) erro
 		ready(api.Addr(), ctl.Addr())
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	serve(ctx, group, api, tg.Handler())
-	serve(ctx, group, ctl, control.Root(control.Platform{Name: "telegram", Control: tg.Control()}))
+	serve(ctx, group, api, apis(tg.Handler(), graph.Handler()))
+	serve(ctx, group, ctl, control.Root(control.Platform{Name: "telegram", Control: tg.Control()}, control.Platform{Name: "meta", Control: graph.Control()}))
 	return group.Wait()
+}
+
+// apis tells the platforms apart by their paths.
+func apis(bots, graph http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if meta.Handles(r.URL.Path) {
+			graph.ServeHTTP(w, r)
+			return
+		}
+		bots.ServeHTTP(w, r)
+	})
 }
 
 // serve runs a server in the group and shuts it down when ctx is done. Long

@@ -29,9 +29,10 @@ type Channel struct {
 	// Loaded is the platform's own view, made by Platform.Load.
 	Loaded platform.Channel
 
-	endpoint string // base URL it was loaded with
-	private  bool   // loaded with the client that reaches private addresses
-	secrets  []string
+	endpoint  string // base URL it was loaded with
+	private   bool   // loaded with the client that reaches private addresses
+	publicURL string // of the bridge, as it was told to the platform
+	secrets   []string
 }
 
 // Key is the entry's key within the document.

@@ -65,6 +65,7 @@ func (l *Loader) Apply(ctx context.Context, doc *document.Document) ([]document.
 		b.keep(&doc.Damaged[i])
 	}
 	b.indexAccounts()
+	b.indexApps()
 	l.table.set(b.next)
 	return b.exceptions, nil
 }
@@ -106,11 +107,20 @@ func (b *builder) keep(x *document.Exception) {
 // sameSettings says that what the document says for all channels of this
 // platform is still what the channel was loaded with.
 func (b *builder) sameSettings(c *Channel) bool {
-	return c.endpoint == b.endpoint(c.Spec.Platform) && c.private == b.reachesPrivate(c.endpoint)
+	return c.endpoint == b.endpoint(c.Spec.Platform) && c.private == b.reachesPrivate(c.endpoint) && c.publicURL == b.publicURL(c.Spec)
 }
 
 func (b *builder) reachesPrivate(endpoint string) bool {
 	return endpoint != "" || b.next.Settings.AllowPrivateHosts
+}
+
+// publicURL is told to channels that fetch their messages: it tells them which
+// webhook is their own from before. The others have a WebhookURL.
+func (b *builder) publicURL(spec document.Channel) string {
+	if spec.Receive != document.ReceivePolling {
+		return ""
+	}
+	return strings.TrimSuffix(b.next.Settings.PublicURL, "/")
 }
 
 func (b *builder) client(private bool) *http.Client {
@@ -145,15 +155,15 @@ func (b *builder) load(ctx context.Context, e document.Entry) (c *Channel, err e
 		return nil, &platform.FieldError{Field: "receive", Message: fmt.Sprintf("%s cannot receive by %q; it can by %v", spec.Platform, spec.Receive, caps.Receive)}
 	}
 	endpoint := b.endpoint(spec.Platform)
-	private := b.reachesPrivate(endpoint)
-	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, Client: b.client(private)})
+	private, publicURL := b.reachesPrivate(endpoint), b.publicURL(spec)
+	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, PublicURL: publicURL, LastOfApp: lastOfApp(e), Client: b.client(private)})
 	if err != nil {
 		return nil, redactedError(err, spec)
 	}
 	return &Channel{
 		Kind: e.Kind, Name: e.Name, Generation: e.Generation, Hash: e.Hash,
 		Spec: spec, Platform: p, Capabilities: caps, Loaded: view,
-		endpoint: endpoint, private: private, secrets: view.Secrets(),
+		endpoint: endpoint, private: private, publicURL: publicURL, secrets: view.Secrets(),
 	}, nil
 }
 
@@ -198,12 +208,18 @@ func specOf(e document.Entry) (document.Channel, error) {
 			return document.Channel{}, decodeError(err)
 		}
 		return document.Channel{
-			UID: t.UID, Platform: t.Platform, Account: t.Account, Receive: document.ReceiveWebhook,
+			UID: t.UID, Platform: t.Platform, Account: t.Account, App: t.App, Receive: document.ReceiveWebhook,
 			WebhookURL: t.WebhookURL, Credentials: t.Credentials,
 		}, nil
 	default:
 		return document.Channel{}, fmt.Errorf("a bridge does not know entries of kind %q; upgrade the Bridge", e.Kind)
 	}
+}
+
+// lastOfApp is what a tombstone says of its app.
+func lastOfApp(e document.Entry) bool {
+	var t document.Tombstone
+	return e.Kind == document.EntryTombstone && json.Unmarshal(e.Spec, &t) == nil && t.LastOfApp
 }
 
 // decodeError names the field without quoting what stands there: it may be a credential.

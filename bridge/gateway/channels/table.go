@@ -19,6 +19,7 @@ type Snapshot struct {
 	channels   map[string]*Channel // by "namespace/name"
 	tombstones map[string]*Channel // by the former channel's "namespace/name"
 	accounts   map[account]*Channel
+	apps       map[appKey]*App
 }
 
 type account struct{ platform, id string }
@@ -71,7 +72,7 @@ func NewTable() *Table {
 }
 
 func emptySnapshot() *Snapshot {
-	return &Snapshot{channels: map[string]*Channel{}, tombstones: map[string]*Channel{}, accounts: map[account]*Channel{}}
+	return &Snapshot{channels: map[string]*Channel{}, tombstones: map[string]*Channel{}, accounts: map[account]*Channel{}, apps: map[appKey]*App{}}
 }
 
 // Snapshot is what is in force now.

@@ -173,5 +173,6 @@ func (c *connection) delivered(b platform.Batch, elements []wire.Element, result
 	}
 	c.succeeded()
 	c.Acks.Acknowledge(c.channel, stored)
+	c.Acks.AcknowledgePayload(c.channel, b.Raw)
 	return nil
 }

@@ -38,6 +38,8 @@ type Ingester interface {
 // Acknowledger gives a platform its word back for stored events. It must not block.
 type Acknowledger interface {
 	Acknowledge(ch *channels.Channel, events []message.Event)
+	// AcknowledgePayload does so for what became no event.
+	AcknowledgePayload(ch *channels.Channel, body []byte)
 }
 
 // Config is what a Manager needs.

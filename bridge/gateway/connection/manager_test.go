@@ -57,6 +57,7 @@ func (r *rig) Ingest(_ context.Context, env wire.Envelope) (wire.EnvelopeResult,
 }
 
 func (r *rig) Acknowledge(_ *channels.Channel, events []message.Event) { r.acked += len(events) }
+func (r *rig) AcknowledgePayload(*channels.Channel, []byte)            {}
 
 func (r *rig) poll(ctx context.Context, ch platform.Channel, cursor string, deliver func(context.Context, platform.Batch) error, report func(error)) error {
 	r.mu.Lock()

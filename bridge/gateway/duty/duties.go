@@ -58,8 +58,9 @@ func (m *Manager) blockTombstone(k *task) block {
 	_, registrar := ch.Platform.(platform.Registrar)
 	successor := m.Table.Snapshot().Channel(ch.Name)
 	// A channel that was made again under the same name has the same URL: the
-	// registration is its own now.
-	taken := successor != nil && successor.Spec.WebhookURL == ch.Spec.WebhookURL
+	// registration is its own now. The channels of an app have one URL all of
+	// them; there it must be the same account too.
+	taken := successor != nil && successor.Spec.WebhookURL == ch.Spec.WebhookURL && successor.Spec.Account == ch.Spec.Account
 	if !registrar || ch.Spec.WebhookURL == "" || taken || k.succeeded {
 		return block{true, document.Duty{State: document.DutyDone, Reason: status.ReasonDone}}
 	}
@@ -105,8 +106,16 @@ func probe(ctx context.Context, ch *channels.Channel) verdict {
 		return verdict{duty: document.Duty{State: document.DutyFailed, Reason: status.ReasonMisconfigured,
 			Message: fmt.Sprintf("the credentials are of account %q, the Channel is for %q; put the right ones into the Secret", got.Account, ch.Spec.Account)}}
 	}
-	return verdict{duty: status.Judge(ch, err), retryAfter: status.RetryAfter(err), displayName: got.DisplayName}
+	v := verdict{duty: status.Judge(ch, err), retryAfter: status.RetryAfter(err), displayName: got.DisplayName}
+	if err == nil && !got.ExpiresAt.IsZero() && time.Until(got.ExpiresAt) < expiresSoon {
+		v.duty.Message = fmt.Sprintf("the credentials end on %s; put new ones into the Secret before", got.ExpiresAt.UTC().Format(time.DateOnly))
+	}
+	return v
 }
+
+// expiresSoon is when it is said that credentials end, while they still work:
+// two weeks outlast most people's absence.
+const expiresSoon = 14 * 24 * time.Hour
 
 func register(ctx context.Context, ch *channels.Channel, registered string) verdict {
 	taken, err := ch.Platform.(platform.Registrar).Register(ctx, ch.Loaded, registered)

@@ -40,6 +40,11 @@ const (
 type Leases interface {
 	Assignment(channel string) (wire.Assignment, bool)
 	Watch() <-chan struct{}
+	// Refused says that sends of the channel wait because the platform refused
+	// its credentials; changes of it are watched too.
+	Refused(channel string) bool
+	// Accepted says that the platform has accepted them (again).
+	Accepted(channel string)
 }
 
 // Config is what a Manager needs.
@@ -126,6 +131,9 @@ func (m *Manager) sync() {
 		case !held && t != nil:
 			m.release(t)
 		}
+		if held {
+			m.doubt(m.targets[ch.Key()], m.Leases.Refused(ch.Name))
+		}
 		return true
 	}
 	snapshot.Channels(visit)
@@ -153,6 +161,25 @@ func (m *Manager) update(t *target, ch *channels.Channel) {
 	if touched {
 		m.lookNow(t)
 	}
+}
+
+// doubt looks at the credentials at once when sends begin to be refused because
+// of them, instead of at the next regular look. Refusals that go on say nothing
+// new.
+func (m *Manager) doubt(t *target, refused bool) {
+	began := refused && !t.refused
+	t.refused = refused
+	k := t.tasks[status.Credentials]
+	if !began || k == nil {
+		return
+	}
+	if k.running { // it may have asked before the refusal
+		k.again = true
+		return
+	}
+	m.unqueue(k)
+	k.due = time.Now()
+	m.admit(t)
 }
 
 // lookNow brings the next look at the platform forward: somebody changed the
@@ -274,6 +301,9 @@ func (m *Manager) apply(t *target, k *task, v verdict) {
 	m.Metrics.Duties.WithLabelValues(t.channel.Spec.Platform, string(k.obligation), string(v.duty.State)).Inc()
 	recovered := false
 	if v.duty.State == document.DutyDone {
+		if k.obligation == status.Credentials && (!k.succeeded || k.failures > 0) {
+			m.Leases.Accepted(t.channel.Name)
+		}
 		recovered = k.failures > 0
 		k.succeeded, k.failures = true, 0
 	} else {
@@ -281,6 +311,9 @@ func (m *Manager) apply(t *target, k *task, v verdict) {
 	}
 	tombstone := t.channel.Kind == document.EntryTombstone
 	k.due = time.Now().Add(next(k.obligation, tombstone, v.duty, k.failures, v.retryAfter))
+	if k.again {
+		k.again, k.due = false, time.Now()
+	}
 	m.log(t.channel, k, v, recovered)
 	if v.registered != "" {
 		t.registered = v.registered

@@ -28,6 +28,7 @@ type calls struct {
 	errs         map[string]error // by kind of call
 	taken        string
 	account      string
+	expires      time.Time
 	changed      []string
 	latency      time.Duration
 	atOnce, most int
@@ -65,7 +66,7 @@ func (c *calls) platform() *testkit.Platform {
 			if c.account != "" {
 				account = c.account
 			}
-			return platform.ProbeResult{Account: account, DisplayName: "Shop"}, err
+			return platform.ProbeResult{Account: account, DisplayName: "Shop", ExpiresAt: c.expires}, err
 		},
 		OnRegister: func(ctx context.Context, ch platform.Channel, registered string) (string, error) {
 			err := c.note(ctx, "register", ch)
@@ -142,6 +143,19 @@ func TestTheHolderDoesTheDutiesProbeFirst(t *testing.T) {
 			assert.Equal(t, document.DutyDone, d.State)
 		}
 		assert.Nil(t, row.Receiving)
+	})
+}
+
+func TestCredentialsThatEndSoonSayWhen(t *testing.T) {
+	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		ends := time.Now().Add(20 * 24 * time.Hour)
+		r.expires = ends
+		r.begin()
+		synctest.Wait()
+		assert.Empty(t, r.row().Credentials.Message, "there is time")
+		time.Sleep(7 * 24 * time.Hour)
+		assert.Equal(t, document.DutyDone, r.row().Credentials.State, "they work")
+		assert.Contains(t, r.row().Credentials.Message, ends.UTC().Format(time.DateOnly))
 	})
 }
 
@@ -419,6 +433,17 @@ func TestATombstoneDoesNotUnregisterItsSuccessor(t *testing.T) {
 	})
 }
 
+// The channels of one app have one URL all of them: another account behind it
+// is no successor.
+func TestATombstoneIsUnregisteredWhenItsNameHasAnotherAccount(t *testing.T) {
+	other := testkit.Entry(t, "shop/a", 3, func(c *document.Channel) { c.Account = "another" })
+	run(t, []string{"shop/a"}, []document.Entry{other, testkit.Tombstone(t, "shop/a")}, func(t *testing.T, r *rig) {
+		r.begin()
+		time.Sleep(time.Minute)
+		assert.Contains(t, r.since(0), "unregister shop/a")
+	})
+}
+
 func TestAThousandChannelsDoNotStampede(t *testing.T) {
 	var entries []document.Entry
 	var names []string
@@ -463,4 +488,64 @@ func TestNextPutsOffByWhatHappened(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRefusedSendsBringTheProbeForward(t *testing.T) {
+	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
+		time.Sleep(time.Minute)
+		before := r.count()
+		assert.Equal(t, []string{"shop/a"}, r.leases.AllAccepted())
+
+		r.set(func() { r.errs["probe"] = &platform.Error{Class: wire.ErrAuthInvalid, Reason: "Unauthorized"} })
+		r.leases.Refuse("shop/a", true)
+		synctest.Wait()
+		assert.Equal(t, []string{"probe shop/a"}, r.since(before), "the credentials, and nothing else")
+		assert.Equal(t, document.DutyFailed, r.row().Credentials.State)
+		r.leases.Refuse("shop/a", true)
+		synctest.Wait()
+		assert.Len(t, r.since(before), 1, "refusals that go on say nothing new")
+
+		// New credentials are looked at by themselves, and what waits is told to go on.
+		r.set(func() { delete(r.errs, "probe") })
+		testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 1, func(c *document.Channel) { c.Credentials["secret"] = "another" }))
+		synctest.Wait()
+		assert.Equal(t, document.DutyDone, r.row().Credentials.State)
+		assert.Equal(t, []string{"shop/a", "shop/a"}, r.leases.AllAccepted())
+	})
+}
+
+// Sends may be refused for a reason that the probe does not see. Were each good
+// probe told as news, the store would give up its backoff for it.
+func TestAProbeThatGoesWellAllTheTimeIsNoNews(t *testing.T) {
+	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.begin()
+		synctest.Wait()
+		for range 3 {
+			r.leases.Refuse("shop/a", true)
+			synctest.Wait()
+			r.leases.Refuse("shop/a", false)
+			synctest.Wait()
+		}
+		probes := 0
+		for _, c := range r.since(0) {
+			if c == "probe shop/a" {
+				probes++
+			}
+		}
+		assert.Equal(t, 4, probes, "one at first, and one each time it began")
+		assert.Len(t, r.leases.AllAccepted(), 1)
+	})
+}
+
+func TestAProbeOnTheWayIsFollowedByAnother(t *testing.T) {
+	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.set(func() { r.latency = time.Second })
+		r.begin()
+		time.Sleep(500 * time.Millisecond)
+		r.leases.Refuse("shop/a", true) // the probe may have asked before
+		time.Sleep(3 * time.Second)
+		list := r.since(0)
+		assert.Contains(t, list[1:], "probe shop/a")
+	})
 }

@@ -18,6 +18,8 @@ type target struct {
 	tasks   map[status.Obligation]*task
 	// registered is the webhook URL that we set last; empty: none in this process's time.
 	registered string
+	// refused: sends are refused because of the credentials.
+	refused bool
 }
 
 // task is one duty of a target. Only the Manager's goroutine touches it.
@@ -31,6 +33,7 @@ type task struct {
 	due       time.Time
 	index     int // in the queue; -1: not queued
 	running   bool
+	again     bool               // to be run once more when the run on the way has ended
 	cancel    context.CancelFunc // of the run on the way
 }
 

@@ -32,9 +32,18 @@ type Acks struct {
 	queue   chan ack
 }
 
+// ack is one word to give: for an event, or for what became none (key).
 type ack struct {
 	channel *channels.Channel
 	event   message.Event
+	key     string
+}
+
+func (a ack) give(ctx context.Context) error {
+	if a.key != "" {
+		return a.channel.Platform.(platform.PayloadAcker).AckPayload(ctx, a.channel.Loaded, a.key)
+	}
+	return a.channel.Platform.(platform.Acker).Ack(ctx, a.channel.Loaded, a.event)
 }
 
 // NewAcks makes the queue.
@@ -49,11 +58,27 @@ func (a *Acks) Acknowledge(ch *channels.Channel, events []message.Event) {
 		return
 	}
 	for _, e := range events {
-		select {
-		case a.queue <- ack{ch, e}:
-		default:
-			a.metrics.Acks.WithLabelValues(ch.Spec.Platform, "dropped").Inc()
-		}
+		a.put(ack{channel: ch, event: e})
+	}
+}
+
+// AcknowledgePayload is Acknowledge for what became no event of a payload that
+// is durable.
+func (a *Acks) AcknowledgePayload(ch *channels.Channel, body []byte) {
+	p, ok := ch.Platform.(platform.PayloadAcker)
+	if !ok {
+		return
+	}
+	for _, key := range p.PayloadAcks(body) {
+		a.put(ack{channel: ch, key: key})
+	}
+}
+
+func (a *Acks) put(next ack) {
+	select {
+	case a.queue <- next:
+	default:
+		a.metrics.Acks.WithLabelValues(next.channel.Spec.Platform, "dropped").Inc()
 	}
 }
 
@@ -85,7 +110,7 @@ func (a *Acks) do(ctx context.Context, next ack) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 	result := "done"
-	if err := ch.Platform.(platform.Acker).Ack(ctx, ch.Loaded, next.event); err != nil {
+	if err := next.give(ctx); err != nil {
 		result = "failed"
 		a.log.Info("a platform did not take its word back", "channel", ch.Name, "error", ch.Redact(err.Error()))
 	}

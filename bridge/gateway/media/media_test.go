@@ -224,3 +224,26 @@ func TestAcksNeverBlockAndFailuresAreCounted(t *testing.T) {
 		assert.Equal(t, 1.0, testutil.ToFloat64(m.Panics.WithLabelValues("ack")))
 	})
 }
+
+func TestWhatBecameNoEventGetsItsWordToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var acked []string
+		p := &testkit.Platform{
+			OnPayloadAcks: func(body []byte) []string { return strings.Fields(string(body)) },
+			OnAckPayload:  func(key string) error { acked = append(acked, key); return nil },
+		}
+		table, _ := testkit.Table(t, p, testkit.Entry(t, "shop/a", 1, nil))
+		a := NewAcks(testkit.Metrics(), testkit.Log())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); a.Run(ctx) }()
+		a.AcknowledgePayload(table.Snapshot().Channel("shop/a"), []byte("q1"))
+		synctest.Wait()
+		a.AcknowledgePayload(table.Snapshot().Channel("shop/a"), nil)
+		a.AcknowledgePayload(table.Snapshot().Channel("shop/a"), []byte("q2"))
+		synctest.Wait()
+		cancel()
+		<-done
+		assert.Equal(t, []string{"q1", "q2"}, acked)
+	})
+}

@@ -35,7 +35,9 @@ func (s *Sender) deliver(ctx, hard context.Context, ch *channels.Channel, d leas
 			s.tell(hard, d, append(last, released(d, part.Index, 0))...)
 			return
 		}
-		sending := wire.PartReport{Delivery: d.ID, Channel: d.Channel, Lease: d.Lease, Part: part.Index, Outcome: wire.OutcomeSending}
+		timeout := sendTimeout(ch, part)
+		sending := wire.PartReport{Delivery: d.ID, Channel: d.Channel, Lease: d.Lease, Part: part.Index, Outcome: wire.OutcomeSending, Hold: holdFor(timeout)}
+		asked := time.Now()
 		if !s.begin(hard, d, append(last, sending)...) {
 			// What was sent must be told, whatever became of the lease. The
 			// store may have committed "sending" without our knowing: unless
@@ -43,13 +45,33 @@ func (s *Sender) deliver(ctx, hard context.Context, ch *channels.Channel, d leas
 			s.tell(hard, d, append(last, released(d, part.Index, 0))...)
 			return
 		}
-		report := s.send(hard, ch, d, part)
+		if until := asked.Add(sending.Hold); until.After(d.until) {
+			d.until = until
+		}
+		report := s.send(hard, ch, d, part, timeout)
 		last = []wire.PartReport{report}
 		if report.Outcome != wire.OutcomeSent {
 			break
 		}
 	}
 	s.tell(hard, d, last...)
+}
+
+// sendTimeout is how long a part may take to send.
+func sendTimeout(ch *channels.Channel, part wire.Part) time.Duration {
+	if p, ok := ch.Platform.(platform.SendTimeouter); ok {
+		return min(max(SendTimeout, p.SendTimeout(part)), MaxSendTimeout)
+	}
+	return SendTimeout
+}
+
+// holdFor is how long the lease must last from the beginning of a send; 0: as
+// long as leases do anyway.
+func holdFor(timeout time.Duration) time.Duration {
+	if timeout <= SendTimeout {
+		return 0
+	}
+	return timeout + holdSlack
 }
 
 // begin says that a part is about to be sent, after the reports before it; it
@@ -90,10 +112,10 @@ func released(d leased, part int, retryAfter time.Duration) wire.PartReport {
 }
 
 // send does one part at the platform.
-func (s *Sender) send(hard context.Context, ch *channels.Channel, d leased, part wire.Part) wire.PartReport {
-	ctx, cancel := context.WithTimeout(hard, SendTimeout)
+func (s *Sender) send(hard context.Context, ch *channels.Channel, d leased, part wire.Part, timeout time.Duration) wire.PartReport {
+	ctx, cancel := context.WithTimeout(hard, timeout)
 	defer cancel()
-	out := platform.Outgoing{Delivery: d.ID, To: d.To, Part: part, OpenMedia: s.openMedia}
+	out := platform.Outgoing{Delivery: d.ID, To: d.To, Extended: d.Extended, Part: part, OpenMedia: s.openMedia}
 	if part.Index == 0 {
 		out.ReplyTo = d.ReplyTo
 	}

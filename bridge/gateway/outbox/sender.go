@@ -32,8 +32,15 @@ const (
 	// are 200 to 600 messages a second, more than the largest account of any
 	// platform may send, and 64 stuck ones (30 s) cost 64 goroutines.
 	DefaultWorkers = 64
-	// SendTimeout bounds one send; the store's leases outlast it.
+	// SendTimeout bounds one send, unless its platform asks for more
+	// (platform.SendTimeouter); the store's leases outlast it.
 	SendTimeout = 30 * time.Second
+	// MaxSendTimeout is the most that a platform can ask for: a lane is not held
+	// for longer by a bridge that died meanwhile.
+	MaxSendTimeout = 10 * time.Minute
+	// holdSlack is how much a lease outlasts a long send: time for its report to
+	// be repeated while the store restarts. Usual leases (90 s) have as much.
+	holdSlack = time.Minute
 	// leaseWait is how long the store holds a lease request when there is
 	// nothing to do: long, as it costs nothing, but below the minute at which
 	// idle connections are cut.

@@ -468,3 +468,29 @@ func TestDeliveringTroubleShowsAndClears(t *testing.T) {
 		assert.Nil(t, try(nil), "a replica without the lease has no row at rest")
 	})
 }
+
+// A large upload gets its time, and the lease is asked to outlast it.
+func TestAPlatformMayAskForMoreTime(t *testing.T) {
+	const long = 4 * time.Minute
+	var deadlines []time.Duration
+	send := func(ctx context.Context, _ platform.Channel, out platform.Outgoing) (platform.SendResult, error) {
+		at, _ := ctx.Deadline()
+		deadlines = append(deadlines, time.Until(at))
+		if out.Part.Index == 1 {
+			time.Sleep(long - time.Second) // twice as long as the lease was at first
+		}
+		return platform.SendResult{ExternalIDs: []string{"x"}}, nil
+	}
+	run(t, 4, send, func(t *testing.T, r *rig) {
+		r.platform.OnSendTimeout = func(part wire.Part) time.Duration {
+			return []time.Duration{0, long, 24 * time.Hour}[part.Index]
+		}
+		r.put(delivery("m1", 0, 1, 2))
+		time.Sleep(long)
+		assert.Equal(t, []string{"m1/0 sending", "m1/0 sent", "m1/1 sending", "m1/1 sent", "m1/2 sending", "m1/2 sent"}, r.told())
+		assert.Equal(t, []time.Duration{SendTimeout, long, MaxSendTimeout}, deadlines)
+		assert.Zero(t, r.raw[0].Hold, "an ordinary lease is long enough")
+		assert.Equal(t, long+holdSlack, r.raw[2].Hold)
+		assert.Equal(t, MaxSendTimeout+holdSlack, r.raw[4].Hold)
+	})
+}

@@ -9,7 +9,9 @@ package session
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,9 +44,12 @@ type Keeper struct {
 	metrics  *metrics.Metrics
 	log      *slog.Logger
 	refresh  chan struct{}
+	nudge    chan struct{}
 
 	mu       sync.Mutex
 	held     map[string]wire.Assignment
+	refused  map[string]bool // channels whose sends the platform refuses, by the store
+	accepted map[string]bool // channels to tell the store about
 	watchers []chan struct{}
 
 	// Of Run alone.
@@ -56,7 +61,7 @@ type Keeper struct {
 
 // New makes a keeper for the process named instance.
 func New(s Store, instance string, m *metrics.Metrics, log *slog.Logger) *Keeper {
-	return &Keeper{store: s, instance: instance, metrics: m, log: log, refresh: make(chan struct{}, 1), held: map[string]wire.Assignment{}}
+	return &Keeper{store: s, instance: instance, metrics: m, log: log, refresh: make(chan struct{}, 1), nudge: make(chan struct{}, 1), held: map[string]wire.Assignment{}, accepted: map[string]bool{}}
 }
 
 // Assignment is this replica's lease of a channel ("namespace/name"); ok is
@@ -87,6 +92,26 @@ func (k *Keeper) Refresh() {
 	}
 }
 
+// Refused says that sends of a channel that this replica holds wait because the
+// platform refused its credentials, whichever replica sent them.
+func (k *Keeper) Refused(channel string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refused[channel]
+}
+
+// Accepted tells the store at once that the platform has accepted a channel's
+// credentials, so that what waited because of them is sent.
+func (k *Keeper) Accepted(channel string) {
+	k.mu.Lock()
+	k.accepted[channel] = true
+	k.mu.Unlock()
+	select {
+	case k.nudge <- struct{}{}:
+	default:
+	}
+}
+
 // Run renews until ctx is done. The leases are let go then: Close tells the
 // store once all that ran under them has ended.
 func (k *Keeper) Run(ctx context.Context) {
@@ -101,6 +126,8 @@ func (k *Keeper) Run(ctx context.Context) {
 		case <-k.refresh:
 			timer.Stop()
 			k.revision = 0
+		case <-k.nudge:
+			timer.Stop()
 		case <-timer.C:
 		}
 	}
@@ -124,18 +151,21 @@ func (k *Keeper) renew(ctx context.Context) time.Duration {
 		patience = min(max(minRetry, left/3), left)
 	}
 	callCtx, cancel := context.WithTimeout(ctx, patience)
-	resp, err := k.store.Session(callCtx, wire.SessionRequest{Instance: k.instance, Revision: k.revision})
+	accepted := k.toTell()
+	resp, err := k.store.Session(callCtx, wire.SessionRequest{Instance: k.instance, Revision: k.revision, Accepted: accepted})
 	cancel()
 	if ctx.Err() != nil {
 		return 0
 	}
 	if err != nil {
+		k.tellAgain(accepted)
 		return k.failed(err)
 	}
 	if k.failures > 0 {
 		k.log.Info("session with the store is back", "failures", k.failures)
 	}
 	k.failures, k.renewed, k.ttl = 0, start, max(resp.TTL, minTTL)
+	k.setRefused(resp.Refused)
 	if resp.Changed {
 		k.revision = resp.Revision
 		k.set(resp.Assignments)
@@ -176,10 +206,46 @@ func (k *Keeper) set(list []wire.Assignment) {
 	defer k.mu.Unlock()
 	k.held = held
 	k.metrics.Assigned.Set(float64(len(held)))
+	k.notify()
+}
+
+// notify wakes the watchers. The caller holds mu.
+func (k *Keeper) notify() {
 	for _, ch := range k.watchers {
 		select {
 		case ch <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// toTell takes the channels that the store has not been told of as accepted.
+func (k *Keeper) toTell() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	list := slices.Sorted(maps.Keys(k.accepted))
+	clear(k.accepted)
+	return list
+}
+
+// tellAgain puts them back: the store may not have heard of them.
+func (k *Keeper) tellAgain(channels []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, channel := range channels {
+		k.accepted[channel] = true
+	}
+}
+
+func (k *Keeper) setRefused(channels []string) {
+	next := make(map[string]bool, len(channels))
+	for _, channel := range channels {
+		next[channel] = true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !maps.Equal(k.refused, next) {
+		k.refused = next
+		k.notify()
 	}
 }

@@ -27,6 +27,7 @@ type office struct {
 	hangs    bool
 	revision int64
 	list     []wire.Assignment
+	refused  []string
 }
 
 func newOffice() *office {
@@ -38,7 +39,7 @@ func (o *office) Session(ctx context.Context, req wire.SessionRequest) (wire.Ses
 	o.requests = append(o.requests, req)
 	o.at = append(o.at, time.Since(o.start))
 	down, hangs := o.down, o.hangs
-	resp := wire.SessionResponse{TTL: ttl, Revision: o.revision}
+	resp := wire.SessionResponse{TTL: ttl, Revision: o.revision, Refused: o.refused}
 	if req.Revision != o.revision {
 		resp.Changed, resp.Assignments = true, o.list
 	}
@@ -157,5 +158,37 @@ func TestCloseEndsTheSession(t *testing.T) {
 	run(t, func(t *testing.T, o *office, k *Keeper) {
 		require.NoError(t, k.Close(t.Context()))
 		assert.Equal(t, wire.SessionRequest{Instance: "pod-1", Close: true}, o.requests[len(o.requests)-1])
+	})
+}
+
+func TestRefusedChannelsAreTold(t *testing.T) {
+	run(t, func(t *testing.T, o *office, k *Keeper) {
+		changed := k.Watch()
+		o.set(func() { o.refused = []string{"shop/a"} })
+		time.Sleep(11 * time.Second)
+		<-changed
+		assert.True(t, k.Refused("shop/a"))
+		assert.True(t, holds(k), "the list of leases is the same")
+		time.Sleep(10 * time.Second)
+		assert.Empty(t, changed, "what goes on is no news")
+		o.set(func() { o.refused = nil })
+		time.Sleep(10 * time.Second)
+		<-changed
+		assert.False(t, k.Refused("shop/a"))
+	})
+}
+
+func TestAcceptedChannelsAreToldAtOnceAndUntilTheStoreKnows(t *testing.T) {
+	run(t, func(t *testing.T, o *office, k *Keeper) {
+		o.set(func() { o.down = true })
+		k.Accepted("shop/a")
+		synctest.Wait()
+		assert.Equal(t, []string{"shop/a"}, o.requests[1].Accepted, "at once")
+		assert.Equal(t, int64(1), o.requests[1].Revision, "and the list is not asked for again")
+		o.set(func() { o.down = false })
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"shop/a"}, o.requests[len(o.requests)-1].Accepted, "it may not have heard")
+		time.Sleep(ttl)
+		assert.Empty(t, o.requests[len(o.requests)-1].Accepted, "once it has")
 	})
 }

@@ -1,6 +1,6 @@
 // Package webhook answers the platforms' webhook requests.
 //
-//	/webhooks/{namespace}/{channel}
+//	/webhooks/{namespace}/{channel}, /webhooks/apps/{platform}/{app}
 //	  known? ─no─► 404          the same for "is elsewhere" and "never was"
 //	  POST? ──no─► 405
 //	  room, size, time ──no─► 503, 413, 408     not verified: budgets of its own
@@ -10,8 +10,9 @@
 //	  Ingest ──no─► 503         not durable within the platform's patience
 //	  ► 200                     every element is committed by the store
 //
-// A platform with one URL per app (/webhooks/apps/{platform}/{appId}) resolves
-// its channel from the elements; resolve is where it goes in.
+// A platform with one URL per app (/webhooks/apps/{platform}/{appId}) goes the
+// same way for all channels of the app at once: whoever of them accepts the
+// request may get elements of it, each the ones that name its account.
 package webhook
 
 import (
@@ -19,7 +20,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
@@ -42,6 +42,8 @@ type Ingester interface {
 // Acknowledger gives a platform its word back for stored events. It must not block.
 type Acknowledger interface {
 	Acknowledge(ch *channels.Channel, events []message.Event)
+	// AcknowledgePayload does so for what became no event.
+	AcknowledgePayload(ch *channels.Channel, body []byte)
 }
 
 // Config is what a Handler needs.
@@ -76,8 +78,9 @@ func New(c Config) *Handler {
 type request struct {
 	start    time.Time
 	snapshot *channels.Snapshot
-	channel  *channels.Channel
+	place    *place // nil: none
 	budgets  *budgets
+	trust    channels.Trust // once verified
 	platform.Request
 }
 
@@ -93,9 +96,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.caught(w, req, v)
 		}
 	}()
-	req.channel = resolve(req.snapshot, r.URL.Path)
+	req.place = resolve(req.snapshot, r.URL.Path)
 	a := notFound
-	if req.channel != nil {
+	if req.place != nil {
 		a = h.serve(w, r, req)
 	}
 	h.count(req, a)
@@ -107,8 +110,8 @@ func (h *Handler) caught(w http.ResponseWriter, req *request, v any) {
 		panic(v)
 	}
 	name := ""
-	if req.channel != nil {
-		name = req.channel.Name
+	if req.place != nil {
+		name = req.place.name
 	}
 	h.Metrics.Caught(h.Log, "webhook", v, "channel", name)
 	h.count(req, panicked)
@@ -116,39 +119,27 @@ func (h *Handler) caught(w http.ResponseWriter, req *request, v any) {
 }
 
 func (h *Handler) count(req *request, a answer) {
-	if req.channel == nil {
+	if req.place == nil {
 		h.Metrics.Webhooks.WithLabelValues("", a.result).Inc()
 		return
 	}
-	h.Metrics.Webhooks.WithLabelValues(req.channel.Spec.Platform, a.result).Inc()
+	h.Metrics.Webhooks.WithLabelValues(req.place.platform.Name(), a.result).Inc()
+	if req.place.channel == nil {
+		return // whose it was, only its elements say; see store
+	}
 	switch a.result {
 	case resultAccepted, resultUnauthorized, resultLimited, resultUnavailable:
-		h.Metrics.ChannelWebhook(req.channel.Name, a.result)
+		h.Metrics.ChannelWebhook(req.place.name, a.result)
 	}
-}
-
-// resolve finds the channel that a path stands for. One answer, nil, for
-// everything else: no such path, no such channel, a channel of another bridge,
-// one that does not receive by webhook.
-func resolve(s *channels.Snapshot, path string) *channels.Channel {
-	name, ok := strings.CutPrefix(path, "/webhooks/")
-	if !ok || strings.Count(name, "/") != 1 {
-		return nil
-	}
-	ch := s.Channel(name)
-	if ch == nil || !receivesWebhooks(ch) {
-		return nil
-	}
-	return ch
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req *request) answer {
-	handshaker, canHandshake := req.channel.Platform.(platform.Handshaker)
+	handshaker, canHandshake := req.place.platform.(platform.Handshaker)
 	if r.Method != http.MethodPost && !canHandshake {
 		return wrongMethod
 	}
-	req.budgets = h.limits.of(req.channel, req.snapshot)
-	body, a, ok := h.read(w, r, req.channel)
+	req.budgets = h.limits.of(req.place, req.snapshot)
+	body, a, ok := h.read(w, r, req.place)
 	if !ok {
 		return a
 	}
@@ -161,7 +152,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req *request) an
 	if r.Method != http.MethodPost {
 		return wrongMethod
 	}
-	if !req.channel.Platform.Verify(req.channel.Loaded, req.Request, time.Now()) {
+	if req.trust = req.place.verify(req.Request, time.Now()); len(req.trust) == 0 {
 		return h.unverified(req)
 	}
 	return h.take(r.Context(), req)
@@ -180,7 +171,7 @@ func (h *Handler) unverified(req *request) answer {
 // take brings a verified request into the store.
 func (h *Handler) take(ctx context.Context, req *request) answer {
 	defer func() {
-		h.Metrics.WebhookDuration.WithLabelValues(req.channel.Spec.Platform).Observe(time.Since(req.start).Seconds())
+		h.Metrics.WebhookDuration.WithLabelValues(req.place.platform.Name()).Observe(time.Since(req.start).Seconds())
 	}()
 	if !req.budgets.verified.Allow() {
 		return limited
@@ -191,46 +182,65 @@ func (h *Handler) take(ctx context.Context, req *request) answer {
 	default:
 		return overloaded
 	}
-	events, err := req.channel.Platform.Parse(req.channel.Spec.Account, req.Body)
+	events, err := req.place.platform.Parse(req.place.account(), req.Body)
 	if err != nil {
-		h.Log.Warn("a verified webhook request could not be read", "channel", req.channel.Name, "bytes", len(req.Body))
+		h.Log.Warn("a verified webhook request could not be read", "channel", req.place.name, "bytes", len(req.Body))
 		return malformed
 	}
 	return h.store(ctx, req, events)
 }
 
 func (h *Handler) store(ctx context.Context, req *request, events []message.Event) answer {
-	ctx, cancel := context.WithDeadline(ctx, req.start.Add(patience(req.channel)))
+	ctx, cancel := context.WithDeadline(ctx, req.start.Add(req.place.patience()))
 	defer cancel()
-	elements := route(req, events)
+	elements, strangers := route(req, events)
+	for name := range strangers {
+		h.Log.Warn("a webhook request names a channel that does not accept its signature; its secret may be an old one", "channel", name, "url", req.place.name)
+		h.Metrics.ChannelWebhook(name, resultUnauthorized)
+	}
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
-		Platform: req.channel.Spec.Platform, Channel: req.channel.Name, ReceivedAt: req.start.UTC(),
+		Platform: req.place.platform.Name(), Channel: req.journalChannel(elements), ReceivedAt: req.start.UTC(),
 		Raw: req.Body, Transport: "webhook", Elements: elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {
 		return overloaded
 	}
 	if err != nil {
-		h.Log.Warn("a webhook request was not made durable", "channel", req.channel.Name, "error", req.channel.Redact(err.Error()))
+		h.Log.Warn("a webhook request was not made durable", "channel", req.place.name, "error", req.place.redact(err.Error()))
 		return unavailable
 	}
-	stored := make([]message.Event, 0, len(events))
 	for i, e := range result.Elements {
-		switch {
-		case ingest.Refused(elements[i], e):
+		if ingest.Refused(elements[i], e) {
 			return refused
-		case e.Result == wire.ResultStored:
-			stored = append(stored, events[i])
 		}
 	}
-	h.Acks.Acknowledge(req.channel, stored)
+	h.acknowledge(req, elements, result)
 	return accepted
 }
 
-// patience leaves a tenth of what the platform waits for the way back.
-func patience(ch *channels.Channel) time.Duration {
-	if p := ch.Capabilities.Patience; p > 0 {
-		return p - p/10
+// acknowledge gives the platform its word back for what was stored, channel by
+// channel. What became no event is of the URL's channel.
+func (h *Handler) acknowledge(req *request, elements []wire.Element, result wire.EnvelopeResult) {
+	stored, order := map[string][]message.Event{}, []string{}
+	for i, e := range result.Elements {
+		if e.Result != wire.ResultStored {
+			continue
+		}
+		name := elements[i].Channel
+		if stored[name] == nil {
+			order = append(order, name)
+		}
+		stored[name] = append(stored[name], elements[i].Event)
 	}
-	return defaultPatience
+	for _, name := range order {
+		if ch := req.snapshot.Channel(name); ch != nil {
+			h.Acks.Acknowledge(ch, stored[name])
+			if req.place.app != nil {
+				h.Metrics.ChannelWebhook(name, resultAccepted)
+			}
+		}
+	}
+	if req.place.channel != nil {
+		h.Acks.AcknowledgePayload(req.place.channel, req.Body)
+	}
 }

@@ -69,6 +69,8 @@ func fails(err error) func(context.Context, wire.Envelope) (wire.EnvelopeResult,
 
 type acks struct{ events []message.Event }
 
+func (a *acks) AcknowledgePayload(*channels.Channel, []byte) {}
+
 func (a *acks) Acknowledge(_ *channels.Channel, events []message.Event) {
 	a.events = append(a.events, events...)
 }

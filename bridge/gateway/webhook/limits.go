@@ -38,19 +38,16 @@ type limits struct {
 
 func newLimits() *limits { return &limits{byName: map[string]*budgets{}} }
 
-// of is the budgets of a channel, at its present limits.
-func (l *limits) of(ch *channels.Channel, snapshot *channels.Snapshot) *budgets {
-	want := ch.Spec.Limits.InboundPerSecond
-	if want <= 0 {
-		want = defaultInbound
-	}
+// of is the budgets of a place, at its present limits.
+func (l *limits) of(p *place, snapshot *channels.Snapshot) *budgets {
+	want := p.inbound()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := l.byName[ch.Name]
+	b := l.byName[p.name]
 	if b == nil {
 		l.prune(snapshot)
 		b = &budgets{verified: rate.NewLimiter(rate.Limit(want), want), unverified: rate.NewLimiter(unverifiedRate, unverifiedBurst)}
-		l.byName[ch.Name] = b
+		l.byName[p.name] = b
 	}
 	if b.verified.Burst() != want {
 		b.verified.SetLimit(rate.Limit(want))
@@ -59,13 +56,14 @@ func (l *limits) of(ch *channels.Channel, snapshot *channels.Snapshot) *budgets 
 	return b
 }
 
-// prune forgets channels that are gone, when they outnumber those that are here.
+// prune forgets places that are gone, when there are many: each channel has at
+// most its own and its app's.
 func (l *limits) prune(snapshot *channels.Snapshot) {
 	if len(l.byName) <= 2*snapshot.Len() {
 		return
 	}
 	for name := range l.byName {
-		if snapshot.Channel(name) == nil {
+		if snapshot.Channel(name) == nil && snapshot.AppByName(name) == nil {
 			delete(l.byName, name)
 		}
 	}

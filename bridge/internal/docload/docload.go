@@ -1,7 +1,7 @@
 // Package docload keeps a process running on the newest document of a mounted
 // folder.
 //
-//	shard files ──stamp changed?──► ReadDir, Decode ──hash changed?──► OnLoad
+//	shard files ──stamp changed?──► document.Load ──hash changed?──► OnLoad
 //	                                     │ not whole, or wrong
 //	                                     └──► State.Error; the document in force stays
 //
@@ -46,6 +46,8 @@ type Options struct {
 	// that it had to leave out. It runs on the Loader's goroutine, one call at
 	// a time, and only when the document differs from the one before.
 	OnLoad func(ctx context.Context, doc *document.Document) []document.Exception
+	// Codecs are the major versions to look for; document.Codecs when nil.
+	Codecs []document.Codec
 	// Interval between two looks; DefaultInterval when zero.
 	Interval time.Duration
 	// Now is time.Now unless a test says otherwise.
@@ -91,6 +93,9 @@ func New(opts Options) *Loader {
 	if opts.Interval <= 0 {
 		opts.Interval = DefaultInterval
 	}
+	if opts.Codecs == nil {
+		opts.Codecs = document.Codecs()
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -123,7 +128,7 @@ func (l *Loader) State() State {
 
 // look is one turn of Run.
 func (l *Loader) look(ctx context.Context) {
-	now, stamp := l.opts.Now(), readStamp(l.opts.Dir)
+	now, stamp := l.opts.Now(), readStamp(l.opts.Dir, l.opts.Codecs)
 	if stamp == l.stamp && (!l.failing || now.Sub(l.triedAt) < retryInterval) {
 		return
 	}
@@ -144,11 +149,7 @@ func (l *Loader) look(ctx context.Context) {
 }
 
 func (l *Loader) read() (*document.Document, []document.Exception, error) {
-	files, err := document.ReadDir(l.opts.Dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	doc, damaged, err := document.Decode(files)
+	doc, damaged, err := document.Load(l.opts.Dir, l.opts.Codecs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -212,14 +213,16 @@ func identityOf(doc *document.Document, damaged []document.Exception) string {
 // readStamp tells one state of the folder from another without reading it.
 // Kubelet swaps the symlink ..data for every change, so its target is enough;
 // plain folders are told by their files' times and sizes.
-func readStamp(dir string) string {
+func readStamp(dir string, codecs []document.Codec) string {
 	if target, err := os.Readlink(filepath.Join(dir, "..data")); err == nil {
 		return target
 	}
 	var b strings.Builder
-	for i := range document.MaxShards {
-		if info, err := os.Stat(filepath.Join(dir, document.ShardFile(i))); err == nil {
-			fmt.Fprintf(&b, "%d:%d:%d|", i, info.Size(), info.ModTime().UnixNano())
+	for _, c := range codecs {
+		for i := range document.MaxShards {
+			if info, err := os.Stat(filepath.Join(dir, document.ShardPath(c.Major, i))); err == nil {
+				fmt.Fprintf(&b, "%d:%d:%d:%d|", c.Major, i, info.Size(), info.ModTime().UnixNano())
+			}
 		}
 	}
 	if b.Len() == 0 {

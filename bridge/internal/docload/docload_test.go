@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document/documenttest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/testpki"
 )
 
@@ -206,4 +207,46 @@ func TestRunLoadsAndStops(t *testing.T) {
 	}
 	cancel()
 	<-done
+}
+
+// mounted are all files of a document in several major versions.
+func mounted(t *testing.T, generation int64, codecs []document.Codec) map[string][]byte {
+	t.Helper()
+	doc := &document.Document{Kind: document.KindStore, Name: "shop/default", Generation: generation, Settings: []byte(`{}`)}
+	encoded, err := document.EncodeAll(doc, 1, codecs)
+	require.NoError(t, err)
+	files := map[string][]byte{}
+	for major, shards := range encoded {
+		for i, data := range shards {
+			files[document.ShardPath(major, i)] = data
+		}
+	}
+	return files
+}
+
+// A pod of today goes on while an operator of the next major version writes
+// both, and keeps what it has when that writes its own alone.
+func TestOldPodWithANewerDocument(t *testing.T) {
+	r := newRig(t)
+	r.lookAt(encode(t, 1, 3, 1), t)
+	r.lookAt(mounted(t, 2, documenttest.Codecs()), t)
+	require.Len(t, r.loads, 2)
+	assert.Equal(t, int64(2), r.State().Generation)
+	r.lookAt(mounted(t, 3, documenttest.Codecs()[:1]), t)
+	require.Len(t, r.loads, 2)
+	assert.Equal(t, int64(2), r.State().Generation)
+}
+
+// A pod of the next version reads what an operator of today wrote, then the
+// newest that is there, and goes back with the operator.
+func TestNewPodReadsTheNewestThatIsThere(t *testing.T) {
+	r := newRig(t)
+	r.opts.Codecs = documenttest.Codecs()
+	r.lookAt(encode(t, 1, 3, 1), t)
+	r.lookAt(mounted(t, 2, documenttest.Codecs()), t)
+	require.Contains(t, r.State().Hash, "next-2")
+	r.lookAt(mounted(t, 3, document.Codecs()), t)
+	require.Len(t, r.loads, 3)
+	assert.Equal(t, int64(3), r.State().Generation)
+	assert.NotContains(t, r.State().Hash, "next")
 }

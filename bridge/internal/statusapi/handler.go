@@ -40,7 +40,7 @@ func Handler(table *Table, base func(ctx context.Context) document.Status) http.
 			}
 		}
 		status := base(r.Context())
-		status.SchemaVersions = []int{document.SchemaVersion}
+		status.SchemaVersions = document.Majors()
 		delta := table.Snapshot(query.Get("instance"), after)
 		status.Instance, status.Revision = delta.Instance, delta.Revision
 		status.Full, status.Channels = delta.Full, delta.Channels

@@ -19,6 +19,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/statusapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store/adminapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store/internalapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store/rest"
 )
@@ -110,6 +111,7 @@ func (s *Server) run(ctx context.Context, engine Engine) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	group.Go(func() error { return engine.Run(background) })
+	group.Go(func() error { s.serveCommands(ctx, engine); return nil })
 	group.Go(func() error { documents.Run(background); return nil })
 	group.Go(func() error { return serve(restServer, s.opts.REST) })
 	group.Go(func() error { return serve(internalServer, s.opts.Internal) })
@@ -130,6 +132,18 @@ func (s *Server) run(ctx context.Context, engine Engine) error {
 		return s.shutdown(restServer, internalServer)
 	})
 	return group.Wait()
+}
+
+// serveCommands answers commands on this machine, such as a backup. Messages
+// flow without it.
+func (s *Server) serveCommands(ctx context.Context, engine Engine) {
+	st, able := engine.(adminapi.Store)
+	if !able {
+		return
+	}
+	if err := adminapi.Serve(ctx, st, adminapi.Options{Log: s.opts.Log, Registerer: s.opts.Registry}); err != nil {
+		s.opts.Log.Error("commands such as a backup cannot reach this store", "error", err)
+	}
 }
 
 // shutdown lets the requests of both servers finish for up to Grace, then cuts them off.

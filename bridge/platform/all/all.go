@@ -8,12 +8,16 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/instagram"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/messenger"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/telegram"
 )
 
 // table is made once: a platform may remember what it has registered where.
 var table = sync.OnceValue(func() []platform.Platform {
 	return check([]platform.Platform{
+		instagram.New(),
+		messenger.New(),
 		telegram.New(),
 	})
 })

@@ -8,6 +8,8 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +58,7 @@ func TestEveryFolderIsRegistered(t *testing.T) {
 	entries, err := os.ReadDir("..")
 	require.NoError(t, err)
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "all" && e.Name() != "conformance" && e.Name() != "testdata" {
+		if e.IsDir() && !slices.Contains([]string{"all", "conformance", "meta", "testdata"}, e.Name()) { // meta: what Instagram and Messenger share
 			require.Contains(t, ByName(), e.Name(), "the platform is not in the table")
 		}
 	}
@@ -104,7 +106,12 @@ func capabilityTable() string {
 		{"Maintenance", func(_ platform.Platform, c platform.Capabilities) string { return string(c.Maintenance) }},
 		{"Receives by", func(_ platform.Platform, c platform.Capabilities) string { return list(c.Receive) }},
 		{"Text", func(_ platform.Platform, c platform.Capabilities) string { return limit(c.Text) }},
-		{"Caption", func(_ platform.Platform, c platform.Capabilities) string { return limit(c.Caption) }},
+		{"Caption", func(_ platform.Platform, c platform.Capabilities) string {
+			if c.Caption.Max == 0 {
+				return "follows as text"
+			}
+			return limit(c.Caption)
+		}},
 		{"Attachments out", func(_ platform.Platform, c platform.Capabilities) string {
 			return list(c.Attachments) + ", " + size(c.MaxUpload)
 		}},
@@ -116,6 +123,8 @@ func capabilityTable() string {
 			}
 			return fmt.Sprintf("%d, payload %s", c.Buttons, limit(c.ButtonPayload))
 		}},
+		{"Quick replies", func(_ platform.Platform, c platform.Capabilities) string { return number(c.QuickReplies) }},
+		{"Cards of a template", func(_ platform.Platform, c platform.Capabilities) string { return number(c.Cards) }},
 		{"Edit / delete / react / reply", func(_ platform.Platform, c platform.Capabilities) string {
 			return yes(c.Edit) + " / " + yes(c.Delete) + " / " + yes(c.React) + " / " + yes(c.ReplyTo)
 		}},
@@ -124,15 +133,22 @@ func capabilityTable() string {
 			if c.Window == 0 {
 				return "none"
 			}
-			return c.Window.String()
+			if c.AgentWindow == 0 {
+				return hours(c.Window)
+			}
+			return hours(c.Window) + ", for people " + hours(c.AgentWindow)
 		}},
 		{"Idempotent send", func(_ platform.Platform, c platform.Capabilities) string { return yes(c.Idempotent) }},
 		{"Repeats webhooks", func(_ platform.Platform, c platform.Capabilities) string {
 			return yes(c.Retries) + ", waits " + c.Patience.Round(time.Second).String()
 		}},
 		{"Sends per second", func(_ platform.Platform, c platform.Capabilities) string {
+			if c.LaneRate == 0 {
+				return fmt.Sprintf("%g", c.RatePerSec)
+			}
 			return fmt.Sprintf("%g, to one contact %g", c.RatePerSec, c.LaneRate)
 		}},
+		{"One webhook URL per app", func(_ platform.Platform, c platform.Capabilities) string { return yes(c.AppWebhook) }},
 		{"Registers webhooks itself", func(p platform.Platform, _ platform.Capabilities) string {
 			_, ok := p.(platform.Registrar)
 			return yes(ok)
@@ -169,6 +185,15 @@ func capabilityTable() string {
 	}
 	return b.String()
 }
+
+func number(n int) string {
+	if n == 0 {
+		return "no"
+	}
+	return strconv.Itoa(n)
+}
+
+func hours(d time.Duration) string { return fmt.Sprintf("%g h", d.Hours()) }
 
 func list[T ~string](values []T) string {
 	if len(values) == 0 {

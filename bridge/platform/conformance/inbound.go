@@ -233,8 +233,11 @@ func duplicates(t *testing.T, s Suite) {
 }
 
 func batch(t *testing.T, s Suite) {
-	if s.Batch == nil {
-		t.Skip("a request is always one thing")
+	if s.Batch == nil { // then a request must always be one thing
+		for _, f := range s.fixtures(t) {
+			require.LessOrEqual(t, len(s.parse(t, f.payload)), 1, "%s: name how requests are batched (Suite.Batch)", f.name)
+		}
+		return
 	}
 	var payloads [][]byte
 	var want []message.Event
@@ -243,6 +246,18 @@ func batch(t *testing.T, s Suite) {
 		want = append(want, s.parse(t, f.payload)...)
 	}
 	require.Empty(t, cmp.Diff(want, s.parse(t, s.Batch(payloads))))
+}
+
+// accounts: at an app's URL nobody but the element says whose it is.
+func accounts(t *testing.T, s Suite) {
+	if !s.Platform.Capabilities().AppWebhook {
+		return // a URL is one account's
+	}
+	for _, f := range s.fixtures(t) {
+		events, err := s.Platform.Parse("", f.payload)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(s.parse(t, f.payload), events), f.name)
+	}
 }
 
 var texts = []string{
@@ -278,9 +293,6 @@ func echoes(t *testing.T, s Suite) {
 // Their order is the store's business; a parser without state cannot mind it.
 func receipts(t *testing.T, s Suite) {
 	claimed := s.Platform.Capabilities().Receipts
-	if len(claimed) == 0 {
-		t.Skip("the platform has none")
-	}
 	var seen []message.Status
 	for _, f := range s.fixtures(t) {
 		for _, e := range s.parse(t, f.payload) {
@@ -290,6 +302,10 @@ func receipts(t *testing.T, s Suite) {
 		}
 	}
 	require.Subset(t, seen, claimed)
+	for _, status := range seen {
+		require.True(t, status == message.StatusSent || status == message.StatusFailed || slices.Contains(claimed, status),
+			"a receipt says %s, which Capabilities.Receipts does not claim", status)
+	}
 }
 
 // garbage cuts, doubles and changes every fixture. Which errors come is free;

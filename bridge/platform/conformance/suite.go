@@ -83,6 +83,7 @@ func Run(t *testing.T, s Suite) {
 		{"golden events", golden},
 		{"the same payload gives the same ids", duplicates},
 		{"every element of a batch is walked", batch},
+		{"elements name their account where one URL serves several", accounts},
 		{"unicode arrives as it was written", unicodeText},
 		{"own messages are suppressed, echoes are outbound", echoes},
 		{"receipts are all known", receipts},
@@ -130,7 +131,7 @@ func capabilities(t *testing.T, s Suite) {
 			t.Errorf("unknown way to receive %q", r)
 		}
 	}
-	for _, limit := range []platform.TextLimit{caps.Text, caps.Caption, caps.ButtonPayload} {
+	for _, limit := range []platform.TextLimit{caps.Text, caps.Caption, caps.ButtonPayload, caps.ButtonTitle, caps.ButtonText} {
 		if limit.Max > 0 {
 			require.Contains(t, []platform.Unit{platform.UnitBytes, platform.UnitGraphemes, platform.UnitRunes, platform.UnitUTF16}, limit.Unit)
 		}
@@ -139,6 +140,8 @@ func capabilities(t *testing.T, s Suite) {
 		require.Contains(t, []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile, message.TypeSticker}, kind)
 	}
 	require.Subset(t, caps.Attachments, caps.Uncaptioned)
+	require.True(t, caps.AgentWindow == 0 || caps.AgentWindow > caps.Window, "people may answer for longer than the window, not for less")
+	require.True(t, caps.QuickReplies == 0 || caps.Buttons > 0, "two styles of buttons, or none")
 	if caps.MaxMedia > 0 {
 		require.Implements(t, (*platform.MediaFetcher)(nil), s.Platform)
 	}

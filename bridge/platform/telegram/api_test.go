@@ -153,7 +153,7 @@ func (a *api) load(t *testing.T, p *Platform, change func(*document.Channel)) pl
 		change(&spec)
 	}
 	ch, err := p.Load(context.Background(), platform.LoadSpec{
-		Name: "shop/bot", Spec: spec, Endpoint: a.URL + "/",
+		Name: "shop/bot", Spec: spec, Endpoint: a.URL + "/", PublicURL: "https://chat.example.com",
 		Client: platform.NewClient(platform.GuardOptions{AllowPrivate: true, Timeout: 20 * time.Second}),
 	})
 	require.NoError(t, err)

@@ -116,3 +116,17 @@ func TestConformance(t *testing.T) { conformance.Run(t, suite()) }
 func FuzzParse(f *testing.F) { conformance.FuzzParse(f, suite()) }
 
 func FuzzVerify(f *testing.F) { conformance.FuzzVerify(f, suite()) }
+
+// FuzzPayloadAcks: whatever the payload, what wants a word is a part of it.
+func FuzzPayloadAcks(f *testing.F) {
+	f.Add([]byte(`{"update_id":1,"inline_query":{"id":"17"}}`))
+	f.Add([]byte(`[{"update_id":1,"inline_query":{"id":17}},{"inline_query":{"id":"1"}},null]`))
+	f.Add([]byte(`"inline_query"`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, key := range New().PayloadAcks(body) {
+			if key == inlineQueryPrefix {
+				t.Fatal("an id is empty")
+			}
+		}
+	})
+}

@@ -10,30 +10,6 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
 
-// Kinds of updates that become events. allowedUpdates asks Telegram for these
-// and no more: message_reaction is left out unless it is listed, and the list
-// of an earlier owner of the token stays in force when none is given. Why the
-// others are left out is in the package's documentation.
-const (
-	updateMessage         = "message"
-	updateEdited          = "edited_message"
-	updateChannelPost     = "channel_post"
-	updateEditedPost      = "edited_channel_post"
-	updateBusiness        = "business_message"
-	updateEditedBusiness  = "edited_business_message"
-	updateDeletedBusiness = "deleted_business_messages"
-	updateReaction        = "message_reaction"
-	updateCallback        = "callback_query"
-	updateMyChatMember    = "my_chat_member"
-	updateConnection      = "business_connection"
-	updateJoinRequest     = "chat_join_request"
-)
-
-var allowedUpdates = []string{
-	updateMessage, updateEdited, updateChannelPost, updateEditedPost, updateBusiness, updateEditedBusiness,
-	updateDeletedBusiness, updateReaction, updateCallback, updateMyChatMember, updateConnection, updateJoinRequest,
-}
-
 var errNotAnUpdate = errors.New("not an update of the Telegram Bot API")
 
 // Parse implements platform.Platform. The body is one update, as a webhook
@@ -41,13 +17,9 @@ var errNotAnUpdate = errors.New("not an update of the Telegram Bot API")
 // read in detail is passed over, not an error: refused, Telegram would send it
 // again for a day and hold back the chat's later ones.
 func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
-	var updates []json.RawMessage
-	if trimmed := bytes.TrimLeft(body, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '[' {
-		if err := json.Unmarshal(trimmed, &updates); err != nil {
-			return nil, fmt.Errorf("%w: %w", errNotAnUpdate, err)
-		}
-	} else {
-		updates = []json.RawMessage{body}
+	updates, err := updatesOf(body)
+	if err != nil {
+		return nil, err
 	}
 	var events []message.Event
 	for _, raw := range updates {
@@ -61,6 +33,19 @@ func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
 		}
 	}
 	return events, nil
+}
+
+// updatesOf takes a payload apart: one update, or an array of them.
+func updatesOf(body []byte) ([]json.RawMessage, error) {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	if len(trimmed) == 0 || trimmed[0] != '[' {
+		return []json.RawMessage{body}, nil
+	}
+	var updates []json.RawMessage
+	if err := json.Unmarshal(trimmed, &updates); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotAnUpdate, err)
+	}
+	return updates, nil
 }
 
 // update is one update: its id and its one kind.
@@ -88,7 +73,8 @@ func decodeUpdate(raw json.RawMessage) (update, error) {
 	return u, nil
 }
 
-// events are what the update becomes; none for kinds that are not asked for.
+// events are what the update becomes; none for news that nobody says to the
+// shop (see the table in the package's documentation).
 func (u update) events(account string) []message.Event {
 	switch u.kind {
 	case updateMessage, updateChannelPost, updateBusiness:
@@ -107,6 +93,16 @@ func (u update) events(account string) []message.Event {
 		return u.connectionEvents()
 	case updateJoinRequest:
 		return u.joinRequestEvents()
+	case updateReactionCount:
+		return u.reactionCountEvents()
+	case updatePollAnswer:
+		return u.pollAnswerEvents()
+	case updatePaidMedia:
+		return u.paidMediaEvents()
+	case updateShipping, updatePreCheckout:
+		return u.checkoutEvents()
+	case updateGuest:
+		return u.guestEvents()
 	}
 	return nil
 }

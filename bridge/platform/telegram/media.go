@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"net/url"
@@ -91,6 +92,44 @@ func (p *Platform) Ack(ctx context.Context, ch platform.Channel, e message.Event
 	err := self(ch).call(ctx, "answerCallbackQuery", params{"callback_query_id": id}, nil)
 	if saysOneOf(err, "query is too old") {
 		return nil // the clock has stopped by itself
+	}
+	return err
+}
+
+// PayloadAcks implements platform.PayloadAcker: inline queries become no event,
+// and whoever typed one sees a clock until it is answered.
+func (p *Platform) PayloadAcks(body []byte) []string {
+	if !bytes.Contains(body, []byte(`"`+updateInlineQuery+`"`)) {
+		return nil // nearly always: a look at the bytes spares the decoding
+	}
+	updates, err := updatesOf(body)
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, raw := range updates {
+		u, err := decodeUpdate(raw)
+		if err != nil {
+			continue
+		}
+		if id, ok := u.inlineQuery(); ok {
+			ids = append(ids, inlineQueryPrefix+id)
+		}
+	}
+	return ids
+}
+
+// AckPayload implements platform.PayloadAcker. The answer is an empty list: a
+// Channel has no results to choose from. It is kept for a minute and for this
+// person only, so that each further letter does not ask again.
+func (p *Platform) AckPayload(ctx context.Context, ch platform.Channel, key string) error {
+	id, ok := strings.CutPrefix(key, inlineQueryPrefix)
+	if !ok {
+		return nil
+	}
+	err := self(ch).call(ctx, "answerInlineQuery", params{"inline_query_id": id, "results": []any{}, "cache_time": 60, "is_personal": true}, nil)
+	if saysOneOf(err, "query is too old") {
+		return nil
 	}
 	return err
 }

@@ -106,7 +106,7 @@ func (m *tgMessage) normalise(kind string) *message.Message {
 	if m.echo() {
 		out.Direction, out.Echo = message.Outbound, true
 		out.Contact = m.Chat.contact(at, nil)
-		out.Author = &message.Author{Kind: message.AuthorAgent, Name: m.From.name()}
+		out.Author = &message.Author{Kind: message.AuthorAgent, Name: m.From.name(), ExternalID: strconv.FormatInt(m.From.ID, 10)}
 	}
 	m.fill(out, kind)
 	return out
@@ -115,7 +115,7 @@ func (m *tgMessage) normalise(kind string) *message.Message {
 func (m *tgMessage) fill(out *message.Message, kind string) {
 	switch kind {
 	case "text":
-		out.Type, out.Text = message.TypeText, m.Text
+		out.Type, out.Text, out.Entities = message.TypeText, m.Text, entitiesOf(m.Text, m.Entities)
 		if payload := m.startPayload(); payload != "" {
 			out.Type, out.Postback = message.TypePostback, &message.Postback{Payload: payload}
 		}
@@ -138,6 +138,9 @@ func (m *tgMessage) fill(out *message.Message, kind string) {
 			return
 		}
 		out.Type, out.Unsupported, out.Text = message.TypeUnsupported, kind, m.gist(kind)
+		if out.Text == m.Caption {
+			out.Entities = entitiesOf(m.Caption, m.CaptionEntities)
+		}
 	}
 }
 
@@ -160,14 +163,18 @@ func (m *tgMessage) gist(kind string) string {
 	case kind == "dice" && m.Dice != nil:
 		return fmt.Sprintf("%s %d", m.Dice.Emoji, m.Dice.Value)
 	case kind == "poll" && m.Poll != nil:
-		return m.Poll.Question
+		lines := []string{m.Poll.Question}
+		for _, o := range m.Poll.Options {
+			lines = append(lines, "- "+o.Text)
+		}
+		return strings.Join(lines, "\n")
 	}
 	return m.Caption
 }
 
 func (m *tgMessage) attachment(kind string) *message.Attachment {
 	var f file
-	a := message.Attachment{Caption: m.Caption, State: message.MediaPending}
+	a := message.Attachment{Caption: m.Caption, Entities: entitiesOf(m.Caption, m.CaptionEntities), State: message.MediaPending}
 	switch kind {
 	case "photo":
 		if len(m.Photo) == 0 {
@@ -324,26 +331,31 @@ func (u *user) contact(at address) *message.Contact {
 	return &message.Contact{ExternalID: at.String(), DisplayName: u.name(), Username: u.Username, Language: u.LanguageCode}
 }
 
-// author names who speaks where the contact is not a person: in groups and channels.
+// author is who speaks where the contact is not a person: in groups and
+// channels. Of an anonymous administrator, or a channel, that speaks there only
+// the chat is known; of a channel's post perhaps nothing but a signature.
 func author(c chat, from *user, sender *chat, signature string) *message.Author {
 	if c.ID > 0 {
 		return nil
 	}
-	name := signature
+	a := message.Author{Kind: message.AuthorContact, Name: signature}
+	name := ""
 	switch {
-	case name != "":
-	case sender != nil: // an anonymous administrator or a channel; from is a stand-in then
-		name = sender.Title
+	case sender != nil && sender.ID != 0: // from is a stand-in then
+		name, a.ExternalID = sender.Title, strconv.FormatInt(sender.ID, 10)
 		if name == "" {
 			name = strings.TrimSpace(sender.FirstName + " " + sender.LastName)
 		}
-	case from != nil:
-		name = from.name()
+	case from != nil && from.ID != 0:
+		name, a.ExternalID = from.name(), strconv.FormatInt(from.ID, 10)
 	}
-	if name == "" {
+	if a.Name == "" {
+		a.Name = name
+	}
+	if a.Name == "" && a.ExternalID == "" {
 		return nil
 	}
-	return &message.Author{Kind: message.AuthorContact, Name: name}
+	return &a
 }
 
 func (u *user) name() string {

@@ -52,6 +52,8 @@ func (c *channel) sendPart(ctx context.Context, to address, out platform.Outgoin
 	var err error
 	switch part := out.Part; {
 	case part.Attachment != nil:
+		ctx, cancel := context.WithTimeout(ctx, sendTimeout(part))
+		defer cancel()
 		err = c.sendMedia(ctx, fields, *part.Attachment, out.OpenMedia, &sent)
 	case part.Location != nil:
 		err = c.call(ctx, place(fields, *part.Location), fields, &sent)
@@ -190,16 +192,11 @@ func (c *channel) sendMedia(ctx context.Context, fields params, a message.Attach
 	}
 	if a.MediaID == "" {
 		fields[how.field] = a.URL
-		// Telegram answers when it has fetched the file.
-		ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
-		defer cancel()
 		return c.callFor(ctx, how.method, fields, sent)
 	}
 	if open == nil {
 		return &platform.Error{Class: wire.ErrRetryable, Reason: "the store's media cannot be opened here"}
 	}
-	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
-	defer cancel()
 	body, err := open(ctx, a.MediaID)
 	if err != nil {
 		return &platform.Error{Class: wire.ErrRetryable, Reason: "the attachment could not be read from the store", Err: err}
@@ -207,8 +204,34 @@ func (c *channel) sendMedia(ctx context.Context, fields params, a message.Attach
 	return c.upload(ctx, how, fields, a, body, sent)
 }
 
-// uploadTimeout is for 50 MB at 2 Mbit/s, and for Telegram to fetch a URL.
-const uploadTimeout = 4 * time.Minute
+const (
+	// slowestUpload is the line that an upload must get through in time: 2 Mbit/s
+	// in bytes a second, a poor mobile uplink. The largest file takes 3.5 min.
+	slowestUpload = 250_000
+	// fetchTimeout is for Telegram to fetch a URL, of 20 MB at most, before it
+	// answers: the same line again.
+	fetchTimeout = 90 * time.Second
+)
+
+// SendTimeout implements platform.SendTimeouter.
+func (p *Platform) SendTimeout(part wire.Part) time.Duration { return sendTimeout(part) }
+
+// sendTimeout is how long a part may take: what every method may, and for an
+// attachment its way to Telegram beside.
+func sendTimeout(part wire.Part) time.Duration {
+	a := part.Attachment
+	switch {
+	case a == nil:
+		return callTimeout
+	case a.MediaID == "":
+		return callTimeout + fetchTimeout
+	}
+	size := a.Size
+	if size <= 0 || size > maxUpload {
+		size = maxUpload // it is not told, or too large and refused
+	}
+	return callTimeout + time.Duration(size)*time.Second/slowestUpload
+}
 
 // upload streams a multipart form: a file is never in memory as a whole. When
 // the store's stream breaks, the form stays without its end, so that Telegram

@@ -183,7 +183,7 @@ func TestPollConflicts(t *testing.T) {
 		words                      string
 	}{
 		{"own webhook of before", webhookActive, channelURL, true, wire.ErrRetryable, "is removed now"},
-		{"own webhook at an old address", webhookActive, "https://old.example.com/webhooks/shop/bot", true, wire.ErrRetryable, "is removed now"},
+		{"the same path on another host may be another cluster's", webhookActive, "https://old.example.com/webhooks/shop/bot", false, wire.ErrMisconfigured, "at https://old.example.com is registered"},
 		{"a stranger's webhook", webhookActive, "https://other.example.com/secret", false, wire.ErrMisconfigured, "at https://other.example.com is registered"},
 		{"another poller", otherPoller, "", false, wire.ErrRetryable, "another process"},
 	}

@@ -56,7 +56,7 @@ func (w *world) load(t *testing.T, change func(*document.Channel)) platform.Chan
 		change(&spec)
 	}
 	ch, err := w.p.Load(context.Background(), platform.LoadSpec{
-		Name: "shop/bot", Spec: spec, Endpoint: w.endpoint,
+		Name: "shop/bot", Spec: spec, Endpoint: w.endpoint, PublicURL: "http://127.0.0.1:9",
 		Client: platform.NewClient(platform.GuardOptions{AllowPrivate: true, Timeout: 10 * time.Second}),
 	})
 	require.NoError(t, err)
@@ -366,4 +366,67 @@ func TestSimulatorProfile(t *testing.T) {
 	changed, err = w.p.SyncProfile(t.Context(), w.ch)
 	require.NoError(t, err)
 	require.Equal(t, []string{"description"}, changed, "drift is repaired")
+}
+
+// What reaches a bot beside the messages of its chats.
+func TestSimulatorOtherKinds(t *testing.T) {
+	w := newWorld(t, nil)
+	events := w.poll(t)
+	eventually(t, func() bool { return len(w.bot.Calls("getUpdates", 0)) > 0 })
+	group, err := w.NewGroup(sim.GroupSpec{Title: "Shop", Type: "supergroup", Members: []int64{w.user.ID}})
+	require.NoError(t, err)
+	require.NoError(t, w.bot.SetGroupStatus(group.ID, "administrator", w.user.ID))
+	post, err := w.customer.In(group.ID).Send("hello all")
+	require.NoError(t, err)
+	poll, err := w.bot.NewPoll("Which one?", "red", "blue")
+	require.NoError(t, err)
+	other := w.NewUser(sim.User{FirstName: "Bea"})
+
+	require.NoError(t, w.bot.CountReactions(group.ID, post.MessageID, map[string]int{"👍": 3}))
+	require.NoError(t, w.customer.Vote(poll.ID, 1))
+	require.NoError(t, w.customer.Vote(poll.ID))
+	require.NoError(t, w.bot.Customer(other.ID).AskToJoin(group.ID))
+	require.NoError(t, w.bot.SetMember(group.ID, other.ID, "member"))
+	require.NoError(t, w.bot.SendUpdate("purchased_paid_media", json.RawMessage(`{"from":{"id":77,"first_name":"Buyer"},"paid_media_payload":"album-3"}`)))
+	require.NoError(t, w.bot.SendUpdate("chat_boost", json.RawMessage(`{"chat":{"id":-1}}`)))
+	_, err = w.customer.SendAll(sim.Outgoing{Text: "bold #sale", Entities: []sim.Entity{{Type: "bold", Length: 4}}})
+	require.NoError(t, err)
+
+	var got []string
+	eventually(t, func() bool {
+		got = nil
+		for _, e := range events() {
+			switch m := e.Message; {
+			case m == nil:
+				got = append(got, e.Kind())
+			case m.Postback != nil:
+				got = append(got, "postback "+m.Postback.Payload)
+			case m.Reaction != nil:
+				got = append(got, string(m.Reaction.Action)+" "+m.Reaction.Emoji)
+			case m.Unsupported != "":
+				got = append(got, m.Unsupported)
+			default:
+				got = append(got, m.Text)
+			}
+		}
+		return len(got) >= 9
+	})
+	require.Equal(t, []string{"membership", "hello all", "remove ", "add 👍", "postback poll:" + poll.ID + ":1", "postback poll:" + poll.ID + ":",
+		"chat_join_request", "postback album-3", "bold #sale"}, got)
+	require.Equal(t, []message.Entity{{Kind: "bold", Length: 4}, {Kind: "hashtag", Offset: 5, Length: 5}}, events()[8].Message.Entities)
+	require.Equal(t, address{chat: group.ID}.message(post.MessageID), events()[3].Message.Target)
+}
+
+func TestSimulatorInlineQuery(t *testing.T) {
+	w := newWorld(t, nil)
+	query, err := w.customer.Ask("shoes")
+	require.NoError(t, err)
+	payload := `[{"update_id":1,"inline_query":{"id":"` + query + `","query":"shoes"}}]`
+	for _, key := range w.p.PayloadAcks([]byte(payload)) {
+		require.NoError(t, w.p.AckPayload(t.Context(), w.ch, key))
+	}
+	results, err := w.customer.WaitResults(t.Context(), query)
+	require.NoError(t, err)
+	require.Empty(t, results, "answered, with nothing to choose from")
+	require.NoError(t, w.p.AckPayload(t.Context(), w.ch, inlineQueryPrefix+"0"), "one that is too old")
 }

@@ -54,10 +54,16 @@ var (
 	_ platform.Profiler     = (*Platform)(nil)
 	_ platform.MediaFetcher = (*Platform)(nil)
 	_ platform.Acker        = (*Platform)(nil)
+	_ platform.PayloadAcker = (*Platform)(nil)
+
+	_ platform.SendTimeouter = (*Platform)(nil)
 )
 
 // Name implements platform.Platform.
 func (p *Platform) Name() string { return Name }
+
+// maxUpload is the largest file that a bot may send.
+const maxUpload = 50 << 20
 
 // Capabilities implements platform.Platform.
 //
@@ -72,7 +78,7 @@ func (p *Platform) Capabilities() platform.Capabilities {
 		Caption:       platform.TextLimit{Max: 1024, Unit: platform.UnitUTF16},
 		Attachments:   []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile, message.TypeSticker},
 		Uncaptioned:   []message.Type{message.TypeSticker},
-		MaxUpload:     50 << 20,
+		MaxUpload:     maxUpload,
 		Location:      true,
 		Buttons:       100,
 		ButtonPayload: platform.TextLimit{Max: 64, Unit: platform.UnitBytes},
@@ -102,7 +108,8 @@ type channel struct {
 	previous   []previousSecret
 	endpoint   string // without a trailing slash
 	client     *http.Client
-	webhookURL string
+	webhookURL string // to register; empty where messages are fetched
+	publicURL  string // of the bridge, where messages are fetched
 	config     Config
 	secrets    []string
 }
@@ -131,7 +138,7 @@ func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Cha
 	}
 	c := &channel{
 		name: spec.Name, account: spec.Spec.Account, endpoint: endpoint, client: spec.Client,
-		webhookURL: spec.Spec.WebhookURL, config: config,
+		webhookURL: spec.Spec.WebhookURL, publicURL: spec.PublicURL, config: config,
 	}
 	if c.client == nil {
 		c.client = platform.NewClient(platform.GuardOptions{AllowPrivate: spec.Endpoint != ""})

@@ -38,8 +38,11 @@ type tgMessage struct {
 	ReplyTo              *tgMessage `json:"reply_to_message"`
 	MediaGroupID         string     `json:"media_group_id"`
 
-	Text      string      `json:"text"`
-	Caption   string      `json:"caption"`
+	Text            string   `json:"text"`
+	Entities        []entity `json:"entities"`
+	Caption         string   `json:"caption"`
+	CaptionEntities []entity `json:"caption_entities"`
+
 	Photo     []photoSize `json:"photo"`
 	Video     *file       `json:"video"`
 	VideoNote *file       `json:"video_note"`
@@ -57,6 +60,9 @@ type tgMessage struct {
 	} `json:"dice"`
 	Poll *struct {
 		Question string `json:"question"`
+		Options  []struct {
+			Text string `json:"text"`
+		} `json:"options"`
 	} `json:"poll"`
 	WebAppData *struct {
 		Data       string `json:"data"`

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,17 +60,11 @@ func origin(webhook string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// ours says whether a URL is this channel's: the one that it has now, or its
-// path at an address that the Bridge had before.
+// ours says whether a URL is the one that this channel registered before it
+// received by Polling. The same path on another host may be the same Channel in
+// another cluster, and is left alone.
 func (c *channel) ours(webhook string) bool {
-	if webhook == "" {
-		return false
-	}
-	if webhook == c.webhookURL {
-		return true
-	}
-	u, err := url.Parse(webhook)
-	return err == nil && strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/webhooks/"+c.name)
+	return webhook != "" && c.publicURL != "" && webhook == c.publicURL+"/webhooks/"+c.name
 }
 
 func (c *channel) key() string { return c.endpoint + " " + c.account }
@@ -93,7 +86,7 @@ func (p *Platform) stale(c *channel, info webhookInfo) bool {
 	last := p.lastSet(c)
 	refused := info.LastErrorDate > last.at.Unix() && strings.Contains(info.LastErrorMessage, "401")
 	return info.URL != c.webhookURL || last.secret != c.secretHash() || refused ||
-		!sameSet(info.AllowedUpdates, allowedUpdates) ||
+		!asksForAll(info.AllowedUpdates) ||
 		(info.MaxConnections != 0 && info.MaxConnections != c.maxConnections())
 }
 
@@ -147,9 +140,4 @@ func (p *Platform) Unregister(ctx context.Context, ch platform.Channel) error {
 		return nil
 	}
 	return c.call(ctx, "deleteWebhook", params{"drop_pending_updates": false}, nil)
-}
-
-func sameSet(a, b []string) bool {
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(a, b)
 }

@@ -75,6 +75,7 @@ func New(engine Engine, opts Options) (*API, error) {
 	a.registerConversations()
 	a.registerContacts()
 	a.registerMedia()
+	a.registerDeadLetters()
 	a.registerEvents()
 	a.registerRaw()
 	return a, a.serveDescription()
@@ -145,6 +146,7 @@ func config(version string) huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: "Messages"}, {Name: "Conversations"}, {Name: "Contacts"}, {Name: "Media"},
+				{Name: "Dead letters", Description: "Outbound messages that will not be sent any more by themselves."},
 				{Name: "Events", Description: "Everything that changes, in the order it was committed."},
 				{Name: "Raw journal", Description: "What platforms sent, byte for byte. Needs admin access."},
 			},
@@ -174,5 +176,6 @@ Cursors are opaque.
 
 **Errors** are problems as of RFC 9457; ` + "`errors[].location`" + ` names the field. 503 means that nothing was changed: try again after ` + "`Retry-After`" + `.
 
-**Writes.** ` + "`POST …/messages`" + ` takes an ` + "`Idempotency-Key`" + `: repeated with the same content it returns the first message, with other
-content it is 409. The verbs (` + "`:assign`" + ` and so on) say how a conversation shall be, so repeating them does no harm.`
+**Writes** take an ` + "`Idempotency-Key`" + `, remembered for a week: repeated with the same content, a write is not done again and answers with
+what it made (a message, an upload) or with the conversation as it is by now; with other content it is 409. The verbs (` + "`:assign`" + ` and so on)
+say how a conversation shall be, so that repeating one without a key only undoes what somebody else did since.`

@@ -40,6 +40,8 @@ var every = []struct {
 	{"writer", "POST", "/v1/conversations/c:snooze", `{"until":"2030-01-01T00:00:00Z"}`, 200},
 	{"writer", "POST", "/v1/conversations/c:reopen", "", 200},
 	{"writer", "POST", "/v1/media?namespace=shop&name=a.png", "bytes", 201},
+	{"reader", "GET", "/v1/dead-letters?channel=shop/telegram&status=unknown&limit=10", "", 200},
+	{"writer", "POST", "/v1/dead-letters/m1:requeue", `{"unknown":"resend"}`, 200},
 	{"admin", "GET", "/v1/raw?unrouted=true&since=2026-01-01T00:00:00Z", "", 200},
 	{"admin", "POST", "/v1/raw:replay", `{"unrouted":true}`, 200},
 }
@@ -150,6 +152,9 @@ func TestBadInputNamesTheField(t *testing.T) {
 		"owner without kind":   {"POST", "/v1/conversations/c:assign", `{"owner":{}}`, 422, "body.owner"},
 		"until no time":        {"POST", "/v1/conversations/c:snooze", `{"until":"tomorrow"}`, 422, "body.until"},
 		"no namespace":         {"POST", "/v1/media", "bytes", 422, "query.namespace"},
+		"bad status":           {"GET", "/v1/dead-letters?status=sent", "", 422, "query.status"},
+		"bad policy":           {"POST", "/v1/dead-letters/m:requeue", `{"unknown":"perhaps"}`, 422, "body.unknown"},
+		"template of no cards": {"POST", "/v1/conversations/c/messages", `{"template":{"cards":[]}}`, 422, "body.template.cards"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := ask(t, api, "admin", test.method, test.path, test.body)
@@ -328,4 +333,31 @@ func TestEveryOperationIsTested(t *testing.T) {
 	for _, pattern := range api.mux.public {
 		assert.True(t, tested[pattern], pattern)
 	}
+}
+
+// The same key means the same write only where everything else is the same too.
+func TestKeysNameAWriteWithAllThatItDependsOn(t *testing.T) {
+	engine := newStub()
+	api, _ := newAPI(t, engine, Options{})
+	seen := map[string]string{} // fingerprint → request
+	for _, op := range every {
+		if op.method != "POST" || strings.HasSuffix(op.path, "/messages") || strings.HasSuffix(op.path, ":replay") {
+			continue // messages have a key of their own, a replay is the same however often it is done
+		}
+		w := ask(t, api, "admin", op.method, op.path, op.body, "Idempotency-Key", "k1")
+		require.Equal(t, op.want, w.Code, w.Body)
+		first := engine.scope.Write
+		assert.Equal(t, "k1", first.Key, op.path)
+		assert.Empty(t, seen[first.Fingerprint], op.path)
+		seen[first.Fingerprint] = op.path
+		ask(t, api, "admin", op.method, op.path, op.body, "Idempotency-Key", "k1")
+		assert.Equal(t, first, engine.scope.Write, op.path)
+		ask(t, api, "admin", op.method, op.path, op.body)
+		assert.Zero(t, engine.scope.Write, "without a key each is one of its own")
+	}
+	assert.Len(t, seen, 6)
+	ask(t, api, "admin", "POST", "/v1/conversations/c:assign", `{"owner":{"kind":"agent","name":"bea"}}`, "Idempotency-Key", "k1")
+	assert.Empty(t, seen[engine.scope.Write.Fingerprint], "another body")
+	ask(t, api, "admin", "POST", "/v1/conversations/d:resolve", "", "Idempotency-Key", "k1")
+	assert.Empty(t, seen[engine.scope.Write.Fingerprint], "another conversation")
 }

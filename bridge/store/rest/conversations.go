@@ -57,6 +57,7 @@ func (a *API) conversation(c store.Conversation, err error) (*output[Conversatio
 
 type assignInput struct {
 	IDParam
+	KeyParam
 	Body struct {
 		Owner Owner `json:"owner"`
 		Epoch int64 `json:"epoch,omitempty" minimum:"0" doc:"When set, it must be the current epoch, else 409: somebody else was faster."`
@@ -65,32 +66,39 @@ type assignInput struct {
 
 func (a *API) assign(ctx context.Context, in *assignInput) (*output[Conversation], error) {
 	owner := store.Owner{Kind: store.OwnerKind(in.Body.Owner.Kind), Name: in.Body.Owner.Name}
-	return a.conversation(a.engine.Assign(ctx, scopeOf(ctx), in.ID, owner, in.Body.Epoch))
+	return a.conversation(a.engine.Assign(ctx, in.scope(ctx, "assign", in.ID, in.Body), in.ID, owner, in.Body.Epoch))
 }
 
 type snoozeInput struct {
 	IDParam
+	KeyParam
 	Body struct {
 		Until time.Time `json:"until" doc:"When it opens again by itself; a message from the contact opens it earlier."`
 	}
 }
 
 func (a *API) snooze(ctx context.Context, in *snoozeInput) (*output[Conversation], error) {
-	return a.conversation(a.engine.Snooze(ctx, scopeOf(ctx), in.ID, in.Body.Until))
+	return a.conversation(a.engine.Snooze(ctx, in.scope(ctx, "snooze", in.ID, in.Body), in.ID, in.Body.Until))
+}
+
+// verbInput is what a verb without a body takes.
+type verbInput struct {
+	IDParam
+	KeyParam
 }
 
 // change is a verb without a body. The engine's methods are looked up when
 // they are called: the description is made without an engine.
-func change(a *API, do func(ctx context.Context, id string) (store.Conversation, error)) func(context.Context, *IDParam) (*output[Conversation], error) {
-	return func(ctx context.Context, in *IDParam) (*output[Conversation], error) {
-		return a.conversation(do(ctx, in.ID))
+func change(a *API, do func(ctx context.Context, in *verbInput) (store.Conversation, error)) func(context.Context, *verbInput) (*output[Conversation], error) {
+	return func(ctx context.Context, in *verbInput) (*output[Conversation], error) {
+		return a.conversation(do(ctx, in))
 	}
 }
 
-func (a *API) resolve(ctx context.Context, id string) (store.Conversation, error) {
-	return a.engine.Resolve(ctx, scopeOf(ctx), id)
+func (a *API) resolve(ctx context.Context, in *verbInput) (store.Conversation, error) {
+	return a.engine.Resolve(ctx, in.scope(ctx, "resolve", in.ID), in.ID)
 }
 
-func (a *API) reopen(ctx context.Context, id string) (store.Conversation, error) {
-	return a.engine.Reopen(ctx, scopeOf(ctx), id)
+func (a *API) reopen(ctx context.Context, in *verbInput) (store.Conversation, error) {
+	return a.engine.Reopen(ctx, in.scope(ctx, "reopen", in.ID), in.ID)
 }

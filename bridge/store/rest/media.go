@@ -35,7 +35,7 @@ func (a *API) registerMedia() {
 	}}
 	huma.Register(a.huma, get, a.getMedia)
 
-	upload := operation(http.MethodPost, "/v1/media", "upload-media", "Media", "Upload an attachment to send", document.AccessWrite, 404, 413)
+	upload := operation(http.MethodPost, "/v1/media", "upload-media", "Media", "Upload an attachment to send", document.AccessWrite, 404, 409, 413)
 	upload.Description = "The body is the file. Name the answer's id in a message to send; an upload that no message names is removed after a while. Needs access write."
 	upload.DefaultStatus = http.StatusCreated
 	upload.RequestBody = &huma.RequestBody{
@@ -101,6 +101,7 @@ func safeType(claimed string) string {
 }
 
 type uploadInput struct {
+	KeyParam
 	Namespace   string `query:"namespace" required:"true" minLength:"1" maxLength:"63" doc:"The namespace of the conversation that it is for."`
 	Name        string `query:"name" maxLength:"255" doc:"File name as the contact shall see it."`
 	ContentType string `header:"Content-Type" maxLength:"128"`
@@ -126,7 +127,7 @@ func (a *API) uploadMedia(ctx context.Context, in *uploadInput) (*uploadOutput, 
 	_ = control.SetReadDeadline(time.Now().Add(mediaTimeout)) // unsupported only without a connection
 	_ = control.SetWriteDeadline(time.Now().Add(mediaTimeout))
 	meta := store.MediaMeta{MimeType: in.ContentType, Name: in.Name, Size: x.r.ContentLength}
-	id, err := a.engine.UploadMedia(ctx, scopeOf(ctx), in.Namespace, meta, http.MaxBytesReader(x.w, x.r.Body, maxUpload))
+	id, err := a.engine.UploadMedia(ctx, in.scope(ctx, "upload", in.Namespace, in.Name, in.ContentType), in.Namespace, meta, http.MaxBytesReader(x.w, x.r.Body, maxUpload))
 	var field *store.FieldError
 	if errors.As(err, &field) && field.Field == "body" { // the store's own limit
 		return nil, huma.NewError(http.StatusRequestEntityTooLarge, "the body "+field.Message)

@@ -96,11 +96,13 @@ func (a *API) listConversationMessages(ctx context.Context, in *listConversation
 
 // SendMessage is the body of a message to send.
 type SendMessage struct {
-	Type        string           `json:"type,omitempty" enum:"text,image,audio,video,file,sticker,location,edit,deletion,reaction" doc:"Absent: the kind of the first attachment, location or text, whichever there is."`
+	Type        string           `json:"type,omitempty" enum:"text,image,audio,video,file,sticker,location,template,edit,deletion,reaction" doc:"Absent: the kind of the first attachment, location, template or text, whichever there is."`
 	Text        string           `json:"text,omitempty" maxLength:"65536" doc:"Split at the platform's limit."`
 	Attachments []SendAttachment `json:"attachments,omitempty" maxItems:"32" nullable:"false"`
 	Location    *Location        `json:"location,omitempty"`
 	Buttons     []Button         `json:"buttons,omitempty" maxItems:"100" nullable:"false"`
+	ButtonStyle string           `json:"buttonStyle,omitempty" enum:"buttons,quickReplies" doc:"How the buttons look where the platform knows two ways: buttons stay with the message, quickReplies go away with the answer. Absent: what suits them."`
+	Template    *Template        `json:"template,omitempty" doc:"The cards of a message of type template."`
 	ReplyTo     string           `json:"replyTo,omitempty" maxLength:"512" doc:"External id of the message to answer."`
 	Target      string           `json:"target,omitempty" maxLength:"512" doc:"External id of the message to edit or delete."`
 	Reaction    *Reaction        `json:"reaction,omitempty"`
@@ -149,7 +151,7 @@ func (in *sendInput) request(caller string) store.SendRequest {
 	b := in.Body
 	req := store.SendRequest{
 		IdempotencyKey: in.IdempotencyKey, Author: message.Author{Kind: message.AuthorAgent, Name: path.Base(caller)}, Epoch: b.Epoch,
-		Type: message.Type(b.Type), Text: b.Text, ReplyTo: b.ReplyTo, Target: b.Target,
+		Type: message.Type(b.Type), Text: b.Text, ButtonStyle: message.ButtonStyle(b.ButtonStyle), ReplyTo: b.ReplyTo, Target: b.Target,
 	}
 	if b.Author != nil {
 		req.Author = message.Author{Kind: message.AuthorKind(b.Author.Kind), Name: b.Author.Name}
@@ -159,6 +161,9 @@ func (in *sendInput) request(caller string) store.SendRequest {
 	}
 	for _, x := range b.Buttons {
 		req.Buttons = append(req.Buttons, message.Button(x))
+	}
+	if b.Template != nil {
+		req.Template = b.Template.template()
 	}
 	if b.Location != nil {
 		location := message.Location(*b.Location)
@@ -179,10 +184,24 @@ func impliedType(b SendMessage) message.Type {
 		return message.Type(b.Attachments[0].Kind)
 	case b.Location != nil:
 		return message.TypeLocation
+	case b.Template != nil:
+		return message.TypeTemplate
 	case b.Reaction != nil:
 		return message.TypeReaction
 	}
 	return message.TypeText
+}
+
+func (t Template) template() *message.Template {
+	out := &message.Template{}
+	for _, c := range t.Cards {
+		card := message.Card{Title: c.Title, Subtitle: c.Subtitle, ImageURL: c.ImageURL, URL: c.URL}
+		for _, b := range c.Buttons {
+			card.Buttons = append(card.Buttons, message.Button(b))
+		}
+		out.Cards = append(out.Cards, card)
+	}
+	return out
 }
 
 func (x SendAttachment) attachment() message.Attachment {

@@ -197,6 +197,14 @@ func (e *stub) UploadMedia(_ context.Context, s store.Scope, _ string, _ store.M
 	return "u1", e.seen(s)
 }
 
+func (e *stub) DeadLetters(_ context.Context, s store.Scope, _ store.DeadLetterQuery) (store.Page[store.DeadLetter], error) {
+	return store.Page[store.DeadLetter]{Items: []store.DeadLetter{{Message: message.Message{ID: "m1"}, Attempts: 3, Parts: []store.DeadPart{{Index: 0, State: "failed"}}}}}, e.seen(s)
+}
+
+func (e *stub) Requeue(_ context.Context, s store.Scope, id string, _ store.UnknownPolicy) (message.Message, error) {
+	return message.Message{ID: id, Status: message.StatusQueued}, e.seen(s)
+}
+
 func (e *stub) Replay(_ context.Context, s store.Scope, _ store.RawQuery) (store.ReplayResult, error) {
 	return store.ReplayResult{Entries: 3}, e.seen(s)
 }

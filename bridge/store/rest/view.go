@@ -40,11 +40,16 @@ type Message struct {
 	Author       *Author       `json:"author,omitempty"`
 	Type         string        `json:"type" enum:"text,image,audio,video,file,sticker,location,contacts,postback,reaction,edit,deletion,template,unsupported"`
 	Text         string        `json:"text,omitempty"`
+	Entities     []Entity      `json:"entities,omitempty" nullable:"false" doc:"Formatting, links and mentions within the text."`
 	Attachments  []Attachment  `json:"attachments,omitempty" nullable:"false"`
 	Location     *Location     `json:"location,omitempty"`
 	Contacts     []ContactCard `json:"contacts,omitempty" nullable:"false"`
 	Postback     *Postback     `json:"postback,omitempty"`
 	Buttons      []Button      `json:"buttons,omitempty" nullable:"false"`
+	ButtonStyle  string        `json:"buttonStyle,omitempty" enum:"buttons,quickReplies" doc:"How the buttons look; absent: as suits them on the platform."`
+	Template     *Template     `json:"template,omitempty" doc:"The cards of a message of type template."`
+	Referral     *Referral     `json:"referral,omitempty" doc:"Where the contact came from: an ad, a link."`
+	Standby      bool          `json:"standby,omitempty" doc:"Another app has the thread and is to answer; nothing automatic reacts."`
 	ReplyTo      string        `json:"replyTo,omitempty" doc:"External id of the message this one answers."`
 	Group        string        `json:"group,omitempty" doc:"The same for the messages of one album."`
 	Target       string        `json:"target,omitempty" doc:"External id of the message that an edit or a deletion is about."`
@@ -67,23 +72,35 @@ type Party struct {
 	Language    string `json:"language,omitempty" doc:"BCP 47."`
 }
 
-// Author is who wrote an outbound message.
+// Author is who wrote an outbound message, or who speaks in a group.
 type Author struct {
-	Kind string `json:"kind" enum:"contact,agent,bot,system"`
-	Name string `json:"name,omitempty"`
+	Kind       string `json:"kind" enum:"contact,agent,bot,system"`
+	Name       string `json:"name,omitempty"`
+	ExternalID string `json:"externalId,omitempty" doc:"The platform's id of who speaks in a group; names are not unique."`
+}
+
+// Entity is a stretch of a text.
+type Entity struct {
+	Kind       string `json:"kind" doc:"bold, italic, underline, strikethrough, spoiler, code, pre, blockquote, link, mention, hashtag, command, email, phone, emoji, or the platform's own word."`
+	Offset     int    `json:"offset" doc:"In UTF-16 code units, as JavaScript counts."`
+	Length     int    `json:"length" doc:"In UTF-16 code units."`
+	URL        string `json:"url,omitempty" doc:"Of a link whose text is another."`
+	Language   string `json:"language,omitempty" doc:"Of a pre: the programming language."`
+	ExternalID string `json:"externalId,omitempty" doc:"Of the person that is mentioned, or of a custom emoji."`
 }
 
 // Attachment is a file of a message.
 type Attachment struct {
-	Kind     string `json:"kind" enum:"image,audio,video,file,sticker"`
-	URL      string `json:"url,omitempty" doc:"Where the bytes are: /v1/media/{id} (relative, same token) once the store has them, or an outside address."`
-	MediaID  string `json:"mediaId,omitempty"`
-	MimeType string `json:"mimeType,omitempty"`
-	Name     string `json:"name,omitempty"`
-	Size     int64  `json:"size,omitempty" doc:"Bytes."`
-	Caption  string `json:"caption,omitempty"`
-	State    string `json:"state,omitempty" enum:"pending,stored,unavailable" doc:"Whether the store has the bytes."`
-	Reason   string `json:"reason,omitempty" doc:"Why the state is unavailable."`
+	Kind     string   `json:"kind" enum:"image,audio,video,file,sticker"`
+	URL      string   `json:"url,omitempty" doc:"Where the bytes are: /v1/media/{id} (relative, same token) once the store has them, or an outside address."`
+	MediaID  string   `json:"mediaId,omitempty"`
+	MimeType string   `json:"mimeType,omitempty"`
+	Name     string   `json:"name,omitempty"`
+	Size     int64    `json:"size,omitempty" doc:"Bytes."`
+	Caption  string   `json:"caption,omitempty"`
+	Entities []Entity `json:"entities,omitempty" nullable:"false" doc:"Formatting, links and mentions within the caption."`
+	State    string   `json:"state,omitempty" enum:"pending,stored,unavailable" doc:"Whether the store has the bytes."`
+	Reason   string   `json:"reason,omitempty" doc:"Why the state is unavailable."`
 }
 
 // Location is a point on earth (WGS 84).
@@ -112,6 +129,29 @@ type Button struct {
 	Title   string `json:"title" minLength:"1" maxLength:"256"`
 	Payload string `json:"payload,omitempty" maxLength:"1024" doc:"Comes back as a postback when the button is pressed."`
 	URL     string `json:"url,omitempty" maxLength:"2048" doc:"Opens a page instead."`
+}
+
+// Template is a structured message: a row of cards.
+type Template struct {
+	Cards []Card `json:"cards" minItems:"1" maxItems:"100" nullable:"false"`
+}
+
+// Card is one element of a template.
+type Card struct {
+	Title    string   `json:"title" minLength:"1" maxLength:"256"`
+	Subtitle string   `json:"subtitle,omitempty" maxLength:"256"`
+	ImageURL string   `json:"imageUrl,omitempty" maxLength:"2048"`
+	URL      string   `json:"url,omitempty" maxLength:"2048" doc:"Opened by a tap on the card."`
+	Buttons  []Button `json:"buttons,omitempty" maxItems:"10" nullable:"false"`
+}
+
+// Referral is the way that led a contact here.
+type Referral struct {
+	Ref    string `json:"ref,omitempty" doc:"As the link or the ad carries it."`
+	Source string `json:"source,omitempty" doc:"The platform's word: ADS, SHORTLINK …"`
+	Kind   string `json:"kind,omitempty" doc:"The platform's word: OPEN_THREAD …"`
+	AdID   string `json:"adId,omitempty"`
+	URL    string `json:"url,omitempty"`
 }
 
 // Reaction is an emoji on a message.
@@ -221,8 +261,10 @@ func viewMessage(m message.Message) Message {
 		ID: m.ID, Namespace: m.Namespace, Channel: m.Channel, Direction: string(m.Direction), ExternalID: m.ExternalID,
 		Timestamp: m.Timestamp, Contact: viewPointer(m.Contact, viewParty), Conversation: m.Conversation,
 		Author: viewPointer(m.Author, viewAuthor), Type: string(m.Type), Text: m.Text,
+		Entities: viewAll(m.Entities, viewEntity), ButtonStyle: string(m.ButtonStyle), Template: viewPointer(m.Template, viewTemplate),
+		Referral: viewPointer(m.Referral, viewReferral), Standby: m.Standby,
 		Attachments: viewAll(m.Attachments, viewAttachment), Location: viewPointer(m.Location, viewLocation),
-		Contacts: viewAll(m.Contacts, viewCard), Postback: viewPointer(m.Postback, viewPostback),
+		Contacts: viewAll(m.Contacts, viewContactCard), Postback: viewPointer(m.Postback, viewPostback),
 		Buttons: viewAll(m.Buttons, viewButton), ReplyTo: m.ReplyTo, Group: m.Group, Target: m.Target,
 		Reaction: viewPointer(m.Reaction, viewReaction), Reactions: viewAll(m.Reactions, viewReaction),
 		EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Unsupported: m.Unsupported, Echo: m.Echo,
@@ -243,7 +285,7 @@ func viewPointer[From, To any](p *From, view func(From) To) *To {
 func viewAttachment(a message.Attachment) Attachment {
 	v := Attachment{
 		Kind: string(a.Kind), URL: a.URL, MediaID: a.MediaID, MimeType: a.MimeType, Name: a.Name,
-		Size: a.Size, Caption: a.Caption, State: string(a.State), Reason: a.Reason,
+		Size: a.Size, Caption: a.Caption, Entities: viewAll(a.Entities, viewEntity), State: string(a.State), Reason: a.Reason,
 	}
 	if a.MediaID != "" {
 		v.URL = ""
@@ -254,15 +296,26 @@ func viewAttachment(a message.Attachment) Attachment {
 	return v
 }
 
-func viewParty(c message.Contact) Party            { return Party(c) }
-func viewLocation(l message.Location) Location     { return Location(l) }
-func viewCard(c message.ContactCard) ContactCard   { return ContactCard(c) }
-func viewPostback(p message.Postback) Postback     { return Postback(p) }
-func viewButton(b message.Button) Button           { return Button(b) }
-func viewIdentity(i store.Identity) Identity       { return Identity(i) }
-func viewRaw(e store.RawEntry) RawEntry            { return RawEntry(e) }
-func viewAuthor(a message.Author) Author           { return Author{Kind: string(a.Kind), Name: a.Name} }
-func viewReplay(r store.ReplayResult) ReplayResult { return ReplayResult(r) }
+func viewParty(c message.Contact) Party                 { return Party(c) }
+func viewLocation(l message.Location) Location          { return Location(l) }
+func viewContactCard(c message.ContactCard) ContactCard { return ContactCard(c) }
+func viewPostback(p message.Postback) Postback          { return Postback(p) }
+func viewButton(b message.Button) Button                { return Button(b) }
+func viewIdentity(i store.Identity) Identity            { return Identity(i) }
+func viewRaw(e store.RawEntry) RawEntry                 { return RawEntry(e) }
+func viewEntity(e message.Entity) Entity                { return Entity(e) }
+func viewReferral(r message.Referral) Referral          { return Referral(r) }
+func viewReplay(r store.ReplayResult) ReplayResult      { return ReplayResult(r) }
+
+func viewAuthor(a message.Author) Author {
+	return Author{Kind: string(a.Kind), Name: a.Name, ExternalID: a.ExternalID}
+}
+
+func viewTemplate(t message.Template) Template { return Template{Cards: viewAll(t.Cards, viewCard)} }
+
+func viewCard(c message.Card) Card {
+	return Card{Title: c.Title, Subtitle: c.Subtitle, ImageURL: c.ImageURL, URL: c.URL, Buttons: viewAll(c.Buttons, viewButton)}
+}
 
 func viewReaction(r message.Reaction) Reaction {
 	return Reaction{Emoji: r.Emoji, Action: string(r.Action), Target: r.Target}

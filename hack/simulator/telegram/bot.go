@@ -32,6 +32,8 @@ type Bot struct {
 
 	profile   profile
 	callbacks map[string]*pressed
+	queries   map[string]*asked
+	votes     map[string]*pollState
 	business  map[string]*BusinessConnection
 	faults    []*Fault
 	overall   *rate.Limiter
@@ -62,6 +64,8 @@ func newBot(s *Server, spec BotSpec) *Bot {
 		deliveries: newRing[Delivery](s.opt.Memory.Deliveries),
 		profile:    newProfile(spec.Name),
 		callbacks:  map[string]*pressed{},
+		queries:    map[string]*asked{},
+		votes:      map[string]*pollState{},
 		business:   map[string]*BusinessConnection{},
 		overall:    rate.NewLimiter(rate.Limit(s.opt.Limits.Overall), max(1, int(s.opt.Limits.Overall))),
 	}

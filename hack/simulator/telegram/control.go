@@ -15,6 +15,7 @@ func (s *Server) Control() http.Handler {
 	s.botEndpoints(api)
 	s.customerEndpoints(api)
 	s.webhookEndpoints(api)
+	s.otherEndpoints(api)
 	return api
 }
 

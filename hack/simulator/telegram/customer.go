@@ -46,6 +46,10 @@ type Outgoing struct {
 	Location *Location `json:"location,omitempty"`
 	Venue    *Venue    `json:"venue,omitempty"`
 	Contact  *Contact  `json:"contact,omitempty"`
+	Poll     *Poll     `json:"poll,omitempty"`
+	// Entities mark formatting of the text or caption, beside those that
+	// Telegram finds by itself.
+	Entities []Entity `json:"entities,omitempty"`
 	// Album sends several photos or documents as one group.
 	Album []Outgoing `json:"album,omitempty"`
 }
@@ -177,7 +181,7 @@ func (b *Bot) customerMessage(p *place, o Outgoing) (*Message, error) {
 		copied.ReplyToMessage = nil
 		m.ReplyToMessage = &copied
 	}
-	text, entities := tidy(o.Text, nil)
+	text, entities := tidy(o.Text, o.Entities)
 	if b.attach(m, o) {
 		m.Caption, m.CaptionEntities = text, entities
 		return m, nil
@@ -189,6 +193,8 @@ func (b *Bot) customerMessage(p *place, o Outgoing) (*Message, error) {
 		m.Venue, m.Location = o.Venue, &o.Venue.Location
 	case o.Contact != nil:
 		m.Contact = o.Contact
+	case o.Poll != nil:
+		m.Poll = o.Poll
 	case text != "":
 		if utf16Len(text) > maxText {
 			return nil, fmt.Errorf("text: %d characters, a message has at most %d", utf16Len(text), maxText)

@@ -71,7 +71,7 @@ func FuzzMarkup(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in string) {
 		if !utf8.ValidString(in) {
-			t.Skip()
+			return // the server refuses such a request before it looks at a text
 		}
 		for _, mode := range []string{"", "Markdown", "MarkdownV2", "HTML"} {
 			text, entities, err := formatted(in, mode, "")

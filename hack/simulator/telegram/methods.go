@@ -35,7 +35,7 @@ var played = map[string]func(*call) (any, *apiError){
 	"editMessageText": editMessageText, "editMessageCaption": editMessageCaption,
 	"editMessageReplyMarkup": editMessageReplyMarkup, "editMessageMedia": editMessageMedia,
 	"deleteMessage": deleteMessage, "deleteMessages": deleteMessages, "setMessageReaction": setMessageReaction,
-	"answerCallbackQuery": answerCallbackQuery, "getFile": getFile,
+	"answerCallbackQuery": answerCallbackQuery, "answerInlineQuery": answerInlineQuery, "getFile": getFile,
 	"getChat": getChat, "getChatMember": getChatMember, "leaveChat": leaveChat,
 	"setMyCommands": setMyCommands, "getMyCommands": getMyCommands, "deleteMyCommands": deleteMyCommands,
 	"setMyName": profileName.set, "getMyName": profileName.get,
@@ -52,7 +52,7 @@ var played = map[string]func(*call) (any, *apiError){
 // unplayed are the methods of Bot API 10.1 that the simulator knows and does
 // not play: they are answered with 501, so that nobody takes them for typing
 // mistakes (404) or for working (200).
-const unplayed = `addStickerToSet answerInlineQuery answerPreCheckoutQuery answerShippingQuery answerWebAppQuery
+const unplayed = `addStickerToSet answerPreCheckoutQuery answerShippingQuery answerWebAppQuery
 approveChatJoinRequest approveSuggestedPost banChatMember banChatSenderChat closeForumTopic closeGeneralForumTopic
 convertGiftToStars copyMessages createChatInviteLink createChatSubscriptionInviteLink createForumTopic createInvoiceLink
 createNewStickerSet declineChatJoinRequest declineSuggestedPost deleteChatPhoto deleteChatStickerSet deleteForumTopic
@@ -81,7 +81,7 @@ func getMe(c *call) (any, *apiError) {
 		SupportsInlineQueries   bool `json:"supports_inline_queries"`
 		CanConnectToBusiness    bool `json:"can_connect_to_business"`
 		HasMainWebApp           bool `json:"has_main_web_app"`
-	}{User: c.bot.user, CanJoinGroups: true, CanConnectToBusiness: true}, nil
+	}{User: c.bot.user, CanJoinGroups: true, SupportsInlineQueries: true, CanConnectToBusiness: true}, nil
 }
 
 // logOut and close concern running a server of one's own; the public service

@@ -160,6 +160,7 @@ type Message struct {
 	Contact              *Contact        `json:"contact,omitempty"`
 	Location             *Location       `json:"location,omitempty"`
 	Venue                *Venue          `json:"venue,omitempty"`
+	Poll                 *Poll           `json:"poll,omitempty"`
 	NewChatMembers       []User          `json:"new_chat_members,omitempty"`
 	LeftChatMember       *User           `json:"left_chat_member,omitempty"`
 	MigrateToChatID      int64           `json:"migrate_to_chat_id,omitempty"`

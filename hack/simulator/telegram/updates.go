@@ -13,7 +13,7 @@ var updateKinds = []string{
 	"callback_query", "shipping_query", "pre_checkout_query", "purchased_paid_media", "poll", "poll_answer",
 	"my_chat_member", "chat_member", "chat_join_request", "chat_boost", "removed_chat_boost", "message_reaction",
 	"message_reaction_count", "business_connection", "business_message", "edited_business_message",
-	"deleted_business_messages",
+	"deleted_business_messages", "guest_message", "managed_bot",
 }
 
 // updateSet is a set of update kinds, one bit each.

@@ -42,8 +42,12 @@ type Platform struct {
 	OnFetch        func(ctx context.Context, ch platform.Channel, ref string) (platform.Media, error)
 	OnAck          func(ctx context.Context, ch platform.Channel, e message.Event) error
 	OnHandshake    func(ch platform.Channel, r *http.Request) (int, []byte, bool)
+	OnSendTimeout  func(part wire.Part) time.Duration
+	OnPayloadAcks  func(body []byte) []string
+	OnAckPayload   func(key string) error
 	mu             sync.Mutex
 	loads          int
+	lastLoad       platform.LoadSpec
 	verifyRequests []platform.Request
 }
 
@@ -75,6 +79,7 @@ func (p *Platform) Capabilities() platform.Capabilities {
 func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Channel, error) {
 	p.mu.Lock()
 	p.loads++
+	p.lastLoad = spec
 	p.mu.Unlock()
 	config, err := platform.ConfigOf[struct{ Bad, Panic bool }](spec.Spec.Config)
 	if err != nil {
@@ -94,6 +99,13 @@ func (p *Platform) Loads() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.loads
+}
+
+// LastLoad is what Load was given last.
+func (p *Platform) LastLoad() platform.LoadSpec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastLoad
 }
 
 // Verified are the requests that Verify saw.
@@ -214,6 +226,30 @@ func (p *Platform) Ack(ctx context.Context, ch platform.Channel, e message.Event
 	return p.OnAck(ctx, ch, e)
 }
 
+// PayloadAcks implements platform.PayloadAcker.
+func (p *Platform) PayloadAcks(body []byte) []string {
+	if p.OnPayloadAcks == nil {
+		return nil
+	}
+	return p.OnPayloadAcks(body)
+}
+
+// AckPayload implements platform.PayloadAcker.
+func (p *Platform) AckPayload(_ context.Context, _ platform.Channel, key string) error {
+	if p.OnAckPayload == nil {
+		return nil
+	}
+	return p.OnAckPayload(key)
+}
+
+// SendTimeout implements platform.SendTimeouter.
+func (p *Platform) SendTimeout(part wire.Part) time.Duration {
+	if p.OnSendTimeout == nil {
+		return 0
+	}
+	return p.OnSendTimeout(part)
+}
+
 // Handshake implements platform.Handshaker.
 func (p *Platform) Handshake(ch platform.Channel, r *http.Request) (int, []byte, bool) {
 	if p.OnHandshake == nil {
@@ -306,13 +342,15 @@ func Log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 type Leases struct {
 	mu        sync.Mutex
 	held      map[string]wire.Assignment
+	refused   map[string]bool
+	accepted  []string
 	watchers  []chan struct{}
 	Refreshes chan struct{}
 }
 
 // NewLeases holds these channels, each with token 1.
 func NewLeases(names ...string) *Leases {
-	l := &Leases{held: map[string]wire.Assignment{}, Refreshes: make(chan struct{}, 100)}
+	l := &Leases{held: map[string]wire.Assignment{}, refused: map[string]bool{}, Refreshes: make(chan struct{}, 100)}
 	for _, n := range names {
 		l.held[n] = wire.Assignment{Channel: n, Token: 1}
 	}
@@ -334,6 +372,35 @@ func (l *Leases) Watch() <-chan struct{} {
 	ch := make(chan struct{}, 1)
 	l.watchers = append(l.watchers, ch)
 	return ch
+}
+
+// Refused says what Refuse has set.
+func (l *Leases) Refused(channel string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused[channel]
+}
+
+// Refuse sets whether sends of a channel are refused.
+func (l *Leases) Refuse(channel string, refused bool) {
+	l.mu.Lock()
+	l.refused[channel] = refused
+	l.mu.Unlock()
+	l.tell()
+}
+
+// Accepted notes a channel whose credentials were accepted.
+func (l *Leases) Accepted(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted = append(l.accepted, channel)
+}
+
+// AllAccepted are the channels that Accepted was called with.
+func (l *Leases) AllAccepted() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string(nil), l.accepted...)
 }
 
 // Refresh is counted.

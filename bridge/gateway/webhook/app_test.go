@@ -1,0 +1,218 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/internal/testkit"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/messenger"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/meta"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// page is a channel of the real Messenger platform.
+func page(t *testing.T, name, app, id string, credentials map[string]string, previous ...document.PreviousCredentials) document.Entry {
+	t.Helper()
+	spec := document.Channel{
+		Platform: messenger.Name, Account: id, App: app, Receive: document.ReceiveWebhook,
+		WebhookURL: "https://bridge.example/webhooks/apps/messenger/" + app,
+		Config:     json.RawMessage(fmt.Sprintf(`{"pageID":%q,"appID":%q}`, id, app)),
+		Credentials: map[string]string{
+			meta.KeyAppSecret: "secret-of-" + app, meta.KeyVerifyToken: "verify-" + name, messenger.KeyPageAccessToken: "token-of-" + id,
+		},
+		PreviousCredentials: previous,
+	}
+	for key, value := range credentials {
+		spec.Credentials[key] = value
+	}
+	e, err := document.NewEntry(document.EntryChannel, name, 1, spec)
+	require.NoError(t, err)
+	return e
+}
+
+// appRig is a handler with pages of two apps in two namespaces.
+func appRig(t *testing.T, entries ...document.Entry) (*Handler, *journal) {
+	t.Helper()
+	if len(entries) == 0 {
+		entries = []document.Entry{
+			page(t, "shop/main", "100", "1", nil), page(t, "shop/second", "100", "2", nil), page(t, "other/page", "100", "3", nil),
+			page(t, "shop/elsewhere", "200", "4", nil),
+		}
+	}
+	table, p := channels.NewTable(), messenger.New()
+	loader := channels.NewLoader(table, func(string) platform.Platform { return p })
+	testkit.Apply(t, loader, entries...)
+	j := &journal{}
+	return New(Config{Table: table, Ingest: j, Acks: &acks{}, Metrics: testkit.Metrics(), Log: testkit.Log()}), j
+}
+
+func entryOf(page, mid, text string) string {
+	return fmt.Sprintf(`{"id":%q,"time":1700000000000,"messaging":[{"sender":{"id":"77"},"recipient":{"id":%q},"timestamp":1700000000000,"message":{"mid":%q,"text":%q}}]}`, page, page, mid, text)
+}
+
+func batchOf(entries ...string) string {
+	return `{"object":"page","entry":[` + strings.Join(entries, ",") + `]}`
+}
+
+func (h *Handler) posted(path, secret, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("X-Hub-Signature-256", meta.Sign(secret, []byte(body)))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func routes(env wire.Envelope) map[string]string {
+	out := map[string]string{}
+	for _, e := range env.Elements {
+		out[e.Event.Message.ExternalID] = e.Channel
+	}
+	return out
+}
+
+const appURL = "/webhooks/apps/messenger/100"
+
+func TestAnAppsBatchGoesToEachChannelWhoseAccountItNames(t *testing.T) {
+	h, j := appRig(t)
+	body := batchOf(entryOf("1", "a", "x"), entryOf("2", "b", "x"), `"broken"`, entryOf("3", "c", "x"), entryOf("9", "nobody", "x"), entryOf("4", "other app", "x"))
+	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
+	require.Len(t, j.taken(), 1)
+	env := j.taken()[0]
+	assert.Equal(t, map[string]string{"a": "shop/main", "b": "shop/second", "c": "other/page", "nobody": "", "other app": ""}, routes(env))
+	assert.Empty(t, env.Channel, "the URL is nobody's: the journal's entry belongs to no namespace")
+	assert.Equal(t, body, string(env.Raw))
+	assert.Equal(t, messenger.Name, env.Platform)
+}
+
+func TestAnAppsURLWantsASecretOfTheApp(t *testing.T) {
+	h, j := appRig(t)
+	body := batchOf(entryOf("1", "a", "x"))
+	assert.Equal(t, http.StatusUnauthorized, h.posted(appURL, "secret-of-200", body).Code)
+	assert.Equal(t, http.StatusUnauthorized, h.posted("/webhooks/apps/messenger/200", "secret-of-100", body).Code)
+	for _, path := range []string{"/webhooks/apps/messenger/300", "/webhooks/apps/telegram/100", "/webhooks/apps/messenger", "/webhooks/apps/messenger/100/x", "/webhooks/apps//100"} {
+		assert.Equal(t, http.StatusNotFound, h.posted(path, "secret-of-100", body).Code, path)
+	}
+	assert.Empty(t, j.taken())
+}
+
+// Whoever may make Channels of an app that is not theirs knows no secret of
+// the others: their requests reach their own channel alone.
+func TestASecretOfOneChannelOpensNoOther(t *testing.T) {
+	h, j := appRig(t, page(t, "shop/main", "100", "1", nil), page(t, "evil/page", "100", "6", map[string]string{meta.KeyAppSecret: "made-up-by-evil"}))
+	body := batchOf(entryOf("1", "forged", "x"), entryOf("6", "own", "x"))
+	require.Equal(t, http.StatusOK, h.posted(appURL, "made-up-by-evil", body).Code)
+	assert.Equal(t, map[string]string{"forged": "", "own": "evil/page"}, routes(j.taken()[0]))
+	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
+	assert.Equal(t, map[string]string{"forged": "shop/main", "own": ""}, routes(j.taken()[1]))
+}
+
+func TestAnAppsPreviousSecretsVerifyUntilTheirTime(t *testing.T) {
+	old := func(until time.Time) document.PreviousCredentials {
+		return document.PreviousCredentials{Values: map[string]string{meta.KeyAppSecret: "older"}, Until: until}
+	}
+	body := batchOf(entryOf("1", "a", "x"))
+	h, _ := appRig(t, page(t, "shop/main", "100", "1", nil, old(time.Now().Add(time.Hour))))
+	assert.Equal(t, http.StatusOK, h.posted(appURL, "older", body).Code)
+	h, _ = appRig(t, page(t, "shop/main", "100", "1", nil, old(time.Now().Add(-time.Second))))
+	assert.Equal(t, http.StatusUnauthorized, h.posted(appURL, "older", body).Code)
+}
+
+func TestAChannelsOwnURLWorksBesideTheApps(t *testing.T) {
+	h, j := appRig(t)
+	body := batchOf(entryOf("1", "a", "x"), entryOf("3", "sibling", "x"), entryOf("4", "other app", "x"))
+	require.Equal(t, http.StatusOK, h.posted("/webhooks/shop/main", "secret-of-100", body).Code)
+	assert.Equal(t, map[string]string{"a": "shop/main", "sibling": "other/page", "other app": ""}, routes(j.taken()[0]))
+	assert.Equal(t, "shop/main", j.taken()[0].Channel)
+}
+
+func TestTheHandshakeIsAnsweredForAnyChannelOfTheApp(t *testing.T) {
+	h, _ := appRig(t)
+	get := func(path, token, challenge string) *httptest.ResponseRecorder {
+		q := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {token}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path+"?"+q.Encode(), nil))
+		return w
+	}
+	for _, path := range []string{appURL, "/webhooks/other/page"} {
+		w := get(path, "verify-other/page", "1158201444")
+		assert.Equal(t, http.StatusOK, w.Code)
+		assert.Equal(t, "1158201444", w.Body.String())
+		assert.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
+	}
+	for _, token := range []string{"", "verify-", "verify-shop/elsewhere", "VERIFY-SHOP/MAIN"} {
+		w := get(appURL, token, "1158201444")
+		assert.Equal(t, http.StatusForbidden, w.Code, token)
+		assert.NotContains(t, w.Body.String(), "1158201444")
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, appURL, nil))
+	assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
+}
+
+func TestALargeBatchIsTakenWhole(t *testing.T) {
+	h, j := appRig(t)
+	var elements []string
+	for i := range 1000 { // 1.3 MB
+		elements = append(elements, entryOf(fmt.Sprint(1+i%3), fmt.Sprintf("m%d", i), strings.Repeat("я", 600)))
+	}
+	body := batchOf(elements...)
+	require.Greater(t, len(body), 1<<20)
+	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
+	assert.Len(t, j.taken()[0].Elements, 1000)
+	over := batchOf(entryOf("1", "a", strings.Repeat("x", 4<<20)))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, h.posted(appURL, "secret-of-100", over).Code)
+}
+
+func TestWhatBecomesNoElementIsKeptInTheJournal(t *testing.T) {
+	h, j := appRig(t)
+	feed := `{"object":"page","entry":[{"id":"1","changes":[{"field":"feed","value":{"item":"comment"}}]}]}`
+	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", feed).Code)
+	require.Equal(t, http.StatusOK, h.posted("/webhooks/apps/messenger/200", "secret-of-200", feed).Code)
+	require.Len(t, j.taken(), 2)
+	assert.Empty(t, j.taken()[0].Channel, "one of three pages: nobody says whose")
+	assert.Equal(t, "shop/elsewhere", j.taken()[1].Channel, "the only one there is")
+	assert.Equal(t, feed, string(j.taken()[0].Raw))
+}
+
+func TestAnAppsBudgetIsThatOfItsChannelsTogether(t *testing.T) {
+	bounded := page(t, "shop/main", "100", "1", nil)
+	var spec document.Channel
+	require.NoError(t, json.Unmarshal(bounded.Spec, &spec))
+	spec.Limits.InboundPerSecond = 2
+	one, err := document.NewEntry(document.EntryChannel, "shop/main", 1, spec)
+	require.NoError(t, err)
+	spec.Account, spec.Config = "2", json.RawMessage(`{"pageID":"2","appID":"100"}`)
+	two, err := document.NewEntry(document.EntryChannel, "shop/second", 1, spec)
+	require.NoError(t, err)
+	h, _ := appRig(t, one, two)
+	codes := map[int]int{}
+	for range 20 {
+		codes[h.posted(appURL, "secret-of-100", batchOf(entryOf("1", "a", "x"))).Code]++
+	}
+	assert.GreaterOrEqual(t, codes[http.StatusOK], 4)
+	assert.Positive(t, codes[http.StatusTooManyRequests])
+}
+
+func TestAnAppsRequestIsNotAcknowledgedBeforeItIsDurable(t *testing.T) {
+	h, j := appRig(t)
+	j.answer = func(_ context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
+		return wire.EnvelopeResult{Elements: []wire.ElementResult{{Result: wire.ResultStored}, {Result: wire.ResultForbidden}}}, nil
+	}
+	body := batchOf(entryOf("1", "a", "x"), entryOf("2", "b", "x"))
+	assert.Equal(t, http.StatusServiceUnavailable, h.posted(appURL, "secret-of-100", body).Code, "one is not stored: the platform sends it again")
+	j.answer = fails(assert.AnError)
+	assert.Equal(t, http.StatusServiceUnavailable, h.posted(appURL, "secret-of-100", body).Code)
+}

@@ -1,0 +1,69 @@
+package webhook
+
+import (
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// route gives each element to the channel whose account it names. Only a
+// channel that would have accepted the request itself gets an element: whoever
+// has the secret of one channel must not write into another. What nobody may
+// have stays unrouted in the journal. strangers are the channels that were
+// named but do not trust the request; their secret may be an old one.
+func route(req *request, events []message.Event) (elements []wire.Element, strangers map[string]bool) {
+	elements = make([]wire.Element, len(events))
+	for i, e := range events {
+		elements[i].Event = e
+		switch ch := req.channelOf(e); {
+		case ch == nil:
+		case req.trusts(ch):
+			elements[i].Channel = ch.Name
+		default:
+			if strangers == nil {
+				strangers = map[string]bool{}
+			}
+			strangers[ch.Name] = true
+		}
+	}
+	return elements, strangers
+}
+
+// channelOf is the channel that an element names; nil when nobody here is it.
+func (req *request) channelOf(e message.Event) *channels.Channel {
+	p := req.place
+	switch {
+	case p.app != nil:
+		return p.app.Account(e.Account)
+	case e.Account == "" || e.Account == p.channel.Spec.Account:
+		return p.channel
+	}
+	return req.snapshot.Account(p.channel.Spec.Platform, e.Account)
+}
+
+// trusts asks a channel that is not of the place itself, once.
+func (req *request) trusts(ch *channels.Channel) bool {
+	trusted, asked := req.trust[ch]
+	if !asked && req.place.app == nil {
+		trusted = ch.Platform.Verify(ch.Loaded, req.Request, time.Now())
+		req.trust[ch] = trusted
+	}
+	return trusted
+}
+
+// journalChannel is the URL that the payload came in on, for the journal. An
+// app's URL is nobody's, unless one channel is all there is: then also what
+// became no element is its.
+func (req *request) journalChannel(elements []wire.Element) string {
+	if req.place.channel != nil {
+		return req.place.channel.Name
+	}
+	if len(elements) == 0 && len(req.trust) == 1 {
+		for ch := range req.trust {
+			return ch.Name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,133 @@
+// Package instagram connects professional Instagram accounts by Instagram
+// messaging. What it shares with Messenger is in package meta; here is what is
+// Instagram's alone: two ways to log in, bytes instead of characters, reactions,
+// read receipts by message and no others, no greeting.
+//
+//	FacebookLogin    graph.facebook.com    token of the linked page
+//	                 the page is subscribed to the app, the app to the account
+//	InstagramLogin   graph.instagram.com   token of the account, which ends after
+//	                 60 days; the app's webhook is set on its dashboard
+//
+// A token of InstagramLogin must be replaced in the Secret before it ends:
+// nothing here writes to Secrets, and a new token that nobody keeps would be
+// lost with the pod that asked for it.
+package instagram
+
+import (
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/meta"
+)
+
+// Name of the platform, as in Channel.spec.platform.
+const Name = "instagram"
+
+// KeyAccessToken of the credentials Secret; the other keys are meta's.
+const KeyAccessToken = "accessToken"
+
+// Ways to log in, as in Channel.spec.instagram.login.
+const (
+	FacebookLogin  = "FacebookLogin"
+	InstagramLogin = "InstagramLogin"
+)
+
+// appFields are what the app is subscribed to for the object instagram.
+var appFields = []string{
+	"messages", "message_edits", "message_reactions", "messaging_handover", "messaging_optins", "messaging_postbacks",
+	"messaging_referral", "messaging_seen", "standby",
+}
+
+// pageFields subscribe the linked page to the app, without which its account's
+// webhooks do not come. Which field does not matter; this one is not among
+// Messenger's, so that a Messenger Channel of the same page keeps its own.
+var pageFields = []string{"feed"}
+
+// accountFields are what an account with InstagramLogin is subscribed to;
+// echoes have a field of their own there.
+var accountFields = append([]string{"message_echoes"}, appFields...)
+
+// config is the instagram block of a Channel, as it stands in the document.
+type config struct {
+	AccountID    string        `json:"accountID"`
+	AppID        string        `json:"appID"`
+	Login        string        `json:"login"`
+	PageID       string        `json:"pageID"`
+	GraphVersion string        `json:"graphVersion"`
+	Profile      *meta.Profile `json:"profile"`
+}
+
+// New makes the platform.
+func New() *meta.Platform {
+	return meta.New(meta.Product{
+		Name: Name, Object: "instagram", TokenKey: KeyAccessToken, Capabilities: capabilities(),
+		Account: account, Reactions: true,
+	})
+}
+
+func account(raw json.RawMessage, token string) (meta.Account, error) {
+	c, err := platform.ConfigOf[config](raw)
+	if err != nil {
+		return meta.Account{}, &platform.FieldError{Field: Name, Message: "is not what this version reads: " + err.Error()}
+	}
+	if len(raw) == 0 { // a Channel that is gone: tokens of accounts begin with IG, those of pages with EA
+		c.Login, c.PageID = FacebookLogin, meta.Myself
+		if strings.HasPrefix(token, "IG") {
+			c.Login, c.PageID = InstagramLogin, ""
+		}
+	}
+	a := meta.Account{ID: c.AccountID, App: c.AppID, Version: c.GraphVersion}
+	if p := c.Profile; p != nil {
+		a.Profile = &meta.Profile{IceBreakers: p.IceBreakers, PersistentMenu: p.PersistentMenu}
+	}
+	switch c.Login {
+	case FacebookLogin:
+		if c.PageID == "" {
+			return a, &platform.FieldError{Field: "instagram.pageID", Message: "is required with FacebookLogin: the page that the account is linked to"}
+		}
+		a.Host, a.Page = meta.FacebookHost, c.PageID
+		a.Fields, a.AppFields, a.Scopes = pageFields, appFields, []string{"instagram_manage_messages"}
+		a.WhoAmI, a.LinkedID = "id,name,instagram_business_account{id,username}", meta.LinkedInstagram
+		a.PageQuery = url.Values{"platform": {"instagram"}}
+	case InstagramLogin:
+		a.Host, a.Fields, a.WhoAmI = meta.InstagramHost, accountFields, "user_id,username"
+	default:
+		return a, &platform.FieldError{Field: "instagram.login", Message: "must be FacebookLogin or InstagramLogin"}
+	}
+	return a, nil
+}
+
+// capabilities: a text has 1000 bytes of UTF-8, an attachment 25 MB; Instagram
+// tells what was read and not what was delivered. The rest is as Messenger.
+func capabilities() platform.Capabilities {
+	return platform.Capabilities{
+		Maintenance:   platform.Maintained,
+		Receive:       []document.Receive{document.ReceiveWebhook},
+		AppWebhook:    true,
+		Text:          platform.TextLimit{Max: 1000, Unit: platform.UnitBytes},
+		Attachments:   []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile},
+		MaxUpload:     25 << 20,
+		Buttons:       3,
+		QuickReplies:  13,
+		Cards:         10,
+		ButtonText:    platform.TextLimit{Max: 640, Unit: platform.UnitBytes},
+		ButtonTitle:   platform.TextLimit{Max: 20, Unit: platform.UnitUTF16},
+		ButtonPayload: platform.TextLimit{Max: 1000, Unit: platform.UnitUTF16},
+		React:         true,
+		ReplyTo:       true,
+		Receipts:      []message.Status{message.StatusRead},
+		Window:        24 * time.Hour,
+		AgentWindow:   7 * 24 * time.Hour,
+		Retries:       true,
+		Patience:      5 * time.Second,
+		RatePerSec:    40,
+		MaxBody:       4 << 20,
+		MaxMedia:      64 << 20,
+		Secrets:       meta.Secrets(KeyAccessToken, "the linked page's access token (FacebookLogin) or the account's (InstagramLogin)"),
+	}
+}

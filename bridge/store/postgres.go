@@ -1,0 +1,291 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+const (
+	// postgresReaders is how many connections of a replica read at the same time.
+	// A read takes a millisecond, so this is thousands per second; ten replicas
+	// stay below the hundred connections that a server allows as it comes.
+	postgresReaders = 8
+
+	// postgresWriters is how many transactions of a replica run at the same time:
+	// one fills its transaction while the other one waits for the disk. The event
+	// log's head admits one commit at a time, so a third would only wait.
+	postgresWriters = 2
+
+	// postgresPatience bounds a transaction, and a read: below what a platform
+	// waits for its answer (5 to 20 s, where the bridge's patience is shorter
+	// anyway), and far above what a database in health needs.
+	postgresPatience = 10 * time.Second
+
+	// postgresMin is the oldest server that is taken: the oldest one that its
+	// project still mended when this was written.
+	postgresMin = 130000
+)
+
+// postgresDialect is PostgreSQL, with any number of writing processes.
+type postgresDialect struct {
+	// offset is how far the server's clock is ahead of ours, in nanoseconds. All
+	// replicas go by the server's, so that leases mean the same to each of them.
+	offset atomic.Int64
+}
+
+func (*postgresDialect) rebind(query string) string {
+	if !strings.Contains(query, "?") {
+		return query
+	}
+	var b strings.Builder
+	b.Grow(len(query) + 16)
+	n := 0
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}
+
+func (*postgresDialect) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
+
+func (*postgresDialect) forUpdate() string { return " FOR UPDATE" }
+
+func (*postgresDialect) maxParams() int { return 65535 } // 16 bits in the protocol
+
+func (*postgresDialect) migrations() (fs.FS, goose.Dialect) {
+	sub, err := fs.Sub(migrationFiles, "migrations/postgres")
+	if err != nil { // the folder is part of the binary
+		panic(err)
+	}
+	return sub, goose.DialectPostgres
+}
+
+// begin sends everything at once: the transaction, the locks in their order,
+// and then what must be read after them.
+func (d *postgresDialect) begin(ctx context.Context, conn *sql.Conn, list []lock) (o opening, err error) {
+	var b strings.Builder
+	b.WriteString("BEGIN ISOLATION LEVEL READ COMMITTED;")
+	if len(list) > 0 {
+		b.WriteString("SELECT CASE WHEN l.shared THEN pg_advisory_xact_lock_shared(l.key)::text ELSE pg_advisory_xact_lock(l.key)::text END FROM unnest('{")
+		for i, l := range list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(strconv.FormatInt(l.key, 10))
+		}
+		b.WriteString("}'::bigint[],'{")
+		for i, l := range list {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(strconv.FormatBool(l.shared))
+		}
+		b.WriteString("}'::boolean[]) AS l (key, shared);")
+	}
+	b.WriteString("SELECT clock, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint FROM event_head WHERE id = 1")
+	results, err := direct(ctx, conn, b.String())
+	if err != nil {
+		return o, err
+	}
+	last := results[len(results)-1]
+	if len(last.Rows) != 1 {
+		return o, errors.New("table event_head has no row")
+	}
+	o.clock, err = strconv.ParseInt(string(last.Rows[0][0]), 10, 64)
+	if err != nil {
+		return o, err
+	}
+	micros, err := strconv.ParseInt(string(last.Rows[0][1]), 10, 64)
+	d.observe(time.UnixMicro(micros))
+	return o, err
+}
+
+// clockJitter is the difference of clocks that is not followed: it is the way
+// of an answer.
+const clockJitter = 20 * time.Millisecond
+
+func (d *postgresDialect) observe(server time.Time) {
+	ahead, before := time.Until(server), time.Duration(d.offset.Load())
+	if diff := ahead - before; diff > clockJitter || diff < -clockJitter {
+		d.offset.Store(int64(ahead))
+	}
+}
+
+// now is the time by the server's clock.
+func (d *postgresDialect) now() time.Time {
+	return time.Now().Add(time.Duration(d.offset.Load()))
+}
+
+// commit looks at what the server says: it answers the COMMIT of a transaction
+// that it has given up with a ROLLBACK, without an error.
+func (*postgresDialect) commit(ctx context.Context, conn *sql.Conn) error {
+	results, err := direct(ctx, conn, "COMMIT")
+	if err != nil {
+		return err
+	}
+	if tag := results[0].CommandTag.String(); tag != "COMMIT" {
+		return fmt.Errorf("%w: the database answered COMMIT with %s", ErrUnavailable, tag)
+	}
+	return nil
+}
+
+// direct sends statements in one message of the simple protocol.
+func direct(ctx context.Context, conn *sql.Conn, statements string) (results []*pgconn.Result, err error) {
+	err = conn.Raw(func(c any) error {
+		results, err = c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, statements).ReadAll()
+		return err
+	})
+	return results, err
+}
+
+func (*postgresDialect) lock(t *txn, l lock, wait bool) (taken bool, err error) {
+	shared := ""
+	if l.shared {
+		shared = "_shared"
+	}
+	if wait {
+		_, err = all(t.ctx, t, scanText, `SELECT pg_advisory_xact_lock`+shared+`(?)::text`, l.key)
+		return err == nil, err
+	}
+	_, err = one(t.ctx, t, []any{&taken}, `SELECT pg_try_advisory_xact_lock`+shared+`(?)`, l.key)
+	return taken, err
+}
+
+// postgres is what is open beside the pools.
+type postgres struct {
+	*postgresDialect
+	log    *slog.Logger
+	dsn    *dsnFile
+	writer *connector
+	reader *connector
+}
+
+// openPostgres opens the database that the DSN file leads to.
+func openPostgres(ctx context.Context, path string, log *slog.Logger) (*database, error) {
+	dsn, err := openDSN(path)
+	if err != nil {
+		return nil, err
+	}
+	p := &postgres{postgresDialect: &postgresDialect{}, log: log, dsn: dsn}
+	p.writer = &connector{dsn: dsn, settings: writerSettings}
+	p.reader = &connector{dsn: dsn, settings: readerSettings}
+	db := &database{
+		dialect: p.postgresDialect, postgres: p, writers: postgresWriters, shared: true, patience: postgresPatience,
+		writer: sql.OpenDB(p.writer), reader: sql.OpenDB(p.reader),
+		generation: dsn.generation, warnings: dsn.warnings, close: func() error { return nil },
+	}
+	db.writer.SetMaxOpenConns(postgresWriters + 1) // and one for migrations
+	db.reader.SetMaxOpenConns(postgresReaders)
+	db.reader.SetMaxIdleConns(postgresReaders)
+	if err := p.check(ctx, db.writer); err != nil {
+		return nil, errors.Join(err, db.closePools())
+	}
+	return db, nil
+}
+
+// patientStart is how long a start waits for a database that is not there yet,
+// or starts itself: longer than a fail-over, shorter than an impatient liveness
+// probe.
+const patientStart = 30 * time.Second
+
+// check waits for the server and looks whether it will do.
+func (p *postgres) check(ctx context.Context, pool *sql.DB) error {
+	began := time.Now()
+	for {
+		err := p.checkOnce(ctx, pool)
+		if err == nil || !notThereYet(err) || time.Since(began) > patientStart {
+			return p.classify(err)
+		}
+		p.log.WarnContext(ctx, "the database is not there yet; it is tried again", "err", p.classify(err))
+		pause(ctx, time.Second, nil)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+func (p *postgres) checkOnce(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, postgresPatience)
+	defer cancel()
+	var version int
+	var encoding string
+	if err := pool.QueryRowContext(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_encoding')`).Scan(&version, &encoding); err != nil {
+		return err
+	}
+	if version < postgresMin {
+		return fmt.Errorf("the database is PostgreSQL %d; version %d is the oldest that will do", version/10000, postgresMin/10000)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s; make one with ENCODING 'UTF8'", encoding)
+	}
+	return nil
+}
+
+// setting is a parameter of a session, unless the DSN sets it.
+type setting struct{ name, value string }
+
+var (
+	commonSettings = []setting{
+		{"statement_timeout", strconv.Itoa(int(postgresPatience.Milliseconds()))},
+		{"jit", "off"}, // statements take a millisecond; compiling them takes more
+		// Every statement has its index. A plan that was made while the tables were
+		// small would go on reading them from end to end until statistics come.
+		{"enable_seqscan", "off"},
+	}
+	writerSettings = append(commonSettings, []setting{
+		// Who waits for a lock for so long waits for a replica that hangs.
+		{"lock_timeout", strconv.Itoa(int(postgresPatience.Milliseconds() / 2))},
+		// A replica that is cut off lets go of its locks.
+		{"idle_in_transaction_session_timeout", strconv.Itoa(int(postgresPatience.Milliseconds()))},
+	}...)
+	readerSettings = append(commonSettings, []setting{
+		// Readers write nothing but notifications, and pieces of media that a
+		// transaction of a writer names afterwards.
+		{"synchronous_commit", "off"},
+	}...)
+)
+
+// durable makes commits wait for the disk where the server is set otherwise: an
+// acknowledged message survives a power cut. Stronger settings stay.
+const durable = `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')`
+
+// connector opens connections as the DSN file says at the time.
+type connector struct {
+	dsn      *dsnFile
+	settings []setting
+}
+
+// Driver implements driver.Connector.
+func (c *connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	target := c.dsn.current.Load()
+	return stdlib.GetConnector(*target.config,
+		stdlib.OptionAfterConnect(target.prepare(c.settings)),
+		stdlib.OptionResetSession(func(context.Context, *pgxConn) error {
+			if c.dsn.current.Load() != target {
+				return driver.ErrBadConn // opened with what the DSN was before
+			}
+			return nil
+		}),
+	).Connect(ctx)
+}

@@ -1,0 +1,63 @@
+// Package survey decides whom a campaign asks, reads what they answer, leads the
+// short dialogue around it, and says what the answers mean. All of it is pure:
+// it knows no store, no clock and no Kubernetes, and every decision can be
+// replayed from the facts that were kept.
+//
+//	Campaign ──Compile──► *Program, or findings that name the field
+//	                         │
+//	trigger ─► facts ─► Decide ─► Asked ─► Start ─► dialogue ◄── Step ◄── messages, timers,
+//	                     │  │                        │  │               agents, events
+//	           exits ◄───┘  └─► Deferred: again      │  └─► effects: say, consume or route,
+//	             │               at Until            │      score, opt out, act
+//	             ▼                                   ▼
+//	          Funnel ─────────────► Aggregate ◄── rows (scores, with their attribution)
+//	          (adds up)                 │
+//	                                    ▼
+//	                      Report: result, arms, comparison, funnel ──► package report (HTML)
+//
+// # Whom to ask
+//
+// Decide goes through one fixed order; each way out is an Exit that is counted, so
+// that the Funnel always adds up. Draws (holdout, arm, sample) are made by
+// routing.Slot before any throttling, so that groups are compared as they were
+// assigned. Two clocks run from a ledger: since this campaign asked, and since any
+// of its group did.
+//
+// # What a reply means
+//
+// ReadScore takes a text for a score only if it says one and nothing against it.
+// A score never reopens a conversation or wakes a bot (EffectConsume); anything
+// that is not one goes where it would go without a survey (EffectRoute), and the
+// survey stays open.
+//
+// # What the answers mean
+//
+// Nothing is published without its n, its interval and its denominator; nothing
+// at all of fewer than five people; no data is NaN (in JSON null), never 0. A
+// verdict is given once, at the end, by the comparison that was declared before
+// the start, and withheld when the assignment does not have the sizes that were
+// drawn. Formulas stand with their sources at the functions; the tests hold them
+// against published values.
+//
+// # Where this departs from the sketch
+//
+// The sketch is section 2.4 of the research on routing and surveys.
+//
+//   - The funnel's sampled is what the throttles take from, as the order of
+//     decisions has it; in the sketch's numbers it was the other way round.
+//   - There is no nonScore: Ignore (a non-score is never swallowed), no looks: n (one
+//     look, at the end; the interval before it describes and decides nothing) and no
+//     parse options (what is safe to read is always read).
+//   - A delay, a cool-down, quiet times and another open survey all wait within one
+//     bound, trigger.maxDefer, instead of one each.
+//   - Actions follow a score when it can no longer be edited, not at once.
+//   - thanks go by ranges of scores, so that they suit all three types.
+//   - Two arms that ask in the same way, or that share some channels and not others,
+//     are OverlappingArms: their difference could not be seen, or not be attributed.
+//   - A campaign whose delay outlasts a channel's messaging window, with no approved
+//     template, is ChannelCannotAsk: it would skip everybody, silently.
+//   - Cells of 0 are shown: they are about nobody. Cells of 1 to 4 are not, nor those
+//     from which they follow.
+//   - Redaction of answers, and the group cap over all proactive messages, belong to
+//     the store, which sees both.
+package survey

@@ -1,0 +1,178 @@
+package survey
+
+import (
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+	"github.com/bridgekeeper/bridgekeeper/bridge/schedule"
+)
+
+// Defaults of a campaign.
+const (
+	DefaultMaxDefer      = 72 * time.Hour
+	DefaultReplyWindow   = 72 * time.Hour
+	DefaultLateWindow    = 14 * 24 * time.Hour
+	DefaultEditWindow    = 10 * time.Minute
+	DefaultCommentWindow = 10 * time.Minute
+	DefaultMaxChars      = 2000
+	DefaultMinPerGroup   = 100
+	DefaultConfidence    = 95
+	// FloorAfter is how many questions must have had their time before a floor of
+	// the response rate ends a campaign: at a true rate of 5 % the Wilson interval
+	// of 200 is still 2.7 to 9.0 %.
+	FloorAfter = 200
+)
+
+// Program is a checked campaign. It is immutable and safe for concurrent use.
+type Program struct {
+	Name     string // "namespace/name"
+	Campaign Campaign
+
+	scale       Scale
+	on          [3]bool // by event
+	schedule    *schedule.Schedule
+	matches     []match
+	sampleSlots int
+	holdSlots   int
+	seed        string
+	holdSeed    string
+	arms        []arm
+	weights     []int
+	questions   []question
+	actions     []action
+	delay       time.Duration
+	maxDefer    time.Duration
+	cooldown    time.Duration
+	groupWait   time.Duration
+	cancelOn    struct{ reopened, negative bool }
+	floor       int // of the response rate, in slots
+}
+
+// arm is a way of asking; a campaign without arms has one without a name.
+type arm struct {
+	name     string
+	channels []string
+	delay    time.Duration
+	texts    map[string]Texts
+}
+
+type match struct {
+	spec       *Match
+	expression *expression
+}
+
+type question struct {
+	spec     *Question
+	when     *expression
+	maxChars int
+}
+
+type action struct {
+	spec *Action
+	when *expression
+}
+
+// Scale of the campaign's score.
+func (p *Program) Scale() Scale { return p.scale }
+
+// Confidence of its intervals, 0.95 by default.
+func (p *Program) Confidence() float64 { return float64(p.Campaign.Analysis.Confidence) / 100 }
+
+// Arms are the names of the arms, in order; none without an experiment.
+func (p *Program) Arms() []string {
+	if len(p.Campaign.Arms) == 0 {
+		return nil
+	}
+	names := make([]string, len(p.arms))
+	for i := range p.arms {
+		names[i] = p.arms[i].name
+	}
+	return names
+}
+
+// Assignment is where the draws put a contact. It depends on the names, seeds
+// and ids alone: asked again, in another cluster, after a restore, it is the
+// same.
+type Assignment struct {
+	HeldOut bool `json:"heldOut"`
+	Arm     int  `json:"arm"` // index
+	Sampled bool `json:"sampled"`
+}
+
+// Assign draws for a contact (and a conversation, where Sampling.Unit says so):
+// holdout, arm and sample, independent of one another. Each share is a range of
+// slots that begins at 0, so raising it only adds contacts. It is also how
+// another system learns a contact's arm before there is anything to ask, for
+// an experiment about offering a channel.
+func (p *Program) Assign(contact, conversation string) Assignment {
+	unit := contact
+	if p.Campaign.Sampling.Unit == UnitConversation && conversation != "" {
+		unit = conversation
+	}
+	var a Assignment
+	// People are held out, never conversations.
+	a.HeldOut = p.holdSlots > 0 && routing.Slot(p.holdSeed, "holdout", contact) < p.holdSlots
+	if len(p.arms) > 1 {
+		a.Arm = routing.Pick(routing.Slot(p.seed, "arm", unit), p.weights)
+	}
+	a.Sampled = p.sampleSlots >= routing.Slots || routing.Slot(p.seed, "sample", unit) < p.sampleSlots
+	return a
+}
+
+// Totals are what stop rules look at.
+type Totals struct {
+	Responses int
+	// Due are questions whose time to answer is over, Answered those of them
+	// that were.
+	Due, Answered int
+	// HalfWidth of the score's interval, in points; 0: not known.
+	HalfWidth float64
+}
+
+// StopRule is why a campaign asks no more.
+type StopRule string
+
+const (
+	StopNone         StopRule = ""
+	StopMaxResponses StopRule = "MaxResponses"
+	StopPrecision    StopRule = "Precision"
+	StopResponseRate StopRule = "ResponseRate"
+)
+
+// minForPrecision is how many answers a precision needs to be believed: below
+// it an interval is more of a guess than its width says.
+const minForPrecision = 30
+
+// Stops says whether a stop rule is reached.
+func (p *Program) Stops(t Totals) StopRule {
+	stop := p.Campaign.Stop
+	switch {
+	case stop.MaxResponses > 0 && t.Responses >= stop.MaxResponses:
+		return StopMaxResponses
+	case stop.HalfWidth > 0 && t.Responses >= minForPrecision && t.HalfWidth > 0 && t.HalfWidth <= stop.HalfWidth:
+		return StopPrecision
+	case p.floor > 0 && t.Due >= FloorAfter && t.Answered*routing.Slots < p.floor*t.Due:
+		return StopResponseRate
+	}
+	return StopNone
+}
+
+// Closed says that nothing can change the result any more: the window is over
+// and so is the time to reply to the last question.
+func (p *Program) Closed(now time.Time) bool {
+	return !now.Before(p.Campaign.Window.End.Add(time.Duration(p.Campaign.Replies.Window)))
+}
+
+func orDefault(d document.Duration, fallback time.Duration) time.Duration {
+	if d == 0 {
+		return fallback
+	}
+	return time.Duration(d)
+}
+
+func setDefault(d *document.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = document.Duration(value)
+	}
+}

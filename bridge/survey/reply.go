@@ -1,0 +1,85 @@
+package survey
+
+// Classes of a Reading.
+const (
+	// ClassScore: the text is a score and nothing else.
+	ClassScore = "Score"
+	// ClassScoreWithComment: a score, a separator, and words about it.
+	ClassScoreWithComment = "ScoreWithComment"
+	// ClassOptOut: the text asks, as a whole, not to be asked again.
+	ClassOptOut = "OptOut"
+	// ClassAmbiguous: meant as an answer, but it names no single score of the
+	// scale: "7 or 8", "7.5", "15", "👍". Worth one question back. It has no
+	// content beside that: a text with other words in it is NonScore.
+	ClassAmbiguous = "Ambiguous"
+	// ClassNonScore: anything else. It goes where a message goes without a
+	// survey, and the survey stays open.
+	ClassNonScore = "NonScore"
+)
+
+// Scale is the range of scores, both ends included: 0 to 10 for NPS, 1 to 5 or
+// 1 to 7 for CSAT, 1 to 7 for CES.
+type Scale struct {
+	Min int `json:"min"`
+	Max int `json:"max"`
+}
+
+// Contains says whether a score is on the scale.
+func (s Scale) Contains(score int) bool { return score >= s.Min && score <= s.Max }
+
+// Len is how many scores there are.
+func (s Scale) Len() int { return s.Max - s.Min + 1 }
+
+// Reading is what a reply means. Score is within the scale for Score and
+// ScoreWithComment and 0 for all others. Comment is part of the text as it was sent.
+type Reading struct {
+	Class   string `json:"class"`
+	Score   int    `json:"score"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// IsScore says that the reply has a score.
+func (r Reading) IsScore() bool { return r.Class == ClassScore || r.Class == ClassScoreWithComment }
+
+// maxReply is the longest text, in bytes, in which a score is looked for: 4096
+// UTF-16 units, the longest message of any chat platform, are at most three
+// bytes each. What is longer is for people.
+const maxReply = 3 * 4096
+
+// ReadScore reads a reply to a question about a score. language (BCP 47) is that
+// of the question: it decides which number words and units are known, and an
+// unknown or empty one is read as English. Digits are read in every script.
+//
+// A score is taken only if the text says it and nothing against it: the whole
+// text is the number, or the number "of" the highest one, or a number word, or
+// (on scales from 1) so many stars; with a comment only behind a separator and
+// only without another number in it. Times, prices, order numbers, dates,
+// quantities, decimals, ranges, percentages and negative numbers never are
+// scores. A wrong score is worse than a question back, and a question back is
+// worse for a customer with a problem than a person: so what has content goes
+// to people (ClassNonScore).
+//
+// It is pure, safe for concurrent use, and takes time linear in a text of at
+// most maxReply bytes.
+func ReadScore(text, language string, scale Scale) Reading {
+	if len(text) > maxReply || scale.Min < 0 || scale.Max < scale.Min {
+		return Reading{Class: ClassNonScore}
+	}
+	r := reader{text: text, language: baseLanguage(language), scale: scale, tokens: tokenise(text)}
+	if r.optOut() {
+		return Reading{Class: ClassOptOut}
+	}
+	all := r.tokens
+	r.trim()
+	if reading, ok := r.stars(); ok {
+		return reading
+	}
+	if reading, ok := r.score(); ok {
+		return reading
+	}
+	r.tokens = all
+	if r.hesitates() {
+		return Reading{Class: ClassAmbiguous}
+	}
+	return Reading{Class: ClassNonScore}
+}

@@ -1,0 +1,155 @@
+package standalone
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+)
+
+// folders writes files, some of them in folders below, and returns the folder.
+func folders(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	return dir
+}
+
+const nameReferences = `nameReference:
+  - kind: Secret
+    version: v1
+    fieldSpecs:
+      - {kind: Channel, path: spec/credentials/secretRef/name}
+`
+
+var overlay = map[string]string{
+	"base/kustomization.yaml": "resources: [channel.yaml]\n",
+	"base/channel.yaml":       goodChannel,
+	"live/kustomization.yaml": `namespace: shop
+namePrefix: live-
+resources: [../base]
+configurations: [names.yaml]
+generatorOptions:
+  labels: {bridgekeeper.dev/credentials: "true"}
+secretGenerator:
+  - name: bot
+    envs: [bot.env]
+patches:
+  - path: slow.yaml
+`,
+	"live/names.yaml": nameReferences,
+	"live/bot.env":    "token=42:abc\n",
+	"live/slow.yaml":  "apiVersion: bridgekeeper.dev/v1alpha1\nkind: Channel\nmetadata: {name: bot}\nspec: {limits: {outboundPerSecond: 3}}\n",
+	"live/notes.yaml": "no resource: not read\n",
+}
+
+func TestKustomizationIsBuilt(t *testing.T) {
+	dir := folders(t, overlay)
+	m, err := source(filepath.Join(dir, "live")).Read(nil)
+	require.NoError(t, err)
+	require.Len(t, m.Channels, 1)
+	require.Equal(t, "shop/live-bot", keyOf(m.Channels[0]).String(), "namespace and prefix")
+	require.EqualValues(t, 3, m.Channels[0].Spec.Limits.OutboundPerSecond, "patch")
+	require.Len(t, m.Secrets, 1)
+	secret := m.Secrets[0]
+	require.Regexp(t, `^live-bot-[a-z0-9]{10}$`, secret.Name, "a generated name has a hash")
+	require.Equal(t, secret.Name, m.Channels[0].Spec.Credentials.SecretRef.Name, "and references follow it")
+	require.Equal(t, "42:abc", string(secret.Data["token"]))
+	require.Equal(t, "true", secret.Labels[v1alpha1.CredentialsLabel])
+}
+
+func TestEveryFileOfAKustomizationIsWatched(t *testing.T) {
+	for name, content := range overlay {
+		t.Run(name, func(t *testing.T) {
+			dir := folders(t, overlay)
+			w := newWatch()
+			_, err := source(filepath.Join(dir, "live")).read(nil, w)
+			require.NoError(t, err)
+			require.False(t, w.changed())
+			write(t, filepath.Join(dir, filepath.Dir(name)), filepath.Base(name), content+"\n# changed")
+			require.Equal(t, name != "live/notes.yaml", w.changed(), "what is not part of it does not matter")
+		})
+	}
+}
+
+func TestKustomizationErrors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change map[string]string
+		want   string
+	}{
+		"a field that kustomize does not know": {map[string]string{"live/kustomization.yaml": "resource: [../base]\n"}, `unknown field "resource"`},
+		"a file that is not there":             {map[string]string{"live/kustomization.yaml": "resources: [../base, more.yaml]\n"}, "more.yaml"},
+		"a file outside":                       {map[string]string{"live/kustomization.yaml": "resources: [../base/channel.yaml]\n"}, "security"},
+		"a mistake in a resource":              {map[string]string{"base/channel.yaml": strings.Replace(goodChannel, "botID", "botId", 1)}, `(Channel shop/live-bot): unknown field "spec.telegram.botId"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := folders(t, overlay)
+			for file, content := range tt.change {
+				write(t, dir, file, content)
+			}
+			live := filepath.Join(dir, "live")
+			w := newWatch()
+			_, err := source(live).read(nil, w)
+			require.ErrorContains(t, err, live+": ")
+			require.ErrorContains(t, err, tt.want)
+
+			for file := range tt.change {
+				write(t, dir, file, overlay[file])
+			}
+			require.True(t, w.changed(), "the correction is noticed")
+		})
+	}
+}
+
+func TestAFileThatWasMissingIsNoticed(t *testing.T) {
+	dir := folders(t, map[string]string{"kustomization.yaml": "resources: [channel.yaml]\n"})
+	w := newWatch()
+	_, err := source(dir).read(nil, w)
+	require.ErrorContains(t, err, "channel.yaml")
+	require.False(t, w.changed())
+	write(t, dir, "channel.yaml", goodChannel)
+	require.True(t, w.changed())
+}
+
+func TestAKustomizationIsGivenByItsFolder(t *testing.T) {
+	dir := folders(t, overlay)
+	_, err := source(filepath.Join(dir, "live", "kustomization.yaml")).Read(nil)
+	require.ErrorContains(t, err, "give its folder, -f "+filepath.Join(dir, "live"))
+}
+
+func TestWatchOfAFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "x.yaml", goodChannel)
+	watched := func() *watch {
+		w := newWatch()
+		_, err := source(dir).read(nil, w)
+		require.NoError(t, err)
+		require.False(t, w.changed())
+		return w
+	}
+	w := watched()
+	write(t, dir, "x.yaml", goodChannel+"#")
+	require.True(t, w.changed(), "a file that changed")
+	w = watched()
+	write(t, dir, "y.yaml", "")
+	require.True(t, w.changed(), "a file that was added")
+	w = watched()
+	write(t, dir, ".x.yaml.swp", "an editor's own")
+	require.False(t, w.changed())
+	require.NoError(t, os.Remove(filepath.Join(dir, "y.yaml")))
+	require.True(t, w.changed(), "a file that was removed")
+	w = watched()
+	write(t, dir, "kustomization.yaml", "resources: [x.yaml]\n")
+	require.True(t, w.changed(), "a folder that gets a kustomization")
+	w = watched()
+	require.NoError(t, os.Remove(filepath.Join(dir, "kustomization.yaml")))
+	require.True(t, w.changed(), "and one that loses it")
+}

@@ -1,0 +1,278 @@
+//go:build faults
+
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/hack/processes"
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/telegram"
+)
+
+const (
+	botID     = 4711
+	botSecret = "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
+	polled    = processes.Namespace + "/telegram"
+	people    = 12
+)
+
+// desk is a polled Telegram channel with people who have each written once.
+type desk struct {
+	*processes.World
+	bot       *telegram.Bot
+	customers []*telegram.Customer
+	// conversation and chat of each customer.
+	conversations []string
+}
+
+// openDesk starts a world beside a simulated Telegram and lets everybody write.
+func openDesk(t *testing.T, b backend) *desk {
+	t.Helper()
+	sim := telegram.New(telegram.Options{
+		Bots:      []telegram.BotSpec{{ID: botID, Secret: botSecret, Username: "shop_bot", Name: "Shop"}},
+		AllowHTTP: true, Limits: telegram.Limits{Off: true}, ConflictDelay: 50 * time.Millisecond,
+	})
+	server := httptest.NewServer(sim.Handler())
+	t.Cleanup(func() {
+		sim.Close()
+		server.CloseClientConnections()
+		server.Close()
+	})
+	w := start(t, b, func(o *processes.Options) {
+		o.PlatformEndpoints["telegram"] = server.URL
+		o.Channels["telegram"] = document.Channel{
+			UID: "2", Platform: "telegram", Account: fmt.Sprint(botID), Receive: document.ReceivePolling,
+			Credentials: map[string]string{"token": fmt.Sprintf("%d:%s", botID, botSecret)},
+			Config:      fmt.Appendf(nil, `{"botID":"%d"}`, botID), Limits: document.Limits{OutboundPerSecond: 1000},
+		}
+	})
+	d := &desk{World: w, bot: sim.Bot(botID)}
+	for i := range people {
+		user := sim.NewUser(telegram.User{ID: int64(1000 + i), FirstName: fmt.Sprintf("Person %d", i)})
+		customer := d.bot.Customer(user.ID)
+		_, err := customer.Send(fmt.Sprintf("hello from %d", i))
+		require.NoError(t, err)
+		d.customers = append(d.customers, customer)
+	}
+	d.waitConversations(t)
+	return d
+}
+
+func (d *desk) waitConversations(t *testing.T) {
+	t.Helper()
+	eventually(t, "everybody has a conversation", func(ctx context.Context) error {
+		list, err := d.Desk().Conversations(ctx, polled)
+		if err != nil || len(list) < people {
+			return errors.Join(err, fmt.Errorf("%d conversations", len(list)))
+		}
+		byContact := map[string]string{}
+		for _, c := range list {
+			byContact[c.Contact.ExternalID] = c.ID
+		}
+		d.conversations = nil
+		for i := range people {
+			d.conversations = append(d.conversations, byContact[fmt.Sprint(1000+i)])
+		}
+		return nil
+	})
+}
+
+func eventually(t *testing.T, what string, done func(ctx context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for {
+		err := done(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			require.NoError(t, err, "%s", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// reply queues n replies to everybody.
+func (d *desk) reply(t *testing.T, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		for c, id := range d.conversations {
+			_, err := d.Desk().Reply(t.Context(), id, fmt.Sprintf("%d-%d", c, i), fmt.Sprintf("reply %03d", i))
+			require.NoError(t, err)
+		}
+	}
+}
+
+// settle waits until nothing is queued, and counts: what is sent was seen
+// exactly once, what is unknown at most once, and each person saw what they saw
+// in order. It returns how many are of unknown outcome.
+func (d *desk) settle(t *testing.T, replies int) (unknown int) {
+	t.Helper()
+	for c, id := range d.conversations {
+		var list []message.Message
+		eventually(t, "nothing is queued any more", func(ctx context.Context) (err error) {
+			if list, err = d.Desk().Conversation(ctx, id); err != nil {
+				return err
+			}
+			n := 0
+			for _, m := range list {
+				if m.Direction == message.Outbound && m.Status != message.StatusQueued {
+					n++
+				}
+			}
+			if n < replies {
+				return fmt.Errorf("%d of %d replies are done", n, replies)
+			}
+			return nil
+		})
+		seen := map[string]int{}
+		last := ""
+		for _, e := range d.customers[c].Transcript() {
+			if e.From != "bot" || e.Event != "message" {
+				continue
+			}
+			seen[e.Message.Text]++
+			assert.Less(t, last, e.Message.Text, "person %d saw it out of order", c)
+			last = e.Message.Text
+		}
+		for _, m := range list {
+			switch {
+			case m.Direction != message.Outbound:
+			case m.Status == message.StatusSent:
+				assert.Equal(t, 1, seen[m.Text], "person %d: %q is sent", c, m.Text)
+			case m.Status == message.StatusUnknown:
+				unknown++
+				assert.LessOrEqual(t, seen[m.Text], 1, "person %d: %q is unknown", c, m.Text)
+			default:
+				assert.Fail(t, "a reply is neither sent nor unknown", "person %d: %q is %s (%s)", c, m.Text, m.Status, m.Reason)
+			}
+		}
+	}
+	return unknown
+}
+
+// TestPlatformInTrouble: everything that a platform does to a sender.
+func TestPlatformInTrouble(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault   telegram.Fault
+		unknown bool // the outcome cannot be known
+	}{
+		"429 with Retry-After":  {telegram.Fault{Kind: telegram.FaultRateLimit, RetryAfter: 1, Times: 3}, false},
+		"500":                   {telegram.Fault{Kind: telegram.FaultFail, Code: 500, Times: 3}, true},
+		"connection reset":      {telegram.Fault{Kind: telegram.FaultReset, Times: 3}, true},
+		"answer lost":           {telegram.Fault{Kind: telegram.FaultLost, Times: 3}, true},
+		"answer garbled":        {telegram.Fault{Kind: telegram.FaultGarbled, Times: 3}, true},
+		"success after timeout": {telegram.Fault{Kind: telegram.FaultLate, Times: 1}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := openDesk(t, backend{name: "sqlite", stores: 1, dsn: func(*testing.T) string { return "" }})
+			test.fault.Method = "sendMessage"
+			_, err := d.bot.AddFault(test.fault)
+			require.NoError(t, err)
+			d.reply(t, 0, 2)
+			unknown := d.settle(t, 2)
+			if test.unknown {
+				assert.LessOrEqual(t, unknown, test.fault.Times, "only what met the fault is unknown")
+			} else {
+				assert.Zero(t, unknown)
+			}
+		})
+	}
+}
+
+// TestPartTwoOfThree: what was sent is not sent again, and what follows waits.
+func TestPartTwoOfThree(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		d := openDesk(t, b)
+		_, err := d.bot.AddFault(telegram.Fault{Kind: telegram.FaultRateLimit, Method: "sendMessage", RetryAfter: 1, Skip: 1, Times: 1})
+		require.NoError(t, err)
+		long := strings.Repeat("a", 4096) + strings.Repeat("b", 4096) + "c"
+		m, err := d.Desk().Reply(t.Context(), d.conversations[0], "long", long)
+		require.NoError(t, err)
+		_, err = d.Desk().Reply(t.Context(), d.conversations[0], "after", "d")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		seen, err := d.customers[0].WaitMessages(ctx, 4)
+		require.NoError(t, err)
+		var first []string
+		for _, s := range seen {
+			first = append(first, s.Text[:1])
+		}
+		assert.Equal(t, []string{"a", "b", "c", "d"}, first, "of message %s and the one after it", m.ID)
+	})
+}
+
+// TestBridgeKilledWhileSending: what was under way is unknown, the rest is sent once.
+func TestBridgeKilledWhileSending(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		const replies = 30
+		d := openDesk(t, b)
+		for round := range 3 {
+			d.reply(t, round*replies/3, replies/3)
+			p := d.Bridges[round%2]
+			p.Kill()
+			again(t, p)
+		}
+		unknown := d.settle(t, replies)
+		t.Logf("%d of %d replies are of unknown outcome", unknown, replies*people)
+		assert.Less(t, unknown, replies*people/2)
+	})
+}
+
+// TestPollerKilledBetweenFetchAndCommit: the store is out of reach when the
+// poller has fetched, and the poller dies with what it has in its hands.
+func TestPollerKilledBetweenFetchAndCommit(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		d := openDesk(t, b)
+		want := map[string]int{}
+		for round := range 4 {
+			d.Internal.Cut()
+			for i, customer := range d.customers {
+				text := fmt.Sprintf("round %d of %d", round, i)
+				want[text]++
+				_, err := customer.Send(text)
+				require.NoError(t, err)
+			}
+			before := d.bot.Calls("getUpdates", 0)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			_, _ = d.bot.WaitCalls(ctx, "getUpdates", int64(len(before)), 1) // fetched, if it polls while the store is away
+			cancel()
+			p := d.Bridges[round%2]
+			p.Kill()
+			d.Internal.Heal()
+			again(t, p)
+		}
+		eventually(t, "everything is stored", func(ctx context.Context) error {
+			list, err := d.Desk().Messages(ctx, polled, message.Inbound)
+			if err == nil && len(list) < len(want)+people {
+				err = fmt.Errorf("%d messages, want %d", len(list), len(want)+people)
+			}
+			return err
+		})
+		list, err := d.Desk().Messages(t.Context(), polled, message.Inbound)
+		require.NoError(t, err)
+		for _, m := range list {
+			if !strings.HasPrefix(m.Text, "hello") {
+				want[m.Text]--
+			}
+		}
+		for text, n := range want {
+			assert.Zero(t, n, "%q: %d missing", text, n)
+		}
+	})
+}
