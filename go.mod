@@ -31,7 +31,7 @@ require (
 )
 
 require (
-	github.com/huandu/facebook/v2 v2.7.3 // indirect
+	github.com/huandu/facebook/v2 v2.7.3
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 )
 

@@ -18,9 +18,13 @@ else
   loud "bringing a cluster up" cluster up
 fi
 import_images
+# The next version of the operator, for the upgrade: the same under another name.
+next_image=$image-next
+step "image of the next version" ensure_image "$next_image" Dockerfile
+ensure_postgres
 enforced=true
 grep -q '"enforced": *false' <<<"$(cluster status -o json)" && enforced=false
-KUBECONFIG=$(cluster kubeconfig) E2E_REPORT=$scratch/report E2E_POLICIES_ENFORCED=$enforced E2E_IMAGE=$image E2E_SIMULATOR_IMAGE=$simulator_image \
+KUBECONFIG=$(cluster kubeconfig) E2E_REPORT=$scratch/report E2E_POLICIES_ENFORCED=$enforced E2E_IMAGE=$image E2E_IMAGE_NEXT=$next_image E2E_SIMULATOR_IMAGE=$simulator_image \
   E2E_KUBECTL=$(cluster binaries --envtest)/kubectl \
   go test -tags e2e ./hack/e2e/... -count=1 -parallel 4 -timeout 25m "$@"
 cat "$scratch/report"

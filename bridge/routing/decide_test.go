@@ -359,3 +359,72 @@ func BenchmarkDecideShop(b *testing.B) {
 		Decide(p, f)
 	}
 }
+
+// What goes round in circles ends with people: not with the out-of-hours bot either.
+func TestLoopGuardHoldsForPeople(t *testing.T) {
+	policy := minimal()
+	policy.OutOfHours = &OutOfHours{Schedule: "hours", Action: OutOfHoursBot, Bot: "night"}
+	p := compileAlone(t, policy)
+	f := &Facts{Event: EventHandoffRequested, Conversation: ConversationFacts{OwnerChanges: MaxOwnerChanges}, Schedules: map[string]ScheduleFacts{"hours": {}}}
+	d := Decide(p, f)
+	assert.Equal(t, ViaLoopGuard, d.Via)
+	assert.Equal(t, ActionHold, d.Action)
+	assert.Equal(t, Target{Kind: BackendAgentQueue, Name: "general"}, d.Target)
+	f.Conversation.OwnerChanges--
+	assert.Equal(t, Target{Kind: BackendBot, Name: "night"}, Decide(p, f).Target)
+}
+
+func TestAQueueThatDoesNotExistHoldsNothing(t *testing.T) {
+	p, found := Compile(withStep(Step{BackendRefs: []BackendRef{queueRef("gone")}}), Refs{Queues: map[string]QueueRef{"general": {}}})
+	require.Len(t, found, 1)
+	d := Decide(p, &Facts{Event: EventOpened})
+	assert.Equal(t, Target{Kind: BackendAgentQueue, Name: "general"}, d.Target)
+	assert.Equal(t, "default", d.Step)
+}
+
+func TestSkippedSteps(t *testing.T) {
+	tests := []struct {
+		name  string
+		skip  *SkipIf
+		facts QueueFacts
+		want  string // why it is skipped; empty: it is not
+	}{
+		{"full", nil, QueueFacts{Full: true, Depth: 7}, "the queue is full with 7 waiting"},
+		{"nobody online", &SkipIf{OnlineBelow: 1}, QueueFacts{}, "skipIf: 0 online, below 1"},
+		{"one online", &SkipIf{OnlineBelow: 1}, QueueFacts{Online: 1}, ""},
+		{"nobody available", &SkipIf{AvailableBelow: 2}, QueueFacts{Online: 5, Available: 1}, "skipIf: 1 available, below 2"},
+		{"deep", &SkipIf{DepthAbove: ptr(0)}, QueueFacts{Depth: 1}, "skipIf: 1 waiting, above 0"},
+		{"as deep as it may be", &SkipIf{DepthAbove: ptr(1)}, QueueFacts{Depth: 1}, ""},
+		{"slow", &SkipIf{OldestWaitAbove: drawnHour}, QueueFacts{OldestWait: drawnHour + 1}, "skipIf: the first in line waits 1h0m0.000000001s, above 1h0m0s"},
+		{"as slow as it may be", &SkipIf{OldestWaitAbove: drawnHour}, QueueFacts{OldestWait: drawnHour}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := compileAlone(t, withSteps(Step{Name: "a", BackendRefs: []BackendRef{queueRef("team")}, SkipIf: test.skip}, Step{Name: "b"}))
+			f := &Facts{Event: EventOpened, Queues: map[string]QueueFacts{"team": test.facts}}
+			e := Explain(p, f, Decide(p, f))
+			assert.Equal(t, test.want == "", e.Steps[0].Entered)
+			assert.Equal(t, test.want, e.Steps[0].Reason)
+		})
+	}
+}
+
+// A conversation stays with its policy: another that would match, and is asked first,
+// does not take it over in the middle.
+func TestChainLeavesAConversationInItsPolicy(t *testing.T) {
+	first, second := withSteps(Step{Name: "a"}), withSteps(Step{Name: "a", Timeout: drawnHour}, Step{Name: "b"})
+	first.Name, first.Priority = "ns/first", 9
+	second.Name, second.Reopen = "ns/second", Reopen{Reroute: RerouteAlways}
+	high, low := compileAlone(t, first), compileAlone(t, second)
+	chain := NewChain(high, low)
+	at := Position{Policy: "ns/second", Hash: low.Hash(), Rule: "rule", Step: "a"}
+	d, _ := chain.Decide(&Facts{Event: EventStepExpired, Position: at})
+	assert.Equal(t, [2]string{"ns/second", "b"}, [2]string{d.Policy, d.Step})
+
+	agent := AgentFacts{ID: "ana", Online: true, Available: true}
+	d, _ = chain.Decide(&Facts{Event: EventReopened, Position: at, Agent: agent})
+	assert.Equal(t, ViaRule, d.Via, "the second says Always; that the first would give it back does not count")
+	at.Policy = "ns/first"
+	d, _ = chain.Decide(&Facts{Event: EventReopened, Position: at, Agent: agent})
+	assert.Equal(t, [2]any{"ns/first", ViaReopen}, [2]any{d.Policy, d.Via})
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ func backedUp(t *testing.T) (archive []byte, message, media string) {
 
 func TestBackupAndRestore(t *testing.T) {
 	sqliteOnly(t)
+	sqliteOnly(t)
 	archive, message, media := backedUp(t)
 	dir := filepath.Join(t.TempDir(), "new")
 	summary, err := Restore(t.Context(), dir, bytes.NewReader(archive))
@@ -68,6 +70,7 @@ func TestBackupAndRestore(t *testing.T) {
 // Everything that was acknowledged before the backup began is in it, each once,
 // and what comes meanwhile is there or not, as a whole.
 func TestBackupUnderLoad(t *testing.T) {
+	sqliteOnly(t)
 	sqliteOnly(t)
 	dir := t.TempDir()
 	s := openTestStore(t, Options{Dir: dir})
@@ -132,6 +135,7 @@ func TestBackupUnderLoad(t *testing.T) {
 
 func TestBackupKeepsAttachmentsThatAreRemovedMeanwhile(t *testing.T) {
 	sqliteOnly(t)
+	sqliteOnly(t)
 	s, _ := testStore(t)
 	file, err := s.media.put(strings.NewReader("picture"), 100)
 	require.NoError(t, err)
@@ -147,6 +151,7 @@ func TestBackupKeepsAttachmentsThatAreRemovedMeanwhile(t *testing.T) {
 }
 
 func TestBackupSaysWhatTheVolumeLost(t *testing.T) {
+	sqliteOnly(t)
 	sqliteOnly(t)
 	s, _ := testStore(t)
 	for _, content := range []string{"kept", "lost", "rotten"} {
@@ -170,6 +175,7 @@ func TestBackupSaysWhatTheVolumeLost(t *testing.T) {
 }
 
 func TestBackupOfAFolderThatNobodyUses(t *testing.T) {
+	sqliteOnly(t)
 	sqliteOnly(t)
 	dir := t.TempDir()
 	s, err := Open(t.Context(), Options{Dir: dir})
@@ -196,14 +202,14 @@ func TestBackupOfAFolderThatNobodyUses(t *testing.T) {
 
 // A store that was killed leaves what it committed last in the log.
 func TestBackupOfAFolderAfterACrash(t *testing.T) {
+	sqliteOnly(t)
 	dir, crashed := t.TempDir(), t.TempDir()
 	s := openTestStore(t, Options{Dir: dir})
 	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
 	id := stored(t, s, telegram, text("m1", "x"))
 	for _, name := range []string{sqliteFile, sqliteFile + "-wal"} {
-		content, err := os.ReadFile(filepath.Join(dir, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(crashed, name), content, 0o600))
+		// By another process: one that closes the file drops the locks it has on it.
+		require.NoError(t, exec.Command("cp", filepath.Join(dir, name), crashed).Run())
 	}
 	var archive bytes.Buffer
 	_, err := BackupDir(t.Context(), crashed, &archive)
@@ -214,7 +220,17 @@ func TestBackupOfAFolderAfterACrash(t *testing.T) {
 	getMessage(t, openTestStore(t, Options{Dir: copied}), id)
 }
 
+func TestPostgresHasItsOwnBackup(t *testing.T) {
+	postgresOnly(t)
+	s, _ := testStore(t)
+	require.Empty(t, s.BackupFolder())
+	_, err := s.Backup(t.Context(), io.Discard)
+	require.ErrorIs(t, err, ErrBackupElsewhere)
+	require.ErrorContains(t, err, "pg_dump")
+}
+
 func TestRestoreNeverOverwrites(t *testing.T) {
+	sqliteOnly(t)
 	sqliteOnly(t)
 	archive, _, _ := backedUp(t)
 	dir := t.TempDir()
@@ -267,6 +283,7 @@ func pack(t *testing.T, list []archived) []byte {
 }
 
 func TestDamagedBackupsAreRefused(t *testing.T) {
+	sqliteOnly(t)
 	sqliteOnly(t)
 	whole, _, _ := backedUp(t)
 	list := entries(t, whole)
@@ -327,6 +344,7 @@ func TestDamagedBackupsAreRefused(t *testing.T) {
 // the disk is one that the store refuses and another restore begins anew from.
 func TestRestoreThatWasKilled(t *testing.T) {
 	sqliteOnly(t)
+	sqliteOnly(t)
 	archive, message, _ := backedUp(t)
 	for name, state := range map[string]func(t *testing.T, dir string){
 		"while it unpacked": func(*testing.T, string) {},
@@ -359,6 +377,7 @@ func TestRestoreThatWasKilled(t *testing.T) {
 
 func TestBackupEndsWithItsCaller(t *testing.T) {
 	sqliteOnly(t)
+	sqliteOnly(t)
 	s, _ := testStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -377,6 +396,7 @@ func (failingWriter) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
 func TestKnownSchemaIsWhatAStoreHas(t *testing.T) {
 	sqliteOnly(t)
+	sqliteOnly(t)
 	s, _ := testStore(t)
 	var version int64
 	_, err := one(t.Context(), s.read, []any{&version}, schemaVersionQuery)
@@ -385,6 +405,7 @@ func TestKnownSchemaIsWhatAStoreHas(t *testing.T) {
 }
 
 func BenchmarkBackup(b *testing.B) {
+	sqliteOnly(b)
 	s, _ := testStore(b)
 	for i := range 2000 {
 		ingest(b, s, telegram, textFrom(numbered("c", i%100), numbered("m", i), strings.Repeat("Where is my order? ", 20)))

@@ -73,7 +73,7 @@ func (s *Store) lockConversation(t *txn, scope Scope, id string) (convRow, error
 
 // touchConversation makes a conversation the one with the latest activity.
 func (t *txn) touchConversation(id string) error {
-	_, err := t.exec(`UPDATE conversations SET updated_at = ? WHERE id = ?`, ms(t.now), id)
+	err := t.later(`UPDATE conversations SET updated_at = ? WHERE id = ?`, ms(t.now), id)
 	return err
 }
 
@@ -203,7 +203,7 @@ func (s *Store) changeConversation(ctx context.Context, scope Scope, id string, 
 
 func (t *txn) updateConversation(v convRow) error {
 	t.event(Event{Type: EventConversationUpdated, Channel: v.channel, Conversation: v.id, Contact: v.contact})
-	_, err := t.exec(`UPDATE conversations SET state = ?, snoozed_until = ?, owner_kind = ?, owner_name = ?, epoch = ?, updated_at = ?, solved_at = ? WHERE id = ?`,
+	err := t.later(`UPDATE conversations SET state = ?, snoozed_until = ?, owner_kind = ?, owner_name = ?, epoch = ?, updated_at = ?, solved_at = ? WHERE id = ?`,
 		string(v.state), v.snoozedUntil, string(v.owner.Kind), v.owner.Name, v.epoch, v.updatedAt, v.solvedAt, v.id)
 	return err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -139,14 +140,18 @@ func TestParkedEventsAreBounded(t *testing.T) {
 	require.NoError(t, w.sweep(t.Context()))
 	require.Zero(t, count(t, s, "parked_events"))
 
-	require.NoError(t, s.write(t.Context(), 1, func(tx *txn) error {
-		for i := range maxParked + 3 {
-			if _, err := tx.exec(`INSERT INTO parked_events (id, channel, target, event) VALUES (?, ?, ?, '{}')`, tx.newID(), telegram, numbered("m", i)); err != nil {
-				return err
+	const rows = 100
+	insert := `INSERT INTO parked_events (id, channel, target, event) VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?, '', '{}'),", rows), ",")
+	for range maxParked/rows + 1 {
+		require.NoError(t, s.write(t.Context(), 1, func(tx *txn) error {
+			var args []any
+			for range rows {
+				args = append(args, tx.newID(), telegram)
 			}
-		}
-		return nil
-	}))
+			_, err := tx.exec(insert, args...)
+			return err
+		}))
+	}
 	require.NoError(t, w.sweep(t.Context()))
 	require.Equal(t, maxParked, count(t, s, "parked_events"))
 }

@@ -143,7 +143,7 @@ func journal(t *txn, env *intake) (string, error) {
 			return kept, err
 		}
 	}
-	_, err := t.exec(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	err := t.later(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
 	return id, err
 }
@@ -161,7 +161,7 @@ func (t *txn) journaled(env *intake, id string) (string, error) {
 	if _, err := one(background, t, []any{&n}, `SELECT COUNT(*) FROM raw_entries WHERE id = ?`, kept); err != nil || n > 0 {
 		return kept, err
 	}
-	_, err = t.exec(`UPDATE external_ids SET id = ? WHERE external_id = ? AND channel = ? AND kind = 'raw' AND direction = ''`, id, key, env.Channel)
+	err = t.later(`UPDATE external_ids SET id = ? WHERE external_id = ? AND channel = ? AND kind = 'raw' AND direction = ''`, id, key, env.Channel)
 	return "", err
 }
 
@@ -236,6 +236,7 @@ type arrival struct {
 
 	id      string // of the message; for other events a number of their own
 	party   party
+	met     bool       // party is known
 	media   []mediaRow // attachments to fetch
 	waiting bool       // parked events may wait for this message
 }
@@ -304,23 +305,36 @@ func (a *arrival) messageID() string {
 // taken before: the constraint decides, nothing that is remembered elsewhere.
 func (a *arrival) dedupe() (wire.Result, error) {
 	a.id = a.t.newID()
-	taken, err := a.t.takeKey(a.channel.Name, a.kind, a.key, a.direction, a.id)
-	if err != nil || taken == a.id {
+	var n int64
+	var err error
+	key := []any{a.channel.Name, a.kind, a.key, string(a.direction), a.id}
+	if who := a.who(); who != nil { // whom identify is going to ask for, on the same way
+		n, a.met, err = a.t.execThen(insertKey, key, a.party.fields(), selectParty, a.channel.Name, a.key, a.channel.Name, who.ExternalID)
+	} else {
+		n, err = a.t.exec(insertKey, key...)
+	}
+	if err != nil || n == 1 {
 		return "", err
 	}
-	a.id = taken
-	return wire.ResultDuplicate, nil
+	a.id, err = a.t.keyOwner(a.channel.Name, a.kind, a.key, a.direction)
+	return wire.ResultDuplicate, err
+}
+
+const insertKey = `INSERT INTO external_ids (channel, kind, external_id, direction, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+// keyOwner is the id of the event that has a unique key.
+func (t *txn) keyOwner(channel, kind, key string, direction message.Direction) (id string, err error) {
+	_, err = one(t.ctx, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind = ? AND external_id = ? AND direction = ?`,
+		channel, kind, key, string(direction))
+	return id, err
 }
 
 // takeKey puts an event under its unique key and returns the id that is there
 // now: the given one, or that of the event that was there before.
 func (t *txn) takeKey(channel, kind, key string, direction message.Direction, id string) (string, error) {
-	n, err := t.exec(`INSERT INTO external_ids (channel, kind, external_id, direction, id) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		channel, kind, key, string(direction), id)
+	n, err := t.exec(insertKey, channel, kind, key, string(direction), id)
 	if err != nil || n == 1 {
 		return id, err
 	}
-	_, err = one(background, t, []any{&id}, `SELECT id FROM external_ids WHERE channel = ? AND kind = ? AND external_id = ? AND direction = ?`,
-		channel, kind, key, string(direction))
-	return id, err
+	return t.keyOwner(channel, kind, key, direction)
 }

@@ -20,6 +20,9 @@ type party struct {
 	conversation string // '' when there is none (any more)
 	state        ConversationState
 	solvedAt     int64
+
+	reachableNow int64 // as the column has it
+	waiting      int   // parked events
 }
 
 const (
@@ -34,27 +37,29 @@ const (
 	selectMoved = `SELECT COUNT(*) FROM identities WHERE contact = ? AND channel = ?`
 )
 
-// who is the contact that the event is about.
+// who is the contact that the event is from, or about; nil where it is about a
+// message or an address.
 func (a *arrival) who() *message.Contact {
-	if a.event.Message != nil {
-		return a.event.Message.Contact
+	switch m := a.event.Message; {
+	case m != nil && !isEffect(m.Type):
+		return m.Contact
+	case a.event.Membership != nil:
+		return &a.event.Membership.Contact
 	}
-	return &a.event.Membership.Contact
+	return nil
+}
+
+// fields are the columns of selectParty.
+func (p *party) fields() []any {
+	return []any{&p.identity, &p.contact, &p.displayName, &p.language, &p.username, &p.reachableNow,
+		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.waiting}
 }
 
 // identify finds whom the event is from, or makes their acquaintance.
 func (a *arrival) identify() (wire.Result, error) {
 	c, p := a.who(), &a.party
-	var waiting int
-	var reachable int64
-	found, err := one(background, a.t, []any{&p.identity, &p.contact, &p.displayName, &p.language, &p.username, &reachable,
-		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &waiting},
-		selectParty, a.channel.Name, a.key, a.channel.Name, c.ExternalID)
-	if err != nil {
-		return "", err
-	}
-	p.reachable, a.waiting = reachable == 1, waiting > 0 || !found
-	if found {
+	p.reachable, a.waiting = p.reachableNow == 1, p.waiting > 0 || !a.met
+	if a.met { // dedupe has asked
 		return "", nil
 	}
 	*p = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true}
@@ -101,13 +106,13 @@ func (a *arrival) profile() (wire.Result, error) {
 	reachable := p.reachable || a.event.Message != nil && a.direction == message.Inbound && ms(a.event.Message.Timestamp) > p.reachableAt
 	changed := false
 	if name != p.displayName || language != p.language {
-		if _, err := a.t.exec(`UPDATE contacts SET display_name = ?, language = ? WHERE id = ?`, name, language, p.contact); err != nil {
+		if err := a.t.later(`UPDATE contacts SET display_name = ?, language = ? WHERE id = ?`, name, language, p.contact); err != nil {
 			return "", err
 		}
 		changed = true
 	}
 	if username != p.username || reachable != p.reachable {
-		if _, err := a.t.exec(`UPDATE identities SET username = ?, reachable = ? WHERE id = ?`, username, boolInt(reachable), p.identity); err != nil {
+		if err := a.t.later(`UPDATE identities SET username = ?, reachable = ? WHERE id = ?`, username, boolInt(reachable), p.identity); err != nil {
 			return "", err
 		}
 		changed = true
@@ -164,7 +169,7 @@ func (a *arrival) converse() (wire.Result, error) {
 	case courseFollowUp:
 		return "", a.beginConversation(p.conversation, echo, inboundAt)
 	case courseOpen:
-		_, err := t.exec(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
+		err := t.later(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
 			ms(t.now), inboundAt, p.conversation)
 		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
 		return "", err
@@ -172,7 +177,7 @@ func (a *arrival) converse() (wire.Result, error) {
 	if echo {
 		return "", t.touchConversation(p.conversation)
 	}
-	_, err := t.exec(`UPDATE conversations SET updated_at = ?, last_inbound_at = ? WHERE id = ?`, ms(t.now), inboundAt, p.conversation)
+	err := t.later(`UPDATE conversations SET updated_at = ?, last_inbound_at = ? WHERE id = ?`, ms(t.now), inboundAt, p.conversation)
 	return "", err
 }
 
@@ -185,12 +190,12 @@ func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int6
 		state = ConversationPending
 	}
 	p.conversation = t.newID()
-	if _, err := t.exec(`INSERT INTO conversations (id, channel, contact, identity, state, follow_up_of, created_at, updated_at, last_inbound_at)
+	if err := t.later(`INSERT INTO conversations (id, channel, contact, identity, state, follow_up_of, created_at, updated_at, last_inbound_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, p.conversation, a.channel.Name, p.contact, p.identity,
 		string(state), followUpOf, ms(t.now), ms(t.now), inboundAt); err != nil {
 		return err
 	}
-	_, err := t.exec(`UPDATE identities SET conversation = ? WHERE id = ?`, p.conversation, p.identity)
+	err := t.later(`UPDATE identities SET conversation = ? WHERE id = ?`, p.conversation, p.identity)
 	t.event(Event{Type: EventConversationCreated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
 	return err
 }

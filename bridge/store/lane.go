@@ -66,7 +66,7 @@ func (s *Store) syncChannels(t *txn, st *state) error {
 		if bridge == r.bridge {
 			continue
 		}
-		if _, err := t.exec(`UPDATE outbox_channels SET bridge = ? WHERE channel = ?`, bridge, r.channel); err != nil {
+		if err := t.later(`UPDATE outbox_channels SET bridge = ? WHERE channel = ?`, bridge, r.channel); err != nil {
 			return err
 		}
 	}
@@ -92,7 +92,7 @@ func (s *Store) endTurn(t *txn, l *laneRow, delay time.Duration, released bool) 
 		due = max(ms(t.now), l.readyAt)
 	}
 	l.leaseUntil, l.leaseDelivery = 0, ""
-	if _, err := t.exec(`UPDATE lanes SET lease_until = 0, lease_delivery = '', due_at = ?, ready_at = ?, releases = ? WHERE id = ?`,
+	if err := t.later(`UPDATE lanes SET lease_until = 0, lease_delivery = '', due_at = ?, ready_at = ?, releases = ? WHERE id = ?`,
 		due, l.readyAt, l.releases, l.id); err != nil || !busy {
 		return err
 	}

@@ -117,7 +117,7 @@ func (t *txn) knownAttachments(tg target) (map[string]string, error) {
 // insertMedia stores a message's media; the message must be stored already.
 func (t *txn) insertMedia(messageID string, list []mediaRow) error {
 	for _, m := range list {
-		if _, err := t.exec(`INSERT INTO media (id, namespace, channel, kind, ref, state, reason, mime_type, name, size, sha256, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		if err := t.later(`INSERT INTO media (id, namespace, channel, kind, ref, state, reason, mime_type, name, size, sha256, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			m.ID, m.Namespace, m.Channel, string(m.Kind), m.Ref, string(m.State), m.Reason, m.MimeType, m.Name, m.Size, m.SHA256, m.NextAt); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (t *txn) insertMedia(messageID string, list []mediaRow) error {
 }
 
 func (t *txn) nameMedia(messageID, mediaID string) error {
-	_, err := t.exec(`INSERT INTO message_media (message, media) VALUES (?, ?) ON CONFLICT DO NOTHING`, messageID, mediaID)
+	err := t.later(`INSERT INTO message_media (message, media) VALUES (?, ?) ON CONFLICT DO NOTHING`, messageID, mediaID)
 	return err
 }
 
@@ -279,7 +279,7 @@ func (t *txn) leaseMediaOf(channel string, limit int) (jobs []wire.MediaJob, err
 }
 
 func (t *txn) giveUpMedia(id, reason string) error {
-	if _, err := t.exec(`UPDATE media SET state = 'unavailable', reason = ?, ref = '' WHERE id = ?`, reason, id); err != nil {
+	if err := t.later(`UPDATE media SET state = 'unavailable', reason = ?, ref = '' WHERE id = ?`, reason, id); err != nil {
 		return err
 	}
 	t.c.metrics.media.WithLabelValues("unavailable").Inc()
@@ -322,7 +322,7 @@ func (s *Store) PutMedia(ctx context.Context, bridge, id string, lease int64, me
 		if _, err := s.leasedMedia(background, t, bridge, id, lease); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE media SET state = 'stored', reason = '', mime_type = COALESCE(NULLIF(?, ''), mime_type), name = COALESCE(NULLIF(?, ''), name), size = ?, sha256 = ? WHERE id = ?`,
+		if err := t.later(`UPDATE media SET state = 'stored', reason = '', mime_type = COALESCE(NULLIF(?, ''), mime_type), name = COALESCE(NULLIF(?, ''), name), size = ?, sha256 = ? WHERE id = ?`,
 			cut(meta.MimeType, maxName), cut(meta.Name, maxName), file.size, file.sha256, id); err != nil {
 			return err
 		}
@@ -347,7 +347,7 @@ func (s *Store) ReportMedia(ctx context.Context, bridge, id string, report wire.
 			return t.giveUpMedia(id, reason)
 		}
 		wait := max(report.RetryAfter, mediaRetry(m.Attempts))
-		_, err = t.exec(`UPDATE media SET next_at = ? WHERE id = ?`, ms(t.now.Add(wait)), id)
+		err = t.later(`UPDATE media SET next_at = ? WHERE id = ?`, ms(t.now.Add(wait)), id)
 		t.wake(topicMedia)
 		return err
 	})
@@ -396,7 +396,7 @@ func (s *Store) UploadMedia(ctx context.Context, scope Scope, namespace string, 
 				return err
 			}
 		}
-		_, err = t.exec(`INSERT INTO media (id, namespace, state, mime_type, name, size, sha256) VALUES (?, ?, 'stored', ?, ?, ?, ?)`,
+		err = t.later(`INSERT INTO media (id, namespace, state, mime_type, name, size, sha256) VALUES (?, ?, 'stored', ?, ?, ?, ?)`,
 			id, namespace, cut(meta.MimeType, maxName), cut(meta.Name, maxName), file.size, file.sha256)
 		return err
 	})

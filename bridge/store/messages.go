@@ -30,7 +30,7 @@ type messageRow struct {
 }
 
 func (t *txn) insertMessage(m messageRow) error {
-	_, err := t.exec(`INSERT INTO messages (id, channel, conversation, direction, type, external_id, timestamp, author_kind, author_name, text, content, reply_to, status, reason, raw)
+	err := t.later(`INSERT INTO messages (id, channel, conversation, direction, type, external_id, timestamp, author_kind, author_name, text, content, reply_to, status, reason, raw)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		m.ID, m.Channel, m.Conversation, string(m.Direction), string(m.Type), m.ExternalID, ms(m.Timestamp), string(m.AuthorKind), m.AuthorName,
 		m.Text, m.Content, m.ReplyTo, string(m.Status), m.Reason, m.Raw)

@@ -19,6 +19,10 @@ import (
 //	   ├──────────── Report: retry, failed, unknown … (the lane's turn ends)
 //	   └──────────── lease over: what was being sent is unknown, the rest waits
 //
+// What ends failed or unknown is a dead letter, which Requeue sends again. While
+// the platform refuses a channel, or does not answer, its breaker is open and
+// nothing of it is leased but a probe (outbox_breaker.go).
+//
 // What a report means is decided by judge, what the parts make of a message by
 // deriveDelivery and messageStatus; all three are pure. The rest of these files
 // keeps rows in step:

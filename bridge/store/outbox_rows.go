@@ -173,7 +173,7 @@ func (d *delivery) save(t *txn) error {
 		if !p.dirty {
 			continue
 		}
-		if _, err := t.exec(`UPDATE delivery_parts SET state = ?, lease = ?, unknowns = ? WHERE message = ? AND part = ?`,
+		if err := t.later(`UPDATE delivery_parts SET state = ?, lease = ?, unknowns = ? WHERE message = ? AND part = ?`,
 			string(p.state), p.lease, p.unknowns, d.message, p.index); err != nil {
 			return err
 		}
@@ -183,7 +183,7 @@ func (d *delivery) save(t *txn) error {
 		return nil
 	}
 	d.dirty = false
-	_, err := t.exec(`UPDATE deliveries SET state = ?, attempts = ?, first_attempt_at = ?, reason = ? WHERE message = ?`,
+	err := t.later(`UPDATE deliveries SET state = ?, attempts = ?, first_attempt_at = ?, reason = ? WHERE message = ?`,
 		string(d.state), d.attempts, d.firstAttempt, d.reason, d.message)
 	return err
 }

@@ -30,7 +30,7 @@ func (s *Store) applyReceipt(t *txn, ch *Channel, r message.Receipt) (id string,
 	if joinReceipt(have, r.Status) == have {
 		return id, true, nil
 	}
-	if _, err := t.exec(`UPDATE sent_ids SET receipt = ?, reason = ? WHERE channel = ? AND external_id = ?`, string(r.Status), r.Reason, ch.Name, r.ExternalID); err != nil {
+	if err := t.later(`UPDATE sent_ids SET receipt = ?, reason = ? WHERE channel = ? AND external_id = ?`, string(r.Status), r.Reason, ch.Name, r.ExternalID); err != nil {
 		return "", false, err
 	}
 	return id, true, s.refreshByID(t, id)
@@ -67,7 +67,7 @@ func (s *Store) receiptOf(t *txn, ch *Channel, e echo, r message.Receipt) error 
 	if r.Status == message.StatusFailed {
 		reason = r.Reason
 	}
-	if _, err := t.exec(`UPDATE messages SET status = ?, reason = ? WHERE id = ?`, string(r.Status), reason, e.id); err != nil {
+	if err := t.later(`UPDATE messages SET status = ?, reason = ? WHERE id = ?`, string(r.Status), reason, e.id); err != nil {
 		return err
 	}
 	t.event(Event{Type: EventMessageUpdated, Channel: ch.Name, Conversation: e.conversation, Contact: e.contact, MessageID: e.id})
@@ -100,7 +100,7 @@ func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) error {
 	if until <= after {
 		return nil
 	}
-	if _, err := t.exec(update, until, l.id); err != nil {
+	if err := t.later(update, until, l.id); err != nil {
 		return err
 	}
 	if err := s.expandToSent(t, &l, r, after, until); err != nil {
@@ -144,7 +144,7 @@ func (s *Store) expandToSent(t *txn, l *laneRow, r message.Receipt, after, until
 		if joinReceipt(x.receipt, r.Status) == x.receipt {
 			continue
 		}
-		if _, err := t.exec(`UPDATE sent_ids SET receipt = ?, reason = '' WHERE channel = ? AND external_id = ?`, string(r.Status), l.channel, x.externalID); err != nil {
+		if err := t.later(`UPDATE sent_ids SET receipt = ?, reason = '' WHERE channel = ? AND external_id = ?`, string(r.Status), l.channel, x.externalID); err != nil {
 			return err
 		}
 		changed[x.message] = true
@@ -208,7 +208,7 @@ func (s *Store) refresh(t *txn, d *delivery, l *laneRow, externalID string) erro
 	if !changed && externalID == "" {
 		return nil
 	}
-	if _, err := t.exec(`UPDATE messages SET status = ?, reason = ?, external_id = CASE WHEN external_id = '' THEN ? ELSE external_id END WHERE id = ?`,
+	if err := t.later(`UPDATE messages SET status = ?, reason = ?, external_id = CASE WHEN external_id = '' THEN ? ELSE external_id END WHERE id = ?`,
 		string(status), reason, externalID, d.message); err != nil || !changed {
 		return err
 	}

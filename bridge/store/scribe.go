@@ -15,6 +15,7 @@ type scribe struct {
 	conn       *sql.Conn // nil after it was lost
 	generation int64
 	stmts      map[string]*sql.Stmt
+	texts      map[string]string // of rebound
 }
 
 // maxTries bounds how often a batch is done again after it lost against another
@@ -27,7 +28,7 @@ func (w *scribe) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.conn, w.stmts, w.generation = conn, map[string]*sql.Stmt{}, w.c.db.generationNow()
+	w.conn, w.stmts, w.texts, w.generation = conn, map[string]*sql.Stmt{}, map[string]string{}, w.c.db.generationNow()
 	return nil
 }
 
@@ -142,6 +143,9 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
+	if err := t.flush(); err != nil {
+		return nil, nil, orRedo(err, savepoints)
+	}
 	if err := t.numberEvents(); err != nil {
 		return nil, nil, w.c.db.classify(err)
 	}
@@ -149,6 +153,15 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 		return nil, nil, w.c.db.classify(err)
 	}
 	return t, errs, nil
+}
+
+// orRedo is for the error of a statement that was kept back: whose it is, an
+// attempt with savepoints tells.
+func orRedo(err error, savepoints bool) error {
+	if savepoints || errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return errRedo
 }
 
 // begin opens the transaction with the locks of the whole batch. A connection
@@ -200,6 +213,9 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 	}
 	mark := t.mark()
 	result = w.c.db.classify(protect(t, fn))
+	if result == nil && savepoint {
+		result = t.flush() // an error is this function's
+	}
 	if result == nil && t.failed {
 		// PostgreSQL has given the transaction up: it would take the COMMIT and
 		// roll back.
@@ -218,6 +234,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 		return result, nil
 	}
 	if result != nil {
+		t.pending = t.pending[:0]
 		if err := t.direct("ROLLBACK TO caller"); err != nil {
 			return nil, err
 		}

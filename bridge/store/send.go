@@ -226,7 +226,7 @@ func (o *outgoing) queue(t *txn) (string, error) {
 	if o.req.IdempotencyKey != "" {
 		// Another replica may have taken the key for another conversation meanwhile:
 		// this fails then, and the next attempt finds it.
-		if _, err := t.exec(`INSERT INTO idempotency_keys (namespace, key, hash, message, created_at) VALUES (?, ?, ?, ?, ?)`,
+		if err := t.later(`INSERT INTO idempotency_keys (namespace, key, hash, message, created_at) VALUES (?, ?, ?, ?, ?)`,
 			conv.namespace, o.req.IdempotencyKey, o.hash, id, ms(t.now)); err != nil {
 			return "", err
 		}
@@ -244,7 +244,7 @@ func (o *outgoing) queueDelivery(t *txn, id string, conv convRow) error {
 	if automated(o.req.Author.Kind) {
 		epoch = o.req.Epoch
 	}
-	if _, err := t.exec(`INSERT INTO deliveries (message, lane, conversation, state, action, author_kind, epoch, reply_to) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	if err := t.later(`INSERT INTO deliveries (message, lane, conversation, state, action, author_kind, epoch, reply_to) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, l.id, conv.id, string(deliveryQueued), string(o.parts[0].Action), string(o.req.Author.Kind), epoch, o.m.ReplyTo); err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (o *outgoing) queueDelivery(t *txn, id string, conv convRow) error {
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(`INSERT INTO delivery_parts (message, part, state, payload) VALUES (?, ?, ?, ?)`, id, p.Index, string(partQueued), string(payload)); err != nil {
+		if err := t.later(`INSERT INTO delivery_parts (message, part, state, payload) VALUES (?, ?, ?, ?)`, id, p.Index, string(partQueued), string(payload)); err != nil {
 			return err
 		}
 	}
@@ -273,7 +273,7 @@ func (s *Store) forgetKeys(ctx context.Context) error {
 			return err
 		}
 		if err := s.write(ctx, forgetBatch, func(t *txn) error {
-			_, err := t.exec(`DELETE FROM idempotency_keys WHERE (namespace, key) IN
+			err := t.later(`DELETE FROM idempotency_keys WHERE (namespace, key) IN
 				(SELECT namespace, key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)`, before, forgetBatch)
 			return err
 		}); err != nil {

@@ -19,8 +19,9 @@ type txn struct {
 	// whole milliseconds as the database keeps it.
 	now time.Time
 
-	wrote      bool // since the mark
-	failed     bool // a statement failed
+	wrote      bool        // since the mark
+	failed     bool        // a statement failed
+	pending    []statement // kept back, see later
 	events     []Event
 	woken      map[topic]bool
 	rung       map[string]bool // Bridges that have something to send
@@ -69,6 +70,9 @@ func (t *txn) take(space lockSpace, name string, wait bool) (bool, error) {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *txn) exec(query string, args ...any) (int64, error) {
+	if len(t.pending) > 0 {
+		return t.send(&statement{query, args}, nil)
+	}
 	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
 	if err != nil {
 		return 0, err
@@ -85,6 +89,9 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 // end, or close them, before the next statement: not every database can have
 // two at once on one connection.
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
+	if err := t.flush(); err != nil {
+		return nil, err
+	}
 	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
 	if err != nil {
 		return nil, err
@@ -139,15 +146,6 @@ func (t *txn) prepare(query string) (*sql.Stmt, error) {
 	}
 	t.w.stmts[query] = s
 	return s, nil
-}
-
-// direct runs a statement that is not worth keeping, or cannot be prepared.
-func (t *txn) direct(query string) error {
-	_, err := t.w.conn.ExecContext(t.ctx, query)
-	if err != nil {
-		return t.fail(err)
-	}
-	return nil
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
@@ -211,17 +209,17 @@ func (t *txn) numberEvents() error {
 		if len(args) < 7*eventRows {
 			continue
 		}
-		if _, err := t.exec(insertEventRows, args...); err != nil {
+		if err := t.later(insertEventRows, args...); err != nil {
 			return err
 		}
-		args = args[:0]
+		args = make([]any, 0, 7*eventRows)
 	}
 	for ; len(args) > 0; args = args[7:] {
-		if _, err := t.exec(insertEvent, args[:7]...); err != nil {
+		if err := t.later(insertEvent, args[:7:7]...); err != nil {
 			return err
 		}
 	}
-	return nil
+	return t.flush()
 }
 
 // rows implements querier; a transaction takes no context of its callers.

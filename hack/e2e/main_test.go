@@ -80,6 +80,11 @@ func installOperator(ctx context.Context) (fresh bool, err error) {
 		return false, fmt.Errorf("E2E_IMAGE is not set; run the tests with: make e2e")
 	}
 	_, missing := run.cluster.kubectl(ctx, "", "get", "namespace", operatorNamespace)
+	return missing != nil, applyOperator(ctx, image)
+}
+
+// applyOperator applies config/default with this image, and waits for it.
+func applyOperator(ctx context.Context, image string) error {
 	patch := strings.ReplaceAll(`
 patches:
   - patch: |
@@ -92,12 +97,11 @@ patches:
             containers:
               - name: manager
                 image: IMG
-                env: [{name: IMAGE, value: "IMG"}]
 `, "IMG", image)
 	if err := run.cluster.applyOverlay(ctx, "../../config/default", patch); err != nil {
-		return false, err
+		return err
 	}
-	return missing != nil, run.cluster.rollout(ctx, operatorNamespace, "deployment/bridgekeeper-manager")
+	return run.cluster.rollout(ctx, operatorNamespace, "deployment/bridgekeeper-manager")
 }
 
 func installSimulator(ctx context.Context) error {

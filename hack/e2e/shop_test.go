@@ -103,12 +103,16 @@ func removeNamespace(t *testing.T, name string) {
 // newShop makes a namespace with a store and a bridge and waits for both.
 func newShop(t *testing.T, change ...func(*v1alpha1.Bridge)) *shop {
 	t.Helper()
-	s := openShop(t)
-	store := &v1alpha1.ConversationStore{ObjectMeta: s.meta("default"), Spec: v1alpha1.ConversationStoreSpec{
-		API: &v1alpha1.StoreAPI{Tokens: []v1alpha1.APIToken{{
-			Name: "desk", SecretRef: v1alpha1.SecretReference{Name: "desk"}, Namespaces: []string{s.namespace}, Access: v1alpha1.APIAccessAdmin,
-		}}},
-	}}
+	return openShop(t).furnish(v1alpha1.ConversationStoreSpec{}, change...)
+}
+
+// furnish makes the shop's store and bridge and waits for both.
+func (s *shop) furnish(spec v1alpha1.ConversationStoreSpec, change ...func(*v1alpha1.Bridge)) *shop {
+	s.t.Helper()
+	spec.API = &v1alpha1.StoreAPI{Tokens: []v1alpha1.APIToken{{
+		Name: "desk", SecretRef: v1alpha1.SecretReference{Name: "desk"}, Namespaces: []string{s.namespace}, Access: v1alpha1.APIAccessAdmin,
+	}}}
+	store := &v1alpha1.ConversationStore{ObjectMeta: s.meta("default"), Spec: spec}
 	bridge := &v1alpha1.Bridge{ObjectMeta: s.meta("default"), Spec: v1alpha1.BridgeSpec{
 		PublicURL:         workload.BridgeServiceURL(s.namespace, "default"),
 		PlatformEndpoints: []v1alpha1.PlatformEndpoint{{Platform: v1alpha1.PlatformTelegram, URL: endpoint()}},

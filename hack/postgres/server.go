@@ -42,6 +42,9 @@ type Options struct {
 	// Fsync makes commits durable. Without it tests are faster and prove the
 	// same but for a loss of power.
 	Fsync bool
+	// Address to listen on beside 127.0.0.1, and the network whose clients may
+	// come there with a password; empty: none.
+	Address, Network string
 	// Settings are further ones, "name=value".
 	Settings []string
 }
@@ -50,6 +53,7 @@ type Options struct {
 // for those that start and stop it.
 type Server struct {
 	dir, bin, port string
+	address        string
 	credential     *syscall.Credential
 	settings       []string
 	databases      atomic.Int64
@@ -65,13 +69,22 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, settings: o.Settings}
+	s := &Server{bin: bin, settings: o.Settings, address: "127.0.0.1"}
+	if o.Address != "" {
+		s.address += "," + o.Address
+	}
 	if !o.Fsync {
 		s.settings = append(s.settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
 	if err := s.prepare(ctx); err != nil {
 		s.Close()
 		return nil, err
+	}
+	if o.Network != "" {
+		if err := s.admit(o.Network); err != nil {
+			s.Close()
+			return nil, err
+		}
 	}
 	if err := s.Start(ctx); err != nil {
 		s.Close()
@@ -114,6 +127,19 @@ func (s *Server) become(name string) error {
 	return os.Chown(s.dir, uid, gid)
 }
 
+// admit lets clients of a network in, with a password.
+func (s *Server) admit(network string) error {
+	file, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "host all all %s scram-sha-256\n", network)
+	return errors.Join(err, file.Close())
+}
+
+// Port it listens on.
+func (s *Server) Port() string { return s.port }
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
@@ -126,7 +152,7 @@ func (s *Server) command(ctx context.Context, name string, args ...string) *exec
 // Start runs the server on its cluster, on the same port as before, and
 // returns when it takes connections.
 func (s *Server) Start(ctx context.Context) error {
-	args := []string{"-D", s.data(), "-p", s.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "timezone=UTC"}
+	args := []string{"-D", s.data(), "-p", s.port, "-c", "listen_addresses=" + s.address, "-c", "unix_socket_directories=", "-c", "max_connections=200", "-c", "timezone=UTC"}
 	for _, setting := range s.settings {
 		args = append(args, "-c", setting)
 	}

@@ -8,7 +8,8 @@
 //
 // One goroutine owns all of it; workers only call the platform. Per channel:
 // the probe comes first, and nothing else is tried until the credentials were
-// accepted once. Results belong to what the duty depends on (credentials, URL,
+// accepted once. Sends that are refused because of them, in whichever replica,
+// bring the probe forward. Results belong to what the duty depends on (credentials, URL,
 // profile), so that a change elsewhere in the channel does not undo them.
 package duty
 
