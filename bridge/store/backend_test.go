@@ -15,7 +15,8 @@ import (
 )
 
 // The whole suite runs twice, once on each database. This one names one of them
-// (sqlite, postgres) to run it there alone.
+// (sqlite, postgres) to run it there alone; with -count=1, as go test does not
+// know that results depend on it.
 const backendVariable = "BRIDGEKEEPER_TEST_DATABASE"
 
 // backend is the database that the suite runs on now.

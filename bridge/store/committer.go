@@ -139,7 +139,7 @@ func (c *committer) collect(first *job) []*job {
 			batch = append(batch, j)
 			weight += j.weight
 		}
-		if weight >= maxBatchWeight {
+		if weight >= c.db.batch {
 			return batch
 		}
 		select {

@@ -62,6 +62,9 @@ type database struct {
 	reader   *sql.DB
 	// writers is how many connections write at the same time.
 	writers int
+	// batch is how many elements share a transaction, as far as callers' requests
+	// can be divided.
+	batch int
 	// shared says that other processes write to the database, too.
 	shared bool
 	// patience bounds a transaction, and a read; 0 where nothing can hang.

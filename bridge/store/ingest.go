@@ -143,8 +143,7 @@ func journal(t *txn, env *intake) (string, error) {
 			return kept, err
 		}
 	}
-	err := t.later(`INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
+	err := t.inRows(&t.raws, id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
 	return id, err
 }
 
@@ -155,6 +154,9 @@ func (t *txn) journaled(env *intake, id string) (string, error) {
 	key := contentID(env.Raw)
 	kept, err := t.takeKey(env.Channel, "raw", key, "", id)
 	if err != nil || kept == id {
+		return "", err
+	}
+	if err := t.flushRows(&t.raws); err != nil {
 		return "", err
 	}
 	var n int

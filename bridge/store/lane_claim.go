@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -269,6 +270,7 @@ func (c *claim) serve(t *txn, ch *servedChannel, n int) ([]wire.Delivery, error)
 		if err != nil {
 			return nil, err
 		}
+		slices.SortFunc(lanes, func(a, b laneRow) int { return cmp.Compare(a.id, b.id) }) // RETURNING has no order
 		for i := range lanes {
 			d, err := c.s.nextDelivery(t, ch, &lanes[i])
 			if err != nil {

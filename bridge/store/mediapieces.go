@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 	"time"
@@ -85,7 +84,7 @@ func (p *mediaPieces) put(body io.Reader, limit int64) (mediaFile, error) {
 
 // fill reads body into pieces of a file.
 func (p *mediaPieces) fill(id int64, body io.Reader, limit int64) (mediaFile, error) {
-	var sum hash.Hash = sha256.New()
+	sum := sha256.New()
 	source := &sourceReader{r: io.LimitReader(body, limit+1)}
 	buffer := make([]byte, pieceSize)
 	size := int64(0)
@@ -103,8 +102,8 @@ func (p *mediaPieces) fill(id int64, body io.Reader, limit int64) (mediaFile, er
 				return mediaFile{}, err
 			}
 		}
-		if err != nil { // the end: anything else is source.err
-			return mediaFile{sha256: hex.EncodeToString(sum.Sum(nil)), size: size}, nil
+		if err != nil { // io.EOF or io.ErrUnexpectedEOF: anything else is source.err
+			return mediaFile{sha256: hex.EncodeToString(sum.Sum(nil)), size: size}, nil //nolint:nilerr // the end of it
 		}
 	}
 }

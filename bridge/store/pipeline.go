@@ -2,6 +2,8 @@ package store
 
 import (
 	"database/sql"
+	"math/bits"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -38,6 +40,55 @@ func (t *txn) later(query string, args ...any) error {
 	}
 	return nil
 }
+
+// rowsToInsert are rows of one table that nothing in the transaction reads, and
+// no other row refers to: they go in together, at the end.
+type rowsToInsert struct {
+	insert func(rows int) string
+	width  int
+	args   []any
+}
+
+// insertTogether is how many rows one statement inserts at most; the rest goes
+// in powers of two, so that there are few texts of statements.
+const insertTogether = 32
+
+// inRows inserts a row at the end, or at once where that makes no difference.
+func (t *txn) inRows(r *rowsToInsert, args ...any) error {
+	if t.c.db.postgres == nil {
+		_, err := t.exec(r.insert(1), args...)
+		return err
+	}
+	t.wrote, r.width = true, len(args)
+	r.args = append(r.args, args...)
+	return nil
+}
+
+func (t *txn) flushRows(r *rowsToInsert) error {
+	for size := insertTogether; size > 0; {
+		n := size * r.width
+		if n == 0 || len(r.args) < n {
+			size /= 2
+			continue
+		}
+		if err := t.later(r.insert(size), r.args[:n:n]...); err != nil {
+			return err
+		}
+		r.args = r.args[n:]
+	}
+	return nil
+}
+
+// insertRaws inserts entries of the raw journal.
+func insertRaws(rows int) string { return rawInserts[bits.Len(uint(rows))-1] } //nolint:gosec // 1 to insertTogether
+
+var rawInserts = func() (texts []string) {
+	for n := 1; n <= insertTogether; n *= 2 {
+		texts = append(texts, `INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES `+
+			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", n), ", "))
+	}
+	return texts
+}()
 
 // flush sends what waits.
 func (t *txn) flush() error {

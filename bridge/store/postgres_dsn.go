@@ -98,15 +98,15 @@ func (f *dsnFile) read() (*destination, error) {
 	}
 	sum := sha256.New()
 	sum.Write(raw)
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
+	if _, err := pgx.ParseConfig(dsn); err != nil {
 		return nil, fmt.Errorf("PostgreSQL DSN: %s holds neither postgres://user:password@host/database nor host=… user=… dbname=…", f.path)
 	}
 	dsn, err = f.certificates(dsn, sum.Write)
 	if err != nil {
 		return nil, err
 	}
-	if config, err = pgx.ParseConfig(dsn); err != nil {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL DSN: the certificates beside %s cannot be used: ca.crt must hold certificates, tls.crt and tls.key belong together", f.path)
 	}
 	if config.ConnectTimeout == 0 {

@@ -30,7 +30,7 @@ type reader struct {
 const maxKeptParams = 4
 
 func (r *reader) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := r.send(ctx, query, args) //nolint:rowserrcheck,sqlclosecheck // the caller's
+	rows, err := r.send(ctx, query, args)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

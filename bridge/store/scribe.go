@@ -143,7 +143,7 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
-	if err := t.flush(); err != nil {
+	if err := errors.Join(t.flushRows(&t.raws), t.flush()); err != nil {
 		return nil, nil, orRedo(err, savepoints)
 	}
 	if err := t.numberEvents(); err != nil {

@@ -58,6 +58,6 @@ type quietReader struct {
 }
 
 func (q *quietReader) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := q.tx.QueryContext(ctx, q.db.rebind(query), args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+	rows, err := q.tx.QueryContext(ctx, q.db.rebind(query), args...)
 	return rows, q.db.classify(err)
 }

@@ -114,7 +114,7 @@ func openSQLite(ctx context.Context, dir string) (*database, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("database file: %w", err), lock.release())
 	}
-	db := &database{dialect: sqliteDialect{}, writers: 1, free: func() (uint64, uint64, error) { return diskFree(dir) }}
+	db := &database{dialect: sqliteDialect{}, writers: 1, batch: maxBatchWeight, free: func() (uint64, uint64, error) { return diskFree(dir) }}
 	if err := db.openSQLitePools(ctx, path); err != nil {
 		return nil, errors.Join(db.dialect.classify(err), db.closePools(), lock.release())
 	}

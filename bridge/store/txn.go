@@ -22,6 +22,7 @@ type txn struct {
 	wrote      bool        // since the mark
 	failed     bool        // a statement failed
 	pending    []statement // kept back, see later
+	raws       rowsToInsert
 	events     []Event
 	woken      map[topic]bool
 	rung       map[string]bool // Bridges that have something to send
@@ -30,7 +31,7 @@ type txn struct {
 }
 
 func newTxn(w *scribe, ctx context.Context) *txn {
-	return &txn{c: w.c, w: w, ctx: ctx, woken: map[topic]bool{}, rung: map[string]bool{}}
+	return &txn{c: w.c, w: w, ctx: ctx, raws: rowsToInsert{insert: insertRaws}, woken: map[topic]bool{}, rung: map[string]bool{}}
 }
 
 // hold takes the lock of a name, unless the batch has it: for what could not be
@@ -149,15 +150,16 @@ func (t *txn) prepare(query string) (*sql.Stmt, error) {
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
-type txnMark struct{ events, afterwards int }
+type txnMark struct{ events, afterwards, raws int }
 
 func (t *txn) mark() txnMark {
 	t.wrote, t.failed = false, false
-	return txnMark{len(t.events), len(t.afterwards)}
+	return txnMark{len(t.events), len(t.afterwards), len(t.raws.args)}
 }
 
 func (t *txn) reset(m txnMark) {
 	t.events, t.afterwards = t.events[:m.events], t.afterwards[:m.afterwards]
+	t.raws.args = t.raws.args[:min(m.raws, len(t.raws.args))]
 }
 
 func (t *txn) topics() []topic {
@@ -190,7 +192,7 @@ func insertEvents(rows int) string {
 // commits and a reader that has seen a cursor has seen all before it.
 func (t *txn) numberEvents() error {
 	n := len(t.events)
-	if n == 0 && !(t.drew && t.c.db.shared) {
+	if n == 0 && (!t.drew || !t.c.db.shared) {
 		return nil
 	}
 	var head int64

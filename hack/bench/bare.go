@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/hmac"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func serveBare(path string, ready func(addr string)) error {
 	}
 	s := &bareServer{out: bufio.NewWriterSize(file, 1<<20), file: file, wake: make(chan struct{}, 1)}
 	go s.flush()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

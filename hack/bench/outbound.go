@@ -56,7 +56,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // leave once it is back.
 func (b *bench) outbound(ctx context.Context) error {
 	s := &sink{done: make(chan struct{})}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

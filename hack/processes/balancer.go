@@ -26,11 +26,12 @@ type Balancer struct {
 
 // NewBalancer listens on a free port of 127.0.0.1.
 func NewBalancer(backends ...string) (*Balancer, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ctx, cancel := context.WithCancel(context.Background())
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
 	b := &Balancer{listener: l, ctx: ctx, cancel: cancel, backends: backends, open: map[net.Conn]struct{}{}}
 	b.wg.Go(b.accept)
 	return b, nil

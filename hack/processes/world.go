@@ -166,7 +166,7 @@ func (w *World) bridge(i int) (*Process, error) {
 func (w *World) process(name string) (*Process, error) {
 	p := &Process{Name: name, binary: w.opts.Binary, env: w.opts.Env, log: filepath.Join(w.opts.Dir, name+".log")}
 	for _, into := range []*string{&p.Listen, &p.Internal, &p.Health} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}

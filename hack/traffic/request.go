@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -60,7 +61,7 @@ const answerTimeout = 20 * time.Second
 // clients would repeat the request, platforms do so later.
 func (c *connection) do(address string, request []byte) int {
 	if c.conn == nil {
-		conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(context.Background(), "tcp", address)
 		if err != nil {
 			return 0
 		}
