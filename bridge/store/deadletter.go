@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -10,9 +11,18 @@ import (
 )
 
 // Dead letters are outbound messages that will not be sent any more by
-// themselves: refused for good, given up, or of an outcome that nobody learnt.
-// Requeueing one sends what of it has not been sent; it goes before what its
-// contact is still to get, as it is older.
+// themselves: refused for good, given up, or of an outcome that nobody learnt;
+// also those that the platform took and then, by a receipt, failed to deliver.
+//
+//	deliveries.state = failed, unknown           the send itself ended there
+//	deliveries.state = sent, a receipt = failed  the platform said so afterwards
+//
+// The second follows from receipts alone, which climb in any order: one that
+// proves the delivery takes the message off the list again. Requeueing a dead
+// letter sends what of it has not been sent, or was not delivered; it goes
+// before what its contact is still to get, as it is older. What the shop wrote
+// in a platform's own app is no dead letter when it fails: it is not ours to
+// send again.
 
 // DeadLetter is one of them.
 type DeadLetter struct {
@@ -58,12 +68,7 @@ func (s *Store) DeadLetters(ctx context.Context, scope Scope, q DeadLetterQuery)
 	if from {
 		c.add("d.message > ?", pos.ID)
 	}
-	type row struct {
-		id       string
-		attempts int
-	}
-	rows, err := all(ctx, s.read, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.id, &x.attempts) },
-		`SELECT d.message, d.attempts FROM deliveries d JOIN lanes l ON l.id = d.lane `+c.where()+`ORDER BY d.message LIMIT ?`, append(c.args, limit+1)...)
+	rows, err := s.deadRows(ctx, q.Status, c, limit+1)
 	if err != nil {
 		return Page[DeadLetter]{}, err
 	}
@@ -76,13 +81,39 @@ func (s *Store) DeadLetters(ctx context.Context, scope Scope, q DeadLetterQuery)
 	})
 }
 
+// deadRow is a dead letter in the outbox.
+type deadRow struct {
+	id       string
+	attempts int
+}
+
+// deadRows reads the first dead letters: along one index those whose send ended
+// so, along another those that a receipt failed. None is in both.
+func (s *Store) deadRows(ctx context.Context, status message.Status, c conditions, limit int) ([]deadRow, error) {
+	const lane = `JOIN lanes l ON l.id = d.lane `
+	read := func(from, ended string) ([]deadRow, error) {
+		part := conditions{sql: slices.Clone(c.sql), args: slices.Clone(c.args)}
+		part.add(ended)
+		return all(ctx, s.read, func(r *sql.Rows) (x deadRow, err error) { return x, r.Scan(&x.id, &x.attempts) },
+			`SELECT DISTINCT d.message, d.attempts FROM `+from+part.where()+`ORDER BY d.message LIMIT ?`, append(part.args, limit)...)
+	}
+	ended := `d.state IN ('failed', 'unknown')` // as in the index
+	if status != "" {
+		ended += ` AND d.state = '` + string(status) + `'`
+	}
+	rows, err := read(`deliveries d `+lane, ended)
+	if err != nil || status == message.StatusUnknown {
+		return rows, err
+	}
+	refused, err := read(`sent_ids x JOIN deliveries d ON d.message = x.message `+lane, `x.receipt = 'failed' AND x.part >= 0 AND d.state = 'sent'`)
+	rows = append(rows, refused...)
+	slices.SortFunc(rows, func(a, b deadRow) int { return cmp.Compare(a.id, b.id) })
+	return rows[:min(len(rows), limit)], err
+}
+
 func (q DeadLetterQuery) conditions(scope Scope) (c conditions, err error) {
 	switch q.Status {
-	case "":
-		c.add("d.state IN ('failed', 'unknown')") // as in the index
-	case message.StatusFailed, message.StatusUnknown:
-		c.add("d.state IN ('failed', 'unknown')")
-		c.add("d.state = ?", string(q.Status))
+	case "", message.StatusFailed, message.StatusUnknown:
 	default:
 		return c, &FieldError{Field: "status", Message: fmt.Sprintf("%q is neither failed nor unknown", q.Status)}
 	}
@@ -121,7 +152,8 @@ func (s *Store) loadDeadLetters(ctx context.Context, ids []string, attempts map[
 		part    DeadPart
 	}
 	parts, err := all(ctx, s.read, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.message, &x.part.Index, &x.part.State) },
-		`SELECT message, part, state FROM delivery_parts WHERE message IN `+in(len(ids))+` ORDER BY message, part`, anys(ids)...)
+		`SELECT p.message, p.part, CASE WHEN p.state = 'sent' AND `+partRefused+` THEN 'failed' ELSE p.state END
+		FROM delivery_parts p WHERE p.message IN `+in(len(ids))+` ORDER BY p.message, p.part`, anys(ids)...)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +211,13 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 	if err != nil {
 		return err
 	}
-	if d == nil || d.state != deliveryFailed && d.state != deliveryUnknown {
+	refused := 0
+	if d != nil && d.state != deliveryQueued {
+		if refused, err = d.takeBack(t); err != nil {
+			return err
+		}
+	}
+	if d == nil || d.state != deliveryFailed && d.state != deliveryUnknown && (d.state != deliverySent || refused == 0) {
 		return fmt.Errorf("message %s is no dead letter: only one that failed, or whose outcome is unknown, can be sent again: %w", id, ErrConflict)
 	}
 	if err := s.mayRequeue(t, d, l); err != nil {
@@ -187,6 +225,11 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 	}
 	if err := d.revive(policy); err != nil {
 		return err
+	}
+	if refused > 0 {
+		if err := t.forgetRefused(id); err != nil {
+			return err
+		}
 	}
 	if err := d.save(t); err != nil {
 		return err
@@ -214,6 +257,36 @@ func (s *Store) mayRequeue(t *txn, d *delivery, l *laneRow) error {
 		return err
 	}
 	return o.allowed(background, t, conv)
+}
+
+// partRefused is true of a part p that the platform took and then failed to deliver.
+const partRefused = `EXISTS (SELECT 1 FROM sent_ids x WHERE x.message = p.message AND x.part = p.part AND x.receipt = 'failed')`
+
+// takeBack makes the parts that the platform took, but failed to deliver, parts
+// that failed. It returns how many there are.
+func (d *delivery) takeBack(t *txn) (int, error) {
+	refused, err := all(background, t, func(r *sql.Rows) (i int, err error) { return i, r.Scan(&i) },
+		`SELECT p.part FROM delivery_parts p WHERE p.message = ? AND p.state = 'sent' AND `+partRefused, d.message)
+	if err != nil {
+		return 0, err
+	}
+	for i := range d.parts {
+		if slices.Contains(refused, d.parts[i].index) {
+			d.parts[i].set(partFailed)
+		}
+	}
+	return len(refused), nil
+}
+
+// forgetRefused takes the platform's ids of parts that are sent anew out of the
+// message's status. They stay known: what is still told about them is not for an
+// unknown message.
+func (t *txn) forgetRefused(id string) error {
+	if _, err := t.exec(`UPDATE sent_ids SET part = -1 - part WHERE message = ? AND part IN (SELECT x.part FROM sent_ids x WHERE x.message = ? AND x.part >= 0 AND x.receipt = 'failed')`, id, id); err != nil {
+		return err
+	}
+	_, err := t.exec(`UPDATE messages SET external_id = '' WHERE id = ? AND external_id IN (SELECT x.external_id FROM sent_ids x WHERE x.message = ? AND x.part < 0)`, id, id)
+	return err
 }
 
 // revive makes the parts that were not sent wait again.

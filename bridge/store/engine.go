@@ -228,8 +228,11 @@ type ContactQuery struct {
 type EventType string
 
 const (
-	EventMessageCreated      EventType = "message.created"
-	EventMessageUpdated      EventType = "message.updated" // status, edit, deletion, reaction, media
+	EventMessageCreated EventType = "message.created"
+	EventMessageUpdated EventType = "message.updated" // status, edit, deletion, reaction, media
+	// EventMessageRemoved: the message was the echo of one that was sent from here,
+	// and has become one with it; message.updated of that one follows.
+	EventMessageRemoved      EventType = "message.removed"
 	EventConversationCreated EventType = "conversation.created"
 	EventConversationUpdated EventType = "conversation.updated"
 	EventContactCreated      EventType = "contact.created"

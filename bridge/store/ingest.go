@@ -137,21 +137,26 @@ func journal(t *txn, env *intake) (string, error) {
 		return "", nil
 	}
 	channel, namespace, unrouted, _ := whereabouts(env)
+	trusted, err := trustOf(env).encode()
+	if err != nil {
+		return "", err
+	}
 	id := t.newID()
 	if unrouted || env.someForbidden() { // it is refused, and comes again until it is not
-		if kept, err := t.journaled(env, id); err != nil || kept != "" {
+		if kept, err := t.journaled(env, trusted, id); err != nil || kept != "" {
 			return kept, err
 		}
 	}
-	err := t.inRows(&t.raws, id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), env.Raw)
+	err = t.inRows(&t.raws, id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), trusted, env.Raw)
 	return id, err
 }
 
-// journaled is the entry of the same payload on the same URL that is in the
-// journal already, as a platform sends what was refused again for a day; "" when
-// there is none (any more), and id stands for it from now on.
-func (t *txn) journaled(env *intake, id string) (string, error) {
-	key := contentID(env.Raw)
+// journaled is the entry of the same payload on the same URL, trusted by the
+// same channels, that is in the journal already, as a platform sends what was
+// refused again for a day; "" when there is none (any more), and id stands for
+// it from now on.
+func (t *txn) journaled(env *intake, trusted, id string) (string, error) {
+	key := contentID([]byte(contentID(env.Raw) + trusted))
 	kept, err := t.takeKey(env.Channel, "raw", key, "", id)
 	if err != nil || kept == id {
 		return "", err

@@ -244,8 +244,10 @@ func (u *turn) sent(r wire.PartReport, p *partRow) error {
 		if err != nil {
 			return err
 		}
-		if owner != u.d.message {
-			u.s.log.Debug("an echo of a sent message was stored before the send was reported", "channel", u.l.channel, "message", u.d.message, "echo", owner)
+		if owner != u.d.message { // an echo was faster than this report
+			if err := u.absorb(id, owner); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

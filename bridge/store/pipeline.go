@@ -84,8 +84,8 @@ func insertRaws(rows int) string { return rawInserts[bits.Len(uint(rows))-1] } /
 
 var rawInserts = func() (texts []string) {
 	for n := 1; n <= insertTogether; n *= 2 {
-		texts = append(texts, `INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, payload) VALUES `+
-			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?), ", n), ", "))
+		texts = append(texts, `INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, trust, payload) VALUES `+
+			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?), ", n), ", "))
 	}
 	return texts
 }()

@@ -28,7 +28,7 @@ func (s *Store) RawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[R
 		e := &p.Items[i]
 		_, e.Channel = splitChannel(e.Channel)
 		if q.ID != "" {
-			if e.Payload, err = s.payload(ctx, e.ID); err != nil {
+			if e.Payload, _, err = s.payload(ctx, e.ID); err != nil {
 				return Page[RawEntry]{}, err
 			}
 		}
@@ -36,9 +36,14 @@ func (s *Store) RawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[R
 	return p, err
 }
 
-func (s *Store) payload(ctx context.Context, id string) (payload []byte, err error) {
-	_, err = one(ctx, s.read, []any{&payload}, `SELECT payload FROM raw_entries WHERE id = ?`, id)
-	return payload, err
+// payload is what an entry holds, and for whom it was vouched.
+func (s *Store) payload(ctx context.Context, id string) (payload []byte, tr trust, err error) {
+	var column string
+	if _, err = one(ctx, s.read, []any{&payload, &column}, `SELECT payload, trust FROM raw_entries WHERE id = ?`, id); err != nil {
+		return nil, tr, err
+	}
+	tr, err = decodeTrust(column)
+	return payload, tr, err
 }
 
 // rawEntries lists entries without payload and with Channel as "namespace/name".
@@ -95,7 +100,8 @@ const replayPage = 50
 // and the channels of the document in force, and ingests what is missing.
 // Whatever was stored before is a duplicate; cursors of connections do not
 // move. Entries older than messages are kept are left out: what retention
-// removed does not come back.
+// removed does not come back. What an event says of its account leads no further
+// than the request was trusted when it came; see trust.
 func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResult, error) {
 	var total ReplayResult
 	if keep := time.Duration(s.state.Load().settings.Retention.Messages); keep > 0 {
@@ -134,7 +140,7 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	if own != nil {
 		accountID = own.Account
 	}
-	payload, err := s.payload(ctx, raw.ID)
+	payload, tr, err := s.payload(ctx, raw.ID)
 	if err != nil {
 		return err
 	}
@@ -145,7 +151,7 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	}
 	env := wire.Envelope{Platform: raw.Platform, ReceivedAt: raw.ReceivedAt, Transport: "replay"}
 	for _, ev := range events {
-		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, own, raw.Platform, ev), Event: ev})
+		env.Elements = append(env.Elements, wire.Element{Channel: routeAgain(st, own, raw.Platform, tr, ev), Event: ev})
 	}
 	in := s.prepare(routeWithin(st, scope), &env)
 	in.raw = raw.ID
@@ -175,12 +181,13 @@ func cameIn(st *state, raw RawEntry) *Channel {
 
 // routeAgain finds the channel of a replayed event: the one that the payload
 // came in on (own, nil where there is none) unless the event names another
-// account, else the one that has this account now.
-func routeAgain(st *state, own *Channel, platform string, ev message.Event) string {
-	if own != nil && (ev.Account == "" || ev.Account == own.Account) {
+// account, else the one that has this account now, if the payload may be given
+// to it.
+func routeAgain(st *state, own *Channel, platform string, tr trust, ev message.Event) string {
+	if own != nil && (ev.Account == "" || ev.Account == own.Account) && !tr.refused(own) {
 		return own.Name
 	}
-	if ch := st.accounts[account{platform, ev.Account}]; ch != nil {
+	if ch := st.accounts[account{platform, ev.Account}]; ch != nil && tr.covers(ch) {
 		return ch.Name
 	}
 	return ""

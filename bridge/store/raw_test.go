@@ -86,6 +86,7 @@ func TestReplayStoresWhatIsMissing(t *testing.T) {
 	env := envelope("", text("m1", "known"), unknown)
 	env.Elements[0].Channel, env.Elements[1].Channel = telegram, ""
 	env.Elements[0].Event.Account = "100"
+	env.App = "7"
 	env.Raw, _ = json.Marshal([]message.Event{env.Elements[0].Event, unknown})
 	r := ingestEnvelope(t, s, env)
 	require.Equal(t, wire.ResultUnrouted, r[1].Result)
@@ -94,7 +95,7 @@ func TestReplayStoresWhatIsMissing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ReplayResult{Entries: 1, Duplicates: 1, Unrouted: 1}, got)
 
-	fresh := entry(t, document.EntryChannel, "shop/new", document.StoreChannel{Platform: "telegram", Account: "999", Bridge: shopBridge})
+	fresh := entry(t, document.EntryChannel, "shop/new", document.StoreChannel{Platform: "telegram", Account: "999", App: "7", Bridge: shopBridge})
 	require.Empty(t, s.Load(t.Context(), testDocument(t, append(testEntries(t), fresh)...)))
 	got, err = s.Replay(t.Context(), everything, RawQuery{Unrouted: true})
 	require.NoError(t, err)

@@ -233,7 +233,7 @@ func statusOf(t *txn, d *delivery) (message.Status, string, error) {
 		reason string
 	}
 	list, err := all(background, t, func(rows *sql.Rows) (r receipt, err error) { return r, rows.Scan(&r.status, &r.reason) },
-		`SELECT receipt, reason FROM sent_ids WHERE message = ? ORDER BY part, external_id`, d.message)
+		`SELECT receipt, reason FROM sent_ids WHERE message = ? AND part >= 0 ORDER BY part, external_id`, d.message)
 	if err != nil {
 		return "", "", err
 	}

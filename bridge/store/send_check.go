@@ -118,7 +118,7 @@ func (o *outgoing) aim(ctx context.Context) error {
 	if direction != string(message.Outbound) {
 		return &FieldError{Field: field, Message: "is a message of the contact; only those that were sent can be changed"}
 	}
-	parts, err := all(ctx, o.s.read, scanText, `SELECT external_id FROM sent_ids WHERE message = ? ORDER BY part, external_id`, id)
+	parts, err := all(ctx, o.s.read, scanText, `SELECT external_id FROM sent_ids WHERE message = ? AND part >= 0 ORDER BY part, external_id`, id)
 	if err != nil || len(parts) <= 1 {
 		return err
 	}

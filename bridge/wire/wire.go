@@ -48,7 +48,14 @@ type Envelope struct {
 	Platform string `json:"platform"`
 	// Channel ("namespace/name") that the URL or the poller stands for; empty
 	// where the URL serves several and the elements name their accounts.
-	Channel    string    `json:"channel,omitempty"`
+	Channel string `json:"channel,omitempty"`
+	// App is the platform's id of the app that the URL, or Channel, belongs to;
+	// empty where the platform has no URL per app. A replay may give an element
+	// for an account that nobody had here to a channel of the same app.
+	App string `json:"app,omitempty"`
+	// Refused are the accounts of channels that were there and would not have
+	// accepted the request themselves. No replay ever gives them any of it.
+	Refused    []string  `json:"refused,omitempty"`
 	ReceivedAt time.Time `json:"receivedAt"`
 	Raw        []byte    `json:"raw,omitempty"`
 	// Transport is how it came: "webhook", "polling", "replay".

@@ -115,8 +115,30 @@ func TestASecretOfOneChannelOpensNoOther(t *testing.T) {
 	body := batchOf(entryOf("1", "forged", "x"), entryOf("6", "own", "x"))
 	require.Equal(t, http.StatusOK, h.posted(appURL, "made-up-by-evil", body).Code)
 	assert.Equal(t, map[string]string{"forged": "", "own": "evil/page"}, routes(j.taken()[0]))
+	assert.Equal(t, []string{"1"}, j.taken()[0].Refused, "nor at a replay")
 	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
 	assert.Equal(t, map[string]string{"forged": "shop/main", "own": ""}, routes(j.taken()[1]))
+	assert.Equal(t, []string{"6"}, j.taken()[1].Refused)
+
+	// What the parser of today finds nothing in, a later one may.
+	require.Equal(t, http.StatusOK, h.posted(appURL, "made-up-by-evil", batchOf()).Code)
+	assert.Equal(t, []string{"1"}, j.taken()[2].Refused)
+	// The same by way of the channel's own URL.
+	require.Equal(t, http.StatusOK, h.posted("/webhooks/evil/page", "made-up-by-evil", body).Code)
+	assert.Equal(t, map[string]string{"forged": "", "own": "evil/page"}, routes(j.taken()[3]))
+	assert.Equal(t, []string{"1"}, j.taken()[3].Refused)
+	assert.Equal(t, "100", j.taken()[3].App)
+}
+
+func TestTheJournalLearnsWhichAppARequestWasFor(t *testing.T) {
+	h, j := appRig(t)
+	body := batchOf(entryOf("9", "nobody's", "x"), entryOf("4", "of another app", "x"))
+	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
+	require.Equal(t, http.StatusOK, h.posted("/webhooks/shop/main", "secret-of-100", body).Code)
+	assert.Equal(t, "100", j.taken()[0].App)
+	assert.Empty(t, j.taken()[0].Refused, "nobody of the app did, and the URL is not the other one's")
+	assert.Equal(t, "100", j.taken()[1].App)
+	assert.Equal(t, []string{"4"}, j.taken()[1].Refused, "it was named, and asked")
 }
 
 func TestAnAppsPreviousSecretsVerifyUntilTheirTime(t *testing.T) {

@@ -199,7 +199,7 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		h.Metrics.ChannelWebhook(name, resultUnauthorized)
 	}
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
-		Platform: req.place.platform.Name(), Channel: req.journalChannel(elements), ReceivedAt: req.start.UTC(),
+		Platform: req.place.platform.Name(), Channel: req.journalChannel(elements), App: req.app(), Refused: req.refusers(), ReceivedAt: req.start.UTC(),
 		Raw: req.Body, Transport: "webhook", Elements: elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {

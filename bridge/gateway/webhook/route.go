@@ -1,6 +1,8 @@
 package webhook
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
@@ -51,6 +53,45 @@ func (req *request) trusts(ch *channels.Channel) bool {
 		req.trust[ch] = trusted
 	}
 	return trusted
+}
+
+// app is the platform's id of the app that the place belongs to; "" where there
+// is none.
+func (req *request) app() string {
+	for ch := range req.place.each {
+		return ch.Spec.App
+	}
+	return ""
+}
+
+// refusers are the accounts of channels that the request may not be given to,
+// now or at a replay: all of the app that do not accept it, and what else an
+// element has named. A payload may speak of more than today's parser finds in
+// it, so the app's are asked whether or not an element names them.
+func (req *request) refusers() []string {
+	app := req.place.app
+	if app == nil {
+		ch := req.place.channel
+		if app = req.snapshot.App(ch.Spec.Platform, ch.Spec.App); app != nil {
+			for other := range app.Verify(req.Request, time.Now()) {
+				req.trust[other] = true
+			}
+		}
+	}
+	refused := map[string]bool{}
+	if app != nil {
+		for ch := range app.Channels {
+			if !req.trust[ch] && app.Account(ch.Spec.Account) == ch {
+				refused[ch.Spec.Account] = true
+			}
+		}
+	}
+	for ch, trusted := range req.trust {
+		if !trusted {
+			refused[ch.Spec.Account] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(refused))
 }
 
 // journalChannel is the URL that the payload came in on, for the journal. An
