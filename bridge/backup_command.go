@@ -58,7 +58,12 @@ func newRestoreCommand() *cobra.Command {
 overwrites. Checksums, the database and its schema version are checked first, and
 the database appears in one step at the end; what a restore leaves that did not
 finish is refused by the store. The schema of an older version is brought up to
-date when the store starts.
+date.
+
+Messages that waited to be sent when the backup was made are not sent again by
+themselves, as the store that it is of may have sent them since: they are dead
+letters with status "unknown". Requeue (REST) with "unknown": "resend" those that
+the contact did not get, with "skip" the others.
 
 This is for SQLite. A store that keeps its conversations in PostgreSQL is
 restored with pg_restore.`,
@@ -142,6 +147,9 @@ func tell(w io.Writer, done string, s store.BackupSummary) error {
 		done, float64(s.DatabaseBytes)/mib, s.Schema, s.Media, float64(s.MediaBytes)/mib, s.Created.Format("2006-01-02 15:04:05Z07:00"))
 	if s.MissingMedia+s.DamagedMedia > 0 && err == nil {
 		_, err = fmt.Fprintf(w, "warning: %d attachments are missing and %d are damaged on the volume itself; messages and everything else are whole\n", s.MissingMedia, s.DamagedMedia)
+	}
+	if s.Unknown > 0 && err == nil {
+		_, err = fmt.Fprintf(w, "note: %d messages waited to be sent then and may have been sent since; they are dead letters with status unknown, to be requeued by a person\n", s.Unknown)
 	}
 	return err
 }

@@ -409,6 +409,33 @@ func TestARegisteredWebhookIsRemembered(t *testing.T) {
 	require.True(t, apimeta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionReady), describe(ch))
 }
 
+// A Bridge that loses its public URL leaves Channels that fetch their messages
+// instead. They know which webhook they had, until fetching shows that it is gone.
+func TestAChannelWhoseBridgeLosesItsURLKnowsItsWebhook(t *testing.T) {
+	t.Parallel()
+	ns, account := newNamespace(t), newAccount()
+	ch, bridge := telegramChannel(ns, "main", account), webhookBridge(ns)
+	create(t, bridge, telegramSecret(ns, "main", account), ch)
+	wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionTrue, "")
+	url := ch.Status.WebhookURL
+	pods.set(ns, func(b *behaviour) {
+		b.row = func(_ string, r *document.ChannelStatus) {
+			if r.Receiving != nil {
+				r.Receiving = &document.Duty{State: document.DutyRetrying, Reason: v1alpha1.ReasonUnreachable, Message: "conflict"}
+			}
+		}
+	})
+	update(t, bridge, func(b *v1alpha1.Bridge) { b.Spec.PublicURL = "" })
+	c := wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionFalse, v1alpha1.ReasonPolling)
+	require.Contains(t, c.Message, url)
+	require.Equal(t, url, channelSpec(t, ns, "default", ns+"/main").FormerWebhookURL)
+	pods.set(ns, func(b *behaviour) { b.row = nil })
+	require.True(t, eventually(t, func() bool {
+		c := wait(t, ch, v1alpha1.ConditionWebhookRegistered, metav1.ConditionFalse, v1alpha1.ReasonPolling)
+		return strings.Contains(c.Message, "no webhook is needed")
+	}), describe(ch))
+}
+
 // Somebody takes the account over before the operator has seen a single
 // "registered": the document must remember all the same, or the next pod that
 // starts takes it back.

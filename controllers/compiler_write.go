@@ -88,29 +88,49 @@ func (c *compiler) writeDocument(ctx context.Context, o output) (*compile.Findin
 	// Shard 0 names the hashes of the others: written last, a pod that reads in
 	// between has a complete old document for longest.
 	for i := len(o.doc.Shards) - 1; i >= 0; i-- {
-		name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)}
-		done, err := c.applier.apply(ctx, &corev1.Secret{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: name.Namespace, Name: name.Name,
-				Labels:          workload.SecretLabels(map[string]string{workload.LabelDocument: string(o.kind)}),
-				OwnerReferences: []metav1.OwnerReference{o.ref},
-			},
-			Data: shardData(files, i),
-		})
-		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-			return nil, nil // it goes, and its owner with it
+		stopped, finding, err := c.writeShard(ctx, o, i, shardData(files, i))
+		if stopped {
+			c.forget(o)
+			return finding, err
 		}
-		if f := refusedChild(err); f != nil {
-			return f, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
-		}
-		c.versions[name] = done.version
 	}
 	c.written[o.owner] = o.doc
 	return nil, nil
+}
+
+// writeShard writes shard n. stopped: it is not written, and the document ends
+// here for now; without a finding or an error because its namespace goes.
+func (c *compiler) writeShard(ctx context.Context, o output, n int, data map[string][]byte) (stopped bool, finding *compile.Finding, err error) {
+	name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, n)}
+	done, err := c.applier.apply(ctx, &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: name.Namespace, Name: name.Name,
+			Labels:          workload.SecretLabels(map[string]string{workload.LabelDocument: string(o.kind)}),
+			OwnerReferences: []metav1.OwnerReference{o.ref},
+		},
+		Data: data,
+	})
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return true, nil, nil // it goes, and its owner with it
+	}
+	if f := refusedChild(err); f != nil {
+		return true, f, nil
+	}
+	if err != nil {
+		return true, nil, fmt.Errorf("document of %s %s: %w", o.kind, o.name, err)
+	}
+	c.versions[name] = done.version
+	return false, nil, nil
+}
+
+// forget drops the versions of a document whose write ended half-way: its
+// Secrets are neither what was written before nor what was to be, even if the
+// change is taken back, so they are all looked at again.
+func (c *compiler) forget(o output) {
+	for i := range o.doc.Shards {
+		delete(c.versions, types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)})
+	}
 }
 
 // shardData is what the Secret of shard n holds: the shard in every major

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -229,14 +230,11 @@ func (s *shared) setupCompiler(mgr ctrl.Manager) error {
 	// A status that changed is nobody's input; metadata (deletion) and spec are.
 	// Accepted is, for claims, but the incumbent can only lose by a spec change.
 	changed := builder.WithPredicates(predicate.GenerationChangedPredicate{})
-	// Of a Channel's status one thing is: the document remembers that a webhook
-	// was registered.
-	channelChanged := builder.WithPredicates(predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.Funcs{UpdateFunc: registrationSeen}))
 	b := ctrl.NewControllerManagedBy(mgr).Named(kindCompiler).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Watches(&v1alpha1.ConversationStore{}, later, changed).
 		Watches(&v1alpha1.Bridge{}, later, changed).
-		Watches(&v1alpha1.Channel{}, later, channelChanged).
+		Watches(&v1alpha1.Channel{}, later, builder.WithPredicates(channelChanged)).
 		Watches(&corev1.Secret{}, later, builder.WithPredicates(predicate.Funcs{UpdateFunc: secretChanged})).
 		WatchesRawSource(s.capture(kindCompiler))
 	if s.options.Namespaces {
@@ -252,12 +250,23 @@ func secretChanged(e event.UpdateEvent) bool {
 	return e.ObjectNew.GetResourceVersion() != e.ObjectOld.GetResourceVersion()
 }
 
+// channelChanged is what of a Channel a compilation looks at. Of its status that
+// is one thing: the document remembers that a webhook was registered. Its
+// finalizer is, as it comes before the registration.
+var channelChanged = predicate.Or[client.Object](predicate.GenerationChangedPredicate{},
+	predicate.Funcs{UpdateFunc: registrationSeen}, predicate.Funcs{UpdateFunc: finalizerChanged})
+
 // registrationSeen says whether a status begins, or ceases, to tell that the
 // platform had the webhook.
 func registrationSeen(e event.UpdateEvent) bool {
 	before, ok := e.ObjectOld.(*v1alpha1.Channel)
 	after, ok2 := e.ObjectNew.(*v1alpha1.Channel)
 	return ok && ok2 && compile.Registered(before) != compile.Registered(after)
+}
+
+// finalizerChanged says whether a Channel got, or lost, our finalizer.
+func finalizerChanged(e event.UpdateEvent) bool {
+	return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.FinalizerDuties) != controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.FinalizerDuties)
 }
 
 // setupStore and setupBridge watch their children, so that drift is repaired.

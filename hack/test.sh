@@ -21,24 +21,7 @@ timed() {
   table+=("$(printf '%-16s %5d s' "$name" $((SECONDS - started)))")
 }
 
-# postgres installs the database server that the store's tests run on, without
-# the cluster that Debian would make of it and start.
-postgres() {
-  if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
-    return
-  fi
-  if [[ $EUID != 0 ]]; then
-    say "The store's tests need PostgreSQL: sudo apt-get install postgresql-15"
-    return 1
-  fi
-  mkdir -p /etc/postgresql-common
-  [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
-  apt-get update -q
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends postgresql-15
-}
-
 timed binaries cluster binaries
-timed postgres postgres
 timed postgres ensure_postgres
 timed generate-diff make -s generate-diff
 timed lint make -s lint

@@ -128,6 +128,12 @@ type Channel struct {
 	// that another URL there is somebody else's doing and is left alone, also by
 	// a pod that was not there then.
 	Registered bool `json:"registered,omitempty"`
+	// FormerWebhookURL is a URL that this Channel registered at the platform and
+	// that no longer is its WebhookURL: it receives by Polling now, its Bridge has
+	// lost the public URL, or it is another Bridge's. What stands at the platform
+	// with this very URL is its own, to be removed or replaced. It is kept until a
+	// webhook may be registered again (RegisterWebhook).
+	FormerWebhookURL string `json:"formerWebhookURL,omitempty"`
 	// Credentials are the values in force, by the platform's fixed key names.
 	Credentials map[string]string `json:"credentials"`
 	// PreviousCredentials still verify inbound requests until their time is over.

@@ -85,8 +85,10 @@ type SendResult struct {
 	// ExternalIDs is one, or several where a platform makes several messages;
 	// none for an edit, a deletion or a reaction.
 	ExternalIDs []string
-	SentAt      time.Time // platform's time; zero: now
-	NewAddress  string    // the contact's address changed and this is where it went
+	// SentAt is the platform's time, which watermarks are compared with. Where the
+	// answer names none and there are watermarks: no later than it. Zero: now.
+	SentAt     time.Time
+	NewAddress string // the contact's address changed and this is where it went
 }
 
 // ProbeResult is what the platform says of the credentials.

@@ -58,6 +58,9 @@ type BackupSummary struct {
 	// mean that the volume lost something before.
 	MissingMedia int `json:"missingMedia,omitempty"`
 	DamagedMedia int `json:"damagedMedia,omitempty"`
+	// Unknown is, of a restore, how many messages waited to be sent when the
+	// backup was made: they are dead letters now.
+	Unknown int `json:"unknown,omitempty"`
 }
 
 // BackupFolder is the data folder of a store that can be backed up; empty when

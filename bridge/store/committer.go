@@ -41,12 +41,16 @@ type committer struct {
 	closing chan struct{}
 	stopped chan struct{} // closed when all scribes have ended
 	scribes sync.WaitGroup
+	renew   []chan struct{} // of the scribes
 
 	unmaintained int // of the only scribe where there is maintenance
 	maintaining  atomic.Bool
 
 	// failure of the last batch; nil when it was committed.
 	failure atomic.Pointer[error]
+	settling settling // where replicas share the database
+	// latest is the latest time that was written by, in milliseconds.
+	latest atomic.Int64
 	// failedAt is when a batch failed last, in milliseconds; 0: never.
 	failedAt atomic.Int64
 	metrics  *metrics
@@ -76,14 +80,14 @@ func (c *committer) start(ctx context.Context) error {
 	c.closing, c.stopped = make(chan struct{}), make(chan struct{})
 	var scribes []*scribe
 	for range c.db.writers {
-		w := &scribe{c: c}
+		w := &scribe{c: c, renew: make(chan struct{}, 1)}
 		if err := w.connect(ctx); err != nil {
 			for _, opened := range scribes {
 				opened.disconnect()
 			}
 			return c.db.classify(err)
 		}
-		scribes = append(scribes, w)
+		scribes, c.renew = append(scribes, w), append(c.renew, w.renew)
 	}
 	for _, w := range scribes {
 		c.scribes.Go(w.serve)
@@ -93,6 +97,17 @@ func (c *committer) start(ctx context.Context) error {
 		close(c.stopped)
 	}()
 	return nil
+}
+
+// reconnect makes the writers let go of connections that are out of date, those
+// with nothing to do, too.
+func (c *committer) reconnect() {
+	for _, renew := range c.renew {
+		select {
+		case renew <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // stop ends the service after the batches in work. Callers that still wait get
@@ -147,6 +162,13 @@ func (c *committer) collect(first *job) []*job {
 		default:
 			return batch
 		}
+	}
+}
+
+// wrote notes a time that is written by.
+func (c *committer) wrote(now int64) {
+	for latest := c.latest.Load(); now > latest && !c.latest.CompareAndSwap(latest, now); {
+		latest = c.latest.Load()
 	}
 }
 

@@ -34,6 +34,8 @@
 //     or when it lost against another replica).
 //   - SQL is portable; what is not stands in a dialect. Ids and times are made
 //     in Go.
+//   - Clocks are set: what waits for a time goes on when the clock goes back, and
+//     nothing is removed by a clock that has just leapt ahead (clock.go).
 //   - Messages show by the platform's time, states change by arrival.
 //   - Nothing that a contact wrote is in a log, an error or a metric.
 //
@@ -50,7 +52,7 @@
 //     of ids is the order of commits, and age is a range of ids. Across locks it
 //     is not: lists of messages follow the event log (entries about their creation
 //     outlive its horizon), and pages of other lists that end at the present are
-//     read at a moment when nobody writes (settled).
+//     read at a moment when nobody writes, or end a little earlier (settled).
 //   - The clock is the database server's, so that a lease means the same to
 //     everybody.
 //   - Who waits is woken by LISTEN and NOTIFY, and looks for themselves every few

@@ -59,7 +59,7 @@ func (t *txn) remember(namespace string, w Write, result string) error {
 // forgetWrites removes keys that nobody repeats any more.
 func (s *Store) forgetWrites(ctx context.Context) error {
 	for {
-		before := ms(s.now().Add(-keysKeptFor))
+		before := ms(s.removalTime().Add(-keysKeptFor))
 		var oldest int64
 		found, err := one(ctx, s.read, []any{&oldest}, `SELECT created_at FROM idempotent_writes ORDER BY created_at LIMIT 1`)
 		if err != nil || !found || oldest >= before {

@@ -77,7 +77,9 @@ func (s *Store) syncChannels(t *txn, st *state) error {
 // something is left to send, after delay. released counts a turn in which
 // nothing was tried.
 func (s *Store) endTurn(t *txn, l *laneRow, delay time.Duration, released bool) error {
-	l.readyAt = max(l.readyAt, ms(t.now)+ceilMS(delay))
+	if delay > 0 { // without one it is due by due_at alone, which a clock that is set back does not hold up
+		l.readyAt = max(l.readyAt, ms(t.now)+ceilMS(delay))
+	}
 	l.releases++
 	if !released {
 		l.releases = 0

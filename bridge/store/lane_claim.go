@@ -72,6 +72,9 @@ const (
 // try looks without writing, and claims when something is due; else it says
 // how long nothing will be.
 func (c *claim) try(ctx context.Context) (found []wire.Delivery, wait time.Duration, err error) {
+	if err := c.s.followClock(ctx); err != nil {
+		return nil, 0, err
+	}
 	due, err := c.nextDue(ctx)
 	if err != nil {
 		return nil, 0, err

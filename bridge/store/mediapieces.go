@@ -217,7 +217,7 @@ const removeUnnamed = `DELETE FROM media_files WHERE sha256 = ? AND sha256 <> ''
 	AND NOT EXISTS (SELECT 1 FROM media WHERE media.sha256 = media_files.sha256)`
 
 func (p *mediaPieces) sweep(ctx context.Context, s *Store) (removed int, err error) {
-	before := ms(s.now().Add(-untouchedFor))
+	before := ms(s.removalTime().Add(-untouchedFor))
 	if _, err := p.exec(`DELETE FROM media_files WHERE sha256 = '' AND touched_at < ?`, before); err != nil {
 		return 0, err
 	}

@@ -155,6 +155,9 @@ func (s *Store) runLeases(ctx context.Context) {
 		if err := s.resync(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("the outbox could not be brought in line with the document; tried again", "err", err, "after", expireEvery)
 		}
+		if err := s.followClock(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("what waits for a time was not reckoned anew after the clock went back; tried again", "err", err, "after", expireEvery)
+		}
 		if err := s.expireLeases(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("leases that are over could not be ended; tried again", "err", err, "after", expireEvery)
 		}

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -53,6 +55,19 @@ func TestAnEchoFasterThanTheReportIsAbsorbed(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, p.Items, 1)
 
+	var pages []string
+	for q := (MessageQuery{PageQuery: PageQuery{Limit: 1}}); ; {
+		p, err := b.Messages(t.Context(), everything, q)
+		require.NoError(t, err)
+		for _, m := range p.Items {
+			pages = append(pages, m.Text)
+		}
+		if q.After = p.Next; p.Next == "" {
+			break
+		}
+	}
+	require.Equal(t, []string{"hello", "hi"}, pages)
+
 	list, _ := eventsAfter(t, b.Store, cursor)
 	require.Equal(t, EventMessageRemoved, list[0].Type)
 	require.Equal(t, echo, list[0].MessageID)
@@ -70,11 +85,54 @@ func TestAnEchoFasterThanTheReportIsAbsorbed(t *testing.T) {
 	require.Equal(t, 1, count(t, b.Store, "messages WHERE direction = 'outbound'"), "the bridge repeats the report")
 }
 
-func TestAnEchoAfterTheReportIsADuplicate(t *testing.T) {
+// The echo, its receipts and the report of the send may come in any order: one
+// message remains, with the same status.
+func TestAnyOrderOfEchoReceiptsAndReportGivesOneMessage(t *testing.T) {
 	b := newBox(t, testCaps)
-	id := b.send(b.met(telegram, "c1"), "hi")
-	b.sent(b.leaseOne())
-	require.Equal(t, wire.ElementResult{Result: wire.ResultDuplicate, ID: id}, ingest(t, b.Store, telegram, echoOf(id+"/0", "hi"))[0])
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		receipts := rapid.SliceOfN(rapid.SampledFrom(receiptStatuses), 0, 3).Draw(rt, "receipts")
+		watermark := rapid.Bool().Draw(rt, "watermark")
+		steps := []int{-1, -2} // echo, report
+		if watermark {
+			steps = append(steps, -3)
+		}
+		for i := range receipts {
+			steps = append(steps, i)
+		}
+		run := func(steps []int) message.Status {
+			round++
+			contact := fmt.Sprint("c", round)
+			conversation := b.met(telegram, contact)
+			id := b.send(conversation, "hi")
+			var d wire.Delivery
+			for _, x := range b.lease(1000) {
+				if x.ID == id {
+					d = x
+				}
+			}
+			for _, step := range steps {
+				switch step {
+				case -1:
+					echo := echoOf(id+"/0", "hi")
+					echo.Message.Contact.ExternalID = contact
+					ingest(b.t, b.Store, telegram, echo)
+				case -2:
+					sent := of(d, 0, wire.OutcomeSent)
+					sent.SentAt = testTime
+					b.report(sent)
+				case -3:
+					b.receipt(message.Receipt{Contact: contact, Watermark: testTime, Status: message.StatusDelivered})
+				default:
+					b.receipt(message.Receipt{ExternalID: id + "/0", Status: receipts[step]})
+				}
+			}
+			require.Len(rt, b.conversationTexts(conversation), 2, "what they wrote, and the one that was sent")
+			return b.status(id)
+		}
+		want := run(steps)
+		require.Equal(rt, want, run(rapid.Permutation(steps).Draw(rt, "shuffled")))
+	})
 }
 
 func TestEachPartAbsorbsItsOwnEcho(t *testing.T) {

@@ -11,7 +11,8 @@ import "github.com/bridgekeeper/bridgekeeper/bridge/message"
 //	  │            └─────► unknown ─── the outcome was learnt ──┤
 //	  │                        └──────────────────────────────► sent, failed
 //	  ├──► held        an earlier part is unknown; queued again when that is learnt
-//	  └──► cancelled   an earlier part failed, or the message was withdrawn
+//	  ├──► cancelled   an earlier part failed, or the message was withdrawn
+//	  └──► unknown     restored from a backup: it may have been sent since
 type partState string
 
 const (

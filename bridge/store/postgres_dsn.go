@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -29,7 +30,7 @@ import (
 //
 // It is looked at every dsnEvery. Other contents are tried out first, and must
 // lead to the same store; then new connections are opened with it, and those
-// that are open end after what they are doing.
+// that are open end after what they are doing, idle ones at once.
 
 const (
 	dsnEvery = 2 * time.Second
@@ -222,6 +223,15 @@ func (p *postgres) watchDSN(ctx context.Context, store string, changed func()) {
 			p.log.InfoContext(ctx, "the PostgreSQL DSN changed; connections are opened anew")
 			changed()
 		}
+	}
+}
+
+// closeIdle closes the connections that nobody uses. A pool looks whether one is
+// out of date when it is taken, which in an idle store may be never.
+func (p *postgres) closeIdle(db *database) {
+	for pool, idle := range map[*sql.DB]int{db.reader: postgresReaders, db.writer: 1} {
+		pool.SetMaxIdleConns(0)
+		pool.SetMaxIdleConns(idle)
 	}
 }
 

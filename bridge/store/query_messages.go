@@ -82,7 +82,7 @@ func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQu
 		c.add("m.direction = ?", string(q.Direction))
 	}
 	c.add("m.id > ?", after)
-	return settled(ctx, s, func(k sortKey) string { return k.id }, func(from querier) ([]sortKey, error) {
+	return settled(ctx, s, limit, func(k sortKey) string { return k.id }, func(from querier) ([]sortKey, error) {
 		return all(ctx, from, scanKey, `SELECT 0, m.id FROM messages m `+c.where()+`ORDER BY m.id LIMIT ?`, append(c.args, limit)...)
 	})
 }

@@ -84,7 +84,7 @@ func (s *Store) rawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[R
 	if from {
 		c.add("id > ?", pos.ID)
 	}
-	list, err := settled(ctx, s, func(e RawEntry) string { return e.ID }, func(from querier) ([]RawEntry, error) {
+	list, err := settled(ctx, s, limit+1, func(e RawEntry) string { return e.ID }, func(from querier) ([]RawEntry, error) {
 		return all(ctx, from, scanRaw, selectRaw+c.where()+`ORDER BY id LIMIT ?`, append(c.args, limit+1)...)
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ const replayPage = 50
 func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResult, error) {
 	var total ReplayResult
 	if keep := time.Duration(s.state.Load().settings.Retention.Messages); keep > 0 {
-		if oldest := s.now().Add(-keep); q.Since.Before(oldest) {
+		if oldest := s.removalTime().Add(-keep); q.Since.Before(oldest) {
 			q.Since = oldest
 		}
 	}

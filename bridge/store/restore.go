@@ -40,7 +40,9 @@ const (
 
 // Restore unpacks a backup into a data folder, which has to be empty. The
 // database appears there in one step, once everything is checked and flushed:
-// whatever goes wrong, a store never takes half a restore for a database.
+// whatever goes wrong, a store never takes half a restore for a database. What
+// waited to be sent at the moment of the backup is not sent again: it becomes a
+// dead letter of unknown outcome, for a person to requeue.
 func Restore(ctx context.Context, dir string, archive io.Reader) (_ BackupSummary, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return BackupSummary{}, fmt.Errorf("data folder: %w", err)
@@ -58,8 +60,8 @@ func Restore(ctx context.Context, dir string, archive io.Reader) (_ BackupSummar
 	defer func() { err = errors.Join(err, lock.release()) }()
 	r := &restore{dir: dir, unpacked: filepath.Join(dir, restoringDir), sums: map[string]string{}, media: map[[sha256.Size]byte]bool{}}
 	if err := r.run(ctx, archive); err != nil {
-		// What was unpacked is of no use. What this leaves is refused by Open.
-		return r.summary, errors.Join(fmt.Errorf("restore: %w", err), os.RemoveAll(r.unpacked))
+		// Nothing of it is of use, also not what is in place already.
+		return r.summary, errors.Join(fmt.Errorf("restore: %w", err), r.remove())
 	}
 	return r.summary, nil
 }
@@ -111,6 +113,9 @@ func (r *restore) run(ctx context.Context, archive io.Reader) error {
 	if err := r.checkDatabase(ctx); err != nil {
 		return err
 	}
+	if err := r.settleOutbox(ctx); err != nil {
+		return err
+	}
 	// Thousands of attachments: one flush of everything instead of one for each.
 	syscall.Sync()
 	for _, name := range []string{mediaDir, sqliteFile} {
@@ -127,12 +132,22 @@ func (r *restore) run(ctx context.Context, archive io.Reader) error {
 	return syncDir(r.dir)
 }
 
-// clear removes what an earlier restore left, its folder last: it is the sign.
-func (r *restore) clear() error {
+// remove takes away what a restore put into the folder, which was empty before.
+// Its own folder goes last, and stays when something else does: it is the sign by
+// which Open refuses the rest.
+func (r *restore) remove() error {
 	for _, name := range []string{sqliteFile, mediaDir, restoringDir} {
 		if err := os.RemoveAll(filepath.Join(r.dir, name)); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// clear removes what an earlier restore left.
+func (r *restore) clear() error {
+	if err := r.remove(); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(r.unpacked, mediaDir), 0o700); err != nil {
 		return err
@@ -192,7 +207,7 @@ func (r *restore) readManifest(entries *tar.Reader) error {
 	}
 	sum := sha256.Sum256(content)
 	r.sums[backupManifest] = hex.EncodeToString(sum[:])
-	r.summary.Media, r.summary.MediaBytes = 0, 0
+	r.summary.Media, r.summary.MediaBytes, r.summary.Unknown = 0, 0, 0
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (w *sweeper) horizon(keep document.Duration) time.Time {
 	if keep <= 0 {
 		return time.Time{}
 	}
-	return w.s.now().Add(-time.Duration(keep))
+	return w.s.removalTime().Add(-time.Duration(keep))
 }
 
 // batches runs remove in transactions of their own until there is nothing left.
@@ -354,7 +354,7 @@ func (w *sweeper) mediaRows(ctx context.Context, keep document.Retention) error 
 	if h := w.horizon(keep.Media); !h.IsZero() {
 		retention = idBefore(h)
 	}
-	unnamed := idBefore(w.s.now().Add(-unnamedFor))
+	unnamed := idBefore(w.s.removalTime().Add(-unnamedFor))
 	type row struct {
 		mediaRow
 		named bool

@@ -16,6 +16,7 @@ type scribe struct {
 	generation int64
 	stmts      map[string]*sql.Stmt
 	texts      map[string]string // of rebound
+	renew      chan struct{}     // of 1: look whether the connection is out of date
 }
 
 // maxTries bounds how often a batch is done again after it lost against another
@@ -54,6 +55,10 @@ func (w *scribe) serve() {
 		select {
 		case <-w.c.closing:
 			return
+		case <-w.renew:
+			if w.generation != w.c.db.generationNow() {
+				w.disconnect() // the next batch brings a new one
+			}
 		case j := <-w.c.queue:
 			w.run(w.c.collect(j))
 		}
@@ -198,8 +203,10 @@ func (w *scribe) begin(ctx context.Context, t *txn, batch []*job) (err error) {
 	}
 	if err == nil && o.clock > 0 {
 		w.c.ids.after(o.clock)
+		w.c.settling.observe(o.clock)
 	}
 	t.now = w.c.clock().UTC().Truncate(time.Millisecond)
+	w.c.wrote(ms(t.now))
 	return err
 }
 
@@ -214,7 +221,9 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 	mark := t.mark()
 	result = w.c.db.classify(protect(t, fn))
 	if result == nil && savepoint {
-		result = t.flush() // an error is this function's
+		// An error is this function's. Nothing of it waits when the next savepoint
+		// opens, which would take it along when it is rolled back.
+		result = errors.Join(t.flushRows(&t.raws), t.flush())
 	}
 	if result == nil && t.failed {
 		// PostgreSQL has given the transaction up: it would take the COMMIT and

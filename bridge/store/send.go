@@ -266,7 +266,7 @@ func (s *Store) forgetKeys(ctx context.Context) error {
 		return err
 	}
 	for {
-		before := ms(s.now().Add(-keysKeptFor))
+		before := ms(s.removalTime().Add(-keysKeptFor))
 		var oldest int64
 		found, err := one(ctx, s.read, []any{&oldest}, `SELECT created_at FROM idempotency_keys ORDER BY created_at LIMIT 1`)
 		if err != nil || !found || oldest >= before {

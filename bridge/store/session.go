@@ -102,6 +102,9 @@ func (s *Store) dead(x session, now time.Time) bool {
 	if failed := fromMS(s.commit.failedAt.Load()); failed.After(since) {
 		since = failed
 	}
+	if since.Sub(now) > sessionTTL { // the clock was ahead then; endWaits gave everybody their time
+		since = time.Time{}
+	}
 	return now.After(fromMS(x.expires)) && now.After(since.Add(sessionTTL))
 }
 

@@ -70,6 +70,10 @@ type Store struct {
 	loading sync.Mutex
 
 	healthSince since
+	steady      steadyClock
+	// passed is the time since Open by a monotonic clock. Tests set it.
+	passed    func() time.Duration
+	following sync.Mutex // of followClock
 	outbox      *outbox
 	hooks       hooks
 	// relay is there where replicas share the database; its loops run until
@@ -107,13 +111,18 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if opts.writers > 0 {
 		db.writers = opts.writers
 	}
-	if opts.Now == nil {
+	opened := time.Now()
+	passed := func() time.Duration { return time.Since(opened) }
+	if opts.Now != nil {
+		opened = opts.Now()
+		passed = func() time.Duration { return opts.Now().Sub(opened) }
+	} else {
 		opts.Now = time.Now
 		if db.postgres != nil {
 			opts.Now = db.postgres.now
 		}
 	}
-	s := &Store{opts: opts, log: opts.Log, db: db, signals: newSignals(), read: &reader{db: db}}
+	s := &Store{opts: opts, log: opts.Log, db: db, signals: newSignals(), read: &reader{db: db}, passed: passed}
 	s.metrics = newMetrics(opts.Metrics)
 	s.state.Store(newState())
 	if err := s.open(ctx); err != nil {
@@ -148,6 +157,7 @@ func (s *Store) open(ctx context.Context) error {
 		return fmt.Errorf("read the last id: %w", err)
 	}
 	s.ids = newIDSource(greatest)
+	s.steady.begin(greatest, s.now(), s.passed())
 	if s.db.postgres != nil {
 		s.blobs = &mediaPieces{s: s}
 	} else if s.media, err = openMediaFiles(filepath.Join(s.opts.Dir, "media")); err != nil {
@@ -157,6 +167,7 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.commit = &committer{db: s.db, clock: s.opts.Now, ids: s.ids, log: s.log, metrics: s.metrics,
 		committed: s.committed}
+	s.commit.latest.Store(s.ids.latest())
 	s.loops = append(s.loops, s.runSnooze, s.runRetention)
 	s.openOutbox()
 	if s.db.postgres != nil {
@@ -243,10 +254,22 @@ func (s *Store) connect(ctx context.Context) error {
 	within, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.disconnect = cancel
 	for _, loop := range []func(context.Context){s.relay.send, s.relay.listen, s.relay.poll,
-		func(ctx context.Context) { s.db.postgres.watchDSN(ctx, identity, s.relay.again) }} {
+		func(ctx context.Context) { s.db.postgres.watchDSN(ctx, identity, func() { s.reconnect(ctx) }) }} {
 		s.connected.Go(func() { loop(within) })
 	}
 	return nil
+}
+
+// reconnect ends the connections of a DSN that is no longer in force: at once
+// those that are idle, the others after what they are doing.
+func (s *Store) reconnect(ctx context.Context) {
+	s.relay.again()
+	s.commit.reconnect()
+	s.db.postgres.closeIdle(s.db)
+	s.connected.Go(func() { // those that were in use, and came back since
+		pause(ctx, s.db.patience, nil)
+		s.db.postgres.closeIdle(s.db)
+	})
 }
 
 // now is the store's clock as the database keeps time.

@@ -15,6 +15,7 @@ type txn struct {
 	ctx context.Context // bounds the transaction where the database can hang
 	// locks are what the batch holds; nil where there is one writer only.
 	locks *locks
+	taken []lockName // of them, since the transaction began
 	// now is the store's clock at the beginning of the transaction, in UTC and
 	// whole milliseconds as the database keeps it.
 	now time.Time
@@ -66,6 +67,7 @@ func (t *txn) take(space lockSpace, name string, wait bool) (bool, error) {
 		}
 	}
 	t.locks.others[lockName{space, name}] = true
+	t.taken = append(t.taken, lockName{space, name})
 	return true, nil
 }
 
@@ -150,16 +152,22 @@ func (t *txn) prepare(query string) (*sql.Stmt, error) {
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
-type txnMark struct{ events, afterwards, raws int }
+type txnMark struct{ events, afterwards, raws, taken int }
 
 func (t *txn) mark() txnMark {
 	t.wrote, t.failed = false, false
-	return txnMark{len(t.events), len(t.afterwards), len(t.raws.args)}
+	return txnMark{len(t.events), len(t.afterwards), len(t.raws.args), len(t.taken)}
 }
 
 func (t *txn) reset(m txnMark) {
 	t.events, t.afterwards = t.events[:m.events], t.afterwards[:m.afterwards]
 	t.raws.args = t.raws.args[:min(m.raws, len(t.raws.args))]
+	// A savepoint that is rolled back lets go of the locks taken in it. Where there
+	// was none they are held still; taking them again costs nothing.
+	for _, name := range t.taken[m.taken:] {
+		delete(t.locks.others, name)
+	}
+	t.taken = t.taken[:m.taken]
 }
 
 func (t *txn) topics() []topic {

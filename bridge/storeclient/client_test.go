@@ -242,6 +242,47 @@ func TestErrorsKeepTheirMeaning(t *testing.T) {
 	}
 }
 
+// A bridge in the store's own process tells the operator's conditions the same.
+func TestHealthOfADirectStore(t *testing.T) {
+	e := &engine{}
+	s := storeclient.Direct(e, "shop/default")
+	require.True(t, s.Health().OK, "an engine that was given is open")
+	opened := s.Health().Since
+	require.False(t, opened.IsZero())
+	call := func(err error) {
+		e.fail(err)
+		_, got := s.Session(t.Context(), wire.SessionRequest{})
+		require.ErrorIs(t, got, err)
+	}
+	call(fmt.Errorf("disk full: %w", store.ErrUnavailable))
+	require.False(t, s.Health().OK)
+	require.Contains(t, s.Health().Message, "disk full")
+	call(context.Canceled)
+	require.False(t, s.Health().OK, "says nothing of the store")
+	call(store.ErrConflict)
+	require.True(t, s.Health().OK, "it answers")
+	require.Empty(t, s.Health().Message)
+	call(fmt.Errorf("%w: %w", store.ErrUnavailable, context.Canceled))
+	require.True(t, s.Health().OK, "the caller gave up")
+}
+
+func TestAbsentStore(t *testing.T) {
+	s := storeclient.Absent("it is on holiday")
+	_, ingest := s.Ingest(t.Context(), ingestRequest("x"))
+	_, session := s.Session(t.Context(), wire.SessionRequest{})
+	_, lease := s.Lease(t.Context(), wire.LeaseRequest{})
+	_, report := s.Report(t.Context(), wire.ReportRequest{})
+	_, leaseMedia := s.LeaseMedia(t.Context(), wire.MediaLeaseRequest{})
+	_, _, open := s.OpenMedia(t.Context(), "m")
+	put := s.PutMedia(t.Context(), "m", 1, store.MediaMeta{}, strings.NewReader("x"))
+	for i, err := range []error{ingest, session, lease, report, leaseMedia, open, put, s.ReportMedia(t.Context(), "m", wire.MediaReport{})} {
+		require.ErrorIs(t, err, storeclient.ErrUnavailable, i)
+		require.ErrorContains(t, err, "on holiday", i)
+	}
+	require.False(t, s.Health().OK)
+	require.Equal(t, "it is on holiday", s.Health().Message)
+}
+
 func TestUnreachableStore(t *testing.T) {
 	ca := testpki.NewAuthority(t)
 	files, err := tlsfiles.Open(ca.Folder(t, wire.BridgeIdentity("shop", "default")))

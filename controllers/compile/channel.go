@@ -218,6 +218,7 @@ func (c *compiler) serve(in *channelInput, result *ChannelResult) {
 		c.served[servedApp{in.bridge.key, appOf(in.channel)}] = true
 	}
 	result.Entry = &entry
+	result.FormerWebhookURL = formerOf(&entry)
 	if st := in.bridge.store; st != nil {
 		st.serve(in)
 	}
@@ -262,6 +263,18 @@ func wireReceive(m v1alpha1.ReceiveMode) document.Receive {
 		return document.ReceiveWebhook
 	}
 	return document.ReceivePolling
+}
+
+// formerOf is the FormerWebhookURL of an entry. Nearly all have none, and looking
+// for the name spares decoding them.
+func formerOf(e *document.Entry) string {
+	if !bytes.Contains(e.Spec, []byte(`"formerWebhookURL"`)) {
+		return ""
+	}
+	if ch := decodeChannel(e); ch != nil {
+		return ch.FormerWebhookURL
+	}
+	return ""
 }
 
 func decodeChannel(e *document.Entry) *document.Channel {

@@ -38,6 +38,7 @@ func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated
 	spec.RegisterWebhook = c.mayRegister(in, spec, before)
 	spec.Registered = registeredBefore(in.channel, spec) ||
 		before != nil && before.WebhookURL == spec.WebhookURL && before.UID == spec.UID && (before.Registered || c.seenRegistered(in, spec))
+	spec.FormerWebhookURL = c.formerWebhookURL(in, spec, before)
 	return mustEntry(document.EntryChannel, in.key.String(), in.channel.Generation, spec), rotated
 }
 
@@ -109,6 +110,44 @@ func hadWebhook(reason string) bool {
 	return reason == v1alpha1.ReasonTakenOver || reason == v1alpha1.ReasonNotDelivered
 }
 
+// formerWebhookURL is the webhook that the channel registered and that its entry
+// does not have any more. Once another may be registered it is of no interest:
+// that replaces it.
+func (c *compiler) formerWebhookURL(in *channelInput, spec document.Channel, before *document.Channel) string {
+	if spec.RegisterWebhook {
+		return ""
+	}
+	if before == nil {
+		before = decodeChannel(c.entryElsewhere(in.channel))
+	}
+	former := ""
+	switch {
+	case before != nil && before.FormerWebhookURL != "":
+		former = before.FormerWebhookURL
+	case before != nil && (before.RegisterWebhook || before.Registered):
+		former = before.WebhookURL
+	case before == nil && Registered(in.channel): // its Bridge is gone, and the document with it
+		former = in.channel.Status.WebhookURL
+	}
+	if former == spec.WebhookURL {
+		return ""
+	}
+	return former
+}
+
+// entryElsewhere is the entry of a Channel that moved in the document of the
+// Bridge that it came from.
+func (c *compiler) entryElsewhere(ch *v1alpha1.Channel) *document.Entry {
+	var found *document.Entry
+	var holder Key
+	for key, br := range c.bridges {
+		if e := br.channelBefore(ch); e != nil && (found == nil || compareKeys(key, holder) < 0) {
+			found, holder = e, key
+		}
+	}
+	return found
+}
+
 // previousCredentials are the rotated-out values that still verify webhooks.
 // The newest come first. An overlap that was shortened applies to those that
 // are rotated out already, so that 0s after a leak ends all of them at once.
@@ -142,8 +181,9 @@ func holds(kept []document.PreviousCredentials, values map[string]string) bool {
 }
 
 // mayRegister says whether the webhook may be registered: every serving pod has
-// loaded what the registration depends on. Once said, it stays said until that
-// changes.
+// loaded what the registration depends on, and the Channel has the finalizer, so
+// that it cannot be gone before somebody has removed the webhook. Once said, it
+// stays said until what it depends on changes.
 func (c *compiler) mayRegister(in *channelInput, spec document.Channel, before *document.Channel) bool {
 	if in.receive != v1alpha1.ReceiveWebhook || spec.WebhookURL == "" {
 		return false
@@ -154,5 +194,6 @@ func (c *compiler) mayRegister(in *channelInput, spec document.Channel, before *
 	if before == nil || before.Receive != spec.Receive || before.WebhookURL != spec.WebhookURL || !maps.Equal(before.Credentials, spec.Credentials) {
 		return false
 	}
-	return before.RegisterWebhook || c.Fleets[in.bridge.key].Loaded(in.bridge.previous, in.previous.Key())
+	return before.RegisterWebhook || slices.Contains(in.channel.Finalizers, v1alpha1.FinalizerDuties) &&
+		c.Fleets[in.bridge.key].Loaded(in.bridge.previous, in.previous.Key())
 }

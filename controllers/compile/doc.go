@@ -47,9 +47,12 @@
 // Registration. A document entry says RegisterWebhook once every serving pod
 // has confirmed the entry without it. It stays while what the registration
 // depends on (URL, account, credentials) stays, so other changes and new pods
-// do not interrupt it. It says Registered as soon as a pod's word, or the status
+// do not interrupt it. A Channel without the finalizer waits for it: deleted, it
+// would be gone with its webhook registered. The entry says Registered as soon as a pod's word, or the status
 // that repeats it, was that the platform had the webhook: a pod that starts later
-// must know that another URL there is somebody else's doing.
+// must know that another URL there is somebody else's doing. FormerWebhookURL is
+// what was registered and is wanted no more: whoever fetches the messages instead
+// removes it, and so does the tombstone of a Channel that goes before that.
 //
 // Cross-namespace references have the same finding whether the target does
 // not exist or does not let the referrer in.

@@ -45,11 +45,13 @@ func newBridge(ns, name string) *v1alpha1.Bridge {
 }
 
 func newChannel(ns, name, bot string) *v1alpha1.Channel {
-	return &v1alpha1.Channel{ObjectMeta: objectMeta(ns, name), Spec: v1alpha1.ChannelSpec{
+	ch := &v1alpha1.Channel{ObjectMeta: objectMeta(ns, name), Spec: v1alpha1.ChannelSpec{
 		Platform:    v1alpha1.PlatformTelegram,
 		Telegram:    &v1alpha1.TelegramChannel{BotID: bot},
 		Credentials: v1alpha1.Credentials{SecretRef: v1alpha1.SecretReference{Name: name}},
 	}}
+	ch.Finalizers = []string{v1alpha1.FinalizerDuties} // as the operator leaves it
+	return ch
 }
 
 func newSecret(ns, name, token string) *corev1.Secret {

@@ -116,6 +116,18 @@ func TestRegistrationWaitsForAllPods(t *testing.T) {
 	require.True(t, registers())
 }
 
+// A Channel that is deleted before it has the finalizer is gone at once, and
+// with it all that is known of a webhook.
+func TestRegistrationWaitsForTheFinalizer(t *testing.T) {
+	w := newWorld(t)
+	w.Channels[0].Finalizers = nil
+	w.write()
+	w.serve()
+	require.False(t, entry(t, w.write(), shopBot).RegisterWebhook)
+	w.Channels[0].Finalizers = []string{v1alpha1.FinalizerDuties}
+	require.True(t, entry(t, w.write(), shopBot).RegisterWebhook)
+}
+
 func remove(ch *v1alpha1.Channel) {
 	now := metav1.NewTime(start)
 	ch.DeletionTimestamp, ch.Finalizers = &now, []string{v1alpha1.FinalizerDuties}

@@ -112,6 +112,9 @@ type ChannelResult struct {
 	Account    string
 	Receive    v1alpha1.ReceiveMode
 	WebhookURL string // empty when no webhook is used
+	// FormerWebhookURL is a webhook that the Channel registered before and that
+	// may still stand; empty when there is none.
+	FormerWebhookURL string
 	// Effective are the values in force; nil while the spec is invalid and its
 	// last good version goes on, or while the Channel is being deleted.
 	Effective *v1alpha1.EffectiveChannel

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"encoding/json"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -8,7 +9,8 @@ import (
 )
 
 // removal reads from the previous document what it takes to undo the platform
-// side of a Channel: its tombstone, or its entry if that had a webhook.
+// side of a Channel: its tombstone, or its entry if that had a webhook or has a
+// former one that may still stand.
 func (br *bridgeState) removal(ch *v1alpha1.Channel) (document.Tombstone, bool) {
 	name := keyOf(ch).String()
 	var t document.Tombstone
@@ -21,7 +23,12 @@ func (br *bridgeState) removal(ch *v1alpha1.Channel) (document.Tombstone, bool) 
 		return t, false
 	}
 	before := decodeChannel(e)
-	if before == nil || before.UID != string(ch.UID) || before.Receive != document.ReceiveWebhook || before.WebhookURL == "" {
+	if before == nil || before.UID != string(ch.UID) {
+		return t, false
+	}
+	// Where both are there, the new one may not be registered yet.
+	url := cmp.Or(before.FormerWebhookURL, before.WebhookURL)
+	if url == "" {
 		return t, false
 	}
 	return document.Tombstone{
@@ -29,7 +36,7 @@ func (br *bridgeState) removal(ch *v1alpha1.Channel) (document.Tombstone, bool) 
 		Platform:    before.Platform,
 		Account:     before.Account,
 		App:         before.App,
-		WebhookURL:  before.WebhookURL,
+		WebhookURL:  url,
 		Credentials: before.Credentials,
 	}, true
 }

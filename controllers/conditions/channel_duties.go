@@ -1,6 +1,8 @@
 package conditions
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -45,7 +47,7 @@ func (c *channelView) probedBefore() bool {
 func (c *channelView) webhookRegistered() {
 	const typ = v1alpha1.ConditionWebhookRegistered
 	if c.in.Result.Receive == v1alpha1.ReceivePolling {
-		c.put(typ, metav1.ConditionFalse, v1alpha1.ReasonPolling, "messages are fetched; no webhook is needed")
+		c.put(typ, metav1.ConditionFalse, v1alpha1.ReasonPolling, c.pollingMessage())
 		return
 	}
 	if about := of(c.in.Result.Findings, typ); len(about) > 0 {
@@ -57,6 +59,17 @@ func (c *channelView) webhookRegistered() {
 		d = c.row.Webhook
 	}
 	c.duty(typ, d, "the platform sends to status.webhookURL", v1alpha1.ReasonPolling, v1alpha1.ReasonNoPublicURL)
+}
+
+// pollingMessage tells of the webhook of before for as long as nothing has been
+// fetched: while one stands, platforms let nobody fetch. A suspended channel's
+// word may be of the time before that webhook.
+func (c *channelView) pollingMessage() string {
+	fetched := c.row != nil && c.row.Receiving != nil && c.row.Receiving.State == document.DutyDone && !c.in.Channel.Spec.Suspend
+	if c.in.Result.FormerWebhookURL == "" || fetched {
+		return "messages are fetched; no webhook is needed"
+	}
+	return fmt.Sprintf("messages are fetched; the webhook %s that this Channel had before is removed first, if it still stands", c.in.Result.FormerWebhookURL)
 }
 
 func (c *channelView) profileSynced() {
@@ -72,13 +85,21 @@ func (c *channelView) profileSynced() {
 	c.duty(typ, d, "the public profile is as in the spec", v1alpha1.ReasonNoProfile)
 }
 
-// wantsProfile says whether the spec asks for anything in the profile.
+// wantsProfile says whether the spec asks for anything in the profile, in the
+// block of any platform. An empty list asks for something: that there be none.
 func wantsProfile(ch *v1alpha1.Channel) bool {
-	if ch.Spec.Telegram == nil || ch.Spec.Telegram.Profile == nil {
-		return false
+	switch {
+	case ch.Spec.Telegram != nil && ch.Spec.Telegram.Profile != nil:
+		p := ch.Spec.Telegram.Profile
+		return p.Name != nil || p.Description != nil || p.ShortDescription != nil || p.Commands != nil || len(p.Localized) > 0
+	case ch.Spec.Messenger != nil && ch.Spec.Messenger.Profile != nil:
+		p := ch.Spec.Messenger.Profile
+		return p.Greeting != nil || p.GetStarted != nil || p.IceBreakers != nil || p.PersistentMenu != nil || p.WhitelistedDomains != nil
+	case ch.Spec.Instagram != nil && ch.Spec.Instagram.Profile != nil:
+		p := ch.Spec.Instagram.Profile
+		return p.IceBreakers != nil || p.PersistentMenu != nil
 	}
-	p := ch.Spec.Telegram.Profile
-	return p.Name != nil || p.Description != nil || p.ShortDescription != nil || p.Commands != nil || len(p.Localized) > 0
+	return false
 }
 
 // duty puts a condition about an obligation towards the platform. What was

@@ -220,6 +220,26 @@ func TestWebhookConditions(t *testing.T) {
 		require.Equal(t, "False/Polling", s.condition(webhook))
 		require.Empty(t, eventsOf(before, s.channel.Status.Conditions))
 	})
+	t.Run("polling, after a webhook", func(t *testing.T) {
+		const former = "https://former.example.com/webhooks/shop/bot"
+		message := func(s *scene) string {
+			s.step(status.CurrentStatus, "True/Ready")
+			require.Equal(t, "False/Polling", s.condition(webhook))
+			return meta.FindStatusCondition(s.channel.Status.Conditions, webhook).Message
+		}
+		receives := func(d *document.Duty) func(*document.ChannelStatus) {
+			return func(r *document.ChannelStatus) { probed(document.DutyDone, "")(r); r.Receiving = d }
+		}
+		s := readyScene(t)
+		s.result.Receive, s.result.WebhookURL, s.result.FormerWebhookURL = v1alpha1.ReceivePolling, "", former
+		require.Contains(t, message(s), former)
+		s.row(receives(duty(document.DutyRetrying, v1alpha1.ReasonUnreachable)))
+		require.Contains(t, message(s), former)
+		s.row(receives(duty(document.DutyDone, "")))
+		require.Contains(t, message(s), "no webhook is needed")
+		s.channel.Spec.Suspend = true
+		require.Contains(t, message(s), former, "nobody fetches, so nobody removes it")
+	})
 	t.Run("no public URL does not keep Ready back", func(t *testing.T) {
 		s := readyScene(t)
 		s.result.Findings = []compile.Finding{{Condition: webhook, Reason: v1alpha1.ReasonNoPublicURL, Message: "set it", Terminal: true}}

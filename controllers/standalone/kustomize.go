@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -66,9 +67,43 @@ func kustomize(dir string, w *watch) (resmap.ResMap, error) {
 	defer kustomizing.Unlock()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(watchedFiles{filesys.MakeFsOnDisk(), w}, dir)
 	if err != nil {
-		return nil, errors.New(strings.TrimSpace(err.Error())) // its own kind carries a stack
+		return nil, errors.New(withoutContent(strings.TrimSpace(err.Error()))) // its own kind carries a stack
 	}
 	return built, nil
+}
+
+// quoting are kustomize's errors that repeat what stands in a file. From there
+// on another text stands for theirs, as that may be a credential; what comes
+// before names the bases on the way. The first that is found counts.
+var quoting = []struct {
+	theirs *regexp.Regexp
+	ours   string
+}{
+	{regexp.MustCompile(`loading KV pairs: literal sources`),
+		"secretGenerator or configMapGenerator: one of its literals is not key=value"},
+	// A path that is not there may be a literal that got under files.
+	{regexp.MustCompile(`loading KV pairs: file sources`),
+		"secretGenerator or configMapGenerator: one of its files cannot be read; each is a path, or key=path, of a file in this folder"},
+	{regexp.MustCompile(`loading KV pairs`),
+		"secretGenerator or configMapGenerator: one of its envs cannot be read; each is a file in this folder, in UTF-8, with lines of key=value"},
+	{regexp.MustCompile("trouble configuring builtin PatchTransformer with config: `\\s*path: (.*)"),
+		"patch ${1}: " + noPatch},
+	{regexp.MustCompile(`trouble configuring builtin PatchTransformer`),
+		"a patch that stands in a kustomization: " + noPatch},
+	{regexp.MustCompile(`trouble configuring builtin (\w+)`),
+		"the kustomization has something wrong for its ${1}"},
+}
+
+const noPatch = "is neither a strategic merge patch, which needs apiVersion, kind and metadata.name, nor a JSON patch"
+
+// withoutContent is the text of an error without what files contain.
+func withoutContent(text string) string {
+	for _, q := range quoting {
+		if at := q.theirs.FindStringSubmatchIndex(text); at != nil {
+			return text[:at[0]] + string(q.theirs.ExpandString(nil, q.ours, text, at))
+		}
+	}
+	return text
 }
 
 // watchedFiles is the disk; it notes what is read from it.

@@ -109,6 +109,40 @@ func TestKustomizationErrors(t *testing.T) {
 	}
 }
 
+// What a person writes in the wrong place may be a credential, and errors go to
+// the screen and into journals.
+func TestKustomizationErrorsQuoteNoContent(t *testing.T) {
+	const secret = "110201543:AAGq5vUXc2mTz0sWnYb8eKdLr7pJ3hRf1oQ"
+	generator := func(of, sources string) map[string]string {
+		return map[string]string{"base/kustomization.yaml": "resources: [channel.yaml]\nsecretGenerator: [{name: bot, " + of + ": [" + sources + "]}]\n"}
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"a literal without its key":     {generator("literals", `"`+secret+`"`), "one of its literals is not key=value"},
+		"a literal with an empty key":   {generator("literals", `"=`+secret+`"`), "one of its literals is not key=value"},
+		"a literal among the files":     {generator("files", `"token=`+secret+`"`), "one of its files cannot be read"},
+		"a literal among the envs":      {generator("envs", `"token=`+secret+`"`), "one of its envs cannot be read"},
+		"a byte that is no UTF-8":       {map[string]string{"live/bot.env": "token=" + secret + "\xff\n"}, "one of its envs cannot be read"},
+		"a patch in the kustomization":  {map[string]string{"base/kustomization.yaml": "resources: [channel.yaml]\npatches:\n- patch: |\n    stringData: {token: \"" + secret + "\"}\n"}, "a patch that stands in a kustomization: is neither"},
+		"a patch that is no patch":      {map[string]string{"live/slow.yaml": "stringData: {token: \"" + secret + "\"}\n"}, "patch slow.yaml: is neither"},
+		"a list that is none":           {map[string]string{"base/kustomization.yaml": "secretGenerator: [{name: bot, literals: \"token=" + secret + "\"}]\n"}, "cannot unmarshal string"},
+		"a Secret that is not complete": {map[string]string{"base/channel.yaml": "apiVersion: v1\nkind: Secret\nstringData: {token: \"" + secret + "\"}\n"}, "missing metadata.name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := folders(t, overlay)
+			for file, content := range tt.files {
+				write(t, dir, file, content)
+			}
+			_, err := source(filepath.Join(dir, "live")).Read(nil)
+			require.ErrorContains(t, err, tt.want)
+			require.NotContains(t, err.Error(), secret)
+			require.NotContains(t, err.Error(), secret[10:])
+		})
+	}
+}
+
 func TestAFileThatWasMissingIsNoticed(t *testing.T) {
 	dir := folders(t, map[string]string{"kustomization.yaml": "resources: [channel.yaml]\n"})
 	w := newWatch()

@@ -93,8 +93,10 @@ func (p *storeProcess) close(log *slog.Logger) {
 
 // bridgeProcess is what a Bridge's one pod would run.
 type bridgeProcess struct {
-	key      compile.Key
-	store    compile.Key
+	key compile.Key
+	// store is what the gateway works on, this very process of it: one that is
+	// closed never serves again. nil: there is none now.
+	store    *storeProcess
 	gateway  *gateway.Gateway
 	registry *prometheus.Registry
 	loaded   *document.Document
@@ -102,10 +104,16 @@ type bridgeProcess struct {
 	done     sync.WaitGroup
 }
 
+// startBridge starts a bridge on a store; nil: on none, so that webhooks are
+// answered with 503, which makes platforms repeat them, and status says why.
 func startBridge(ctx context.Context, key compile.Key, st *storeProcess, o Options) (*bridgeProcess, error) {
-	p := &bridgeProcess{key: key, store: st.key, registry: prometheus.NewRegistry()}
+	p := &bridgeProcess{key: key, store: st, registry: prometheus.NewRegistry()}
+	link := storeclient.Absent("the Bridge's ConversationStore is not in the manifests, or could not be opened")
+	if st != nil {
+		link = storeclient.Direct(st.store, key.String())
+	}
 	g, err := gateway.New(gateway.Options{
-		Store: storeclient.Direct(st.store, key.String()), Version: o.Version, Registry: p.registry,
+		Store: link, Version: o.Version, Registry: p.registry,
 		Log: o.Log.With("bridge", key.String()), Grace: o.Grace,
 	})
 	if err != nil {
@@ -126,10 +134,15 @@ func (p *bridgeProcess) load(ctx context.Context, doc *document.Document) {
 	p.loaded = doc
 }
 
-// close ends the bridge: leases are given back, sends finish. No request may
-// be routed to it any more.
-func (p *bridgeProcess) close() {
+// leave ends what the bridge does by itself: leases are given back, sends
+// finish. Requests that are still routed to it are served.
+func (p *bridgeProcess) leave() {
 	p.stop()
 	p.done.Wait()
+}
+
+// close ends the bridge. No request may be routed to it any more.
+func (p *bridgeProcess) close() {
+	p.leave()
 	p.gateway.Wait()
 }

@@ -140,6 +140,9 @@ type runner struct {
 
 	stores  map[compile.Key]*storeProcess
 	bridges map[compile.Key]*bridgeProcess
+	// replaced are bridges that another process has taken over from, until no
+	// request goes to them any more.
+	replaced []*bridgeProcess
 }
 
 func (r *runner) server() *http.Server {
@@ -281,28 +284,40 @@ func (r *runner) database(key compile.Key) (dsn string, ready bool, err error) {
 	return dsn, err == nil, nil
 }
 
+// runBridges lets every bridge run on the process of its store that is there
+// now, or on none. A bridge whose store leaves ends before that does: it gives
+// its leases back, and what is being sent gets its report.
 func (r *runner) runBridges(ctx context.Context, docs map[compile.Key]*document.Document) error {
 	var errs []error
 	for key, doc := range docs {
-		p, st := r.bridges[key], r.stores[storeOf(doc)]
-		if p != nil && st != nil && p.store != st.key {
-			p.close() // it moves to another store
+		p, st := r.bridges[key], r.storeOf(doc)
+		if p != nil && p.store != st {
+			p.leave()
+			r.replaced = append(r.replaced, p)
+			delete(r.bridges, key)
 			p = nil
 		}
-		if p == nil && st != nil {
+		if p == nil {
 			var err error
 			if p, err = startBridge(ctx, key, st, r.Options); err != nil {
 				errs = append(errs, err)
+				continue
 			}
-		}
-		if p == nil {
-			delete(r.bridges, key)
-			continue
 		}
 		r.bridges[key] = p
 		p.load(ctx, doc)
 	}
 	return errors.Join(errs...)
+}
+
+// storeOf is the store that a bridge's document names; nil when it does not run,
+// or is about to end as it has no manifest any more.
+func (r *runner) storeOf(doc *document.Document) *storeProcess {
+	key := storeOf(doc)
+	if r.world.result.Stores[key] == nil {
+		return nil
+	}
+	return r.stores[key]
 }
 
 // publish tells the front where requests go.
@@ -341,6 +356,12 @@ func (r *runner) publish() {
 
 // stopLeftOver ends what has no manifest any more. Data stays.
 func (r *runner) stopLeftOver() {
+	for _, p := range r.replaced {
+		if p.store != nil { // else nothing of it is on the way to a store
+			p.gateway.Wait()
+		}
+	}
+	r.replaced = nil
 	for key, p := range r.bridges {
 		if r.world.result.Bridges[key] == nil {
 			p.close()

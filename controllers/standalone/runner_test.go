@@ -52,6 +52,7 @@ type home struct {
 	t         *testing.T
 	telegram  *telegram.Server
 	dir, data string
+	store     string // of the namespace shop
 	base      string
 	listener  net.Listener // of the first start
 	screen    *screen
@@ -70,7 +71,7 @@ func newHome(t *testing.T) *home {
 // prepareHome writes the manifests; nothing runs yet.
 func prepareHome(t *testing.T) *home {
 	t.Helper()
-	h := &home{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data")}
+	h := &home{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), store: "default"}
 	h.telegram = telegram.New(telegram.Options{
 		Bots: []telegram.BotSpec{
 			{ID: webhookBot, Secret: botSecret, Username: "hook_bot"}, {ID: pollingBot, Secret: botSecret, Username: "poll_bot"},
@@ -170,7 +171,7 @@ func (h *home) eventually(what string, check func() bool) {
 }
 
 func (h *home) token() string {
-	content, err := os.ReadFile(filepath.Join(h.data, "shop", "default.token"))
+	content, err := os.ReadFile(filepath.Join(h.data, "shop", h.store+".token"))
 	require.NoError(h.t, err)
 	return strings.TrimSpace(string(content))
 }
@@ -364,6 +365,52 @@ func TestWhatHappenedWhileItWasStopped(t *testing.T) {
 		h.restart()
 		require.NotContains(t, h.screen.String(), "shop/hook")
 	})
+}
+
+// A checkout of another branch, or an editor that writes a new file in place of
+// the old one, takes a store away for a moment.
+func TestAStoreThatLeavesAndComesBack(t *testing.T) {
+	h := prepareHome(t)
+	const named = "apiVersion: bridgekeeper.dev/v1alpha1\nkind: ConversationStore\nmetadata: {name: main, namespace: shop}\nspec: {}\n"
+	bridge, err := os.ReadFile(filepath.Join(h.dir, "bridge.yaml"))
+	require.NoError(t, err)
+	h.write("bridge.yaml", string(bridge)+"  storeRef: {name: main}\n")
+	h.write("store.yaml", named)
+	h.store = "main"
+	h.begin()
+	hook := h.telegram.Bot(webhookBot)
+	h.eventually("registered", func() bool { return hook.WebhookInfo().URL != "" })
+	h.eventually("ready", func() bool {
+		return h.says("ok Bridge shop/default  Ready") && h.says("ok Channel shop/poll  Ready") && h.says("ok Channel shop/hook  Ready")
+	})
+	stored := func() bool {
+		code, err := hook.Inject(telegram.Injection{Secret: hook.WebhookSecret()})
+		return err == nil && code == http.StatusOK
+	}
+	require.True(t, stored())
+
+	require.NoError(t, os.Remove(filepath.Join(h.dir, "store.yaml")))
+	h.eventually("status says so", func() bool {
+		return h.says("!! Bridge shop/default  StoreReachable") && h.says("is not in the manifests, or could not be opened")
+	})
+	before := len(h.screen.String())
+
+	h.write("store.yaml", named)
+	reached := "ok Bridge shop/default  StoreReachable"
+	h.eventually("status says so", func() bool { return strings.Contains(h.screen.String()[before:], reached) })
+	require.True(t, stored())
+	h.converse(webhookBot, 78, "hook")
+	h.converse(pollingBot, 79, "poll")
+
+	require.NoError(t, h.end())
+	require.NoError(t, os.Remove(filepath.Join(h.dir, "store.yaml")))
+	h.restart()
+	code, err := hook.Inject(telegram.Injection{Secret: "guess"})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusUnauthorized, code, "the Channel is served without the store: 404 would be lost")
+	h.write("store.yaml", named)
+	h.eventually("status says so", func() bool { return h.says(reached) })
+	require.True(t, stored())
 }
 
 func TestASuspendedBridgeGoesOnAsItWas(t *testing.T) {

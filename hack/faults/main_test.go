@@ -5,9 +5,13 @@ package faults
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -155,4 +159,28 @@ func verify(t *testing.T, w *processes.World, r *traffic.Result, batch int) {
 	require.NoError(t, err)
 	findings := traffic.Check(r, batch, stored)
 	require.True(t, findings.OK(), "of %d accepted and %d stored: %s", r.Total(), len(stored), findings)
+}
+
+// metric is what a process says of a series, with its labels; 0 when there is
+// no such series yet.
+func metric(ctx context.Context, p *processes.Process, series string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Health+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	return 0, nil
 }

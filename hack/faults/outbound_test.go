@@ -105,15 +105,31 @@ func eventually(t *testing.T, what string, done func(ctx context.Context) error)
 	}
 }
 
-// reply queues n replies to everybody.
+// reply queues n replies to everybody, repeating under the same key what was
+// not answered.
 func (d *desk) reply(t *testing.T, from, n int) {
 	t.Helper()
 	for i := from; i < from+n; i++ {
 		for c, id := range d.conversations {
-			_, err := d.Desk().Reply(t.Context(), id, fmt.Sprintf("%d-%d", c, i), fmt.Sprintf("reply %03d", i))
-			require.NoError(t, err)
+			eventually(t, "a reply is taken", func(ctx context.Context) error {
+				ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+				defer cancel()
+				_, err := d.Desk().Reply(ctx, id, fmt.Sprintf("%d-%d", c, i), fmt.Sprintf("reply %03d", i))
+				return err
+			})
 		}
 	}
+}
+
+// during runs a fault beside the work that it is to meet.
+func during(t *testing.T, fault func(ctx context.Context) error, work func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- fault(ctx) }()
+	work()
+	require.NoError(t, <-done)
 }
 
 // settle waits until nothing is queued, and counts: what is sent was seen
@@ -166,7 +182,7 @@ func (d *desk) settle(t *testing.T, replies int) (unknown int) {
 
 // TestPlatformInTrouble: everything that a platform does to a sender.
 func TestPlatformInTrouble(t *testing.T) {
-	for name, test := range map[string]struct {
+	tests := map[string]struct {
 		fault   telegram.Fault
 		unknown bool // the outcome cannot be known
 	}{
@@ -176,22 +192,26 @@ func TestPlatformInTrouble(t *testing.T) {
 		"answer lost":           {telegram.Fault{Kind: telegram.FaultLost, Times: 3}, true},
 		"answer garbled":        {telegram.Fault{Kind: telegram.FaultGarbled, Times: 3}, true},
 		"success after timeout": {telegram.Fault{Kind: telegram.FaultLate, Times: 1}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := openDesk(t, backend{name: "sqlite", stores: 1, dsn: func(*testing.T) string { return "" }})
-			test.fault.Method = "sendMessage"
-			_, err := d.bot.AddFault(test.fault)
-			require.NoError(t, err)
-			d.reply(t, 0, 2)
-			unknown := d.settle(t, 2)
-			if test.unknown {
-				assert.LessOrEqual(t, unknown, test.fault.Times, "only what met the fault is unknown")
-			} else {
-				assert.Zero(t, unknown)
-			}
-		})
 	}
+	onBoth(t, func(t *testing.T, b backend) {
+		b.stores = 1 // it is the bridge that is tested, and many run at once
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				d := openDesk(t, b)
+				test.fault.Method = "sendMessage"
+				_, err := d.bot.AddFault(test.fault)
+				require.NoError(t, err)
+				d.reply(t, 0, 2)
+				unknown := d.settle(t, 2)
+				if test.unknown {
+					assert.LessOrEqual(t, unknown, test.fault.Times, "only what met the fault is unknown")
+				} else {
+					assert.Zero(t, unknown)
+				}
+			})
+		}
+	})
 }
 
 // TestPartTwoOfThree: what was sent is not sent again, and what follows waits.
@@ -234,45 +254,91 @@ func TestBridgeKilledWhileSending(t *testing.T) {
 	})
 }
 
+// TestStoreKilledWhileSending: leases and reports are cut off, and whoever
+// writes repeats what was not answered.
+func TestStoreKilledWhileSending(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		const replies = 30
+		d := openDesk(t, b)
+		during(t, func(ctx context.Context) error {
+			for i := range 4 {
+				p := d.Stores[i%len(d.Stores)]
+				p.Kill()
+				if err := p.Start(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, func() { d.reply(t, 0, replies) })
+		unknown := d.settle(t, replies)
+		t.Logf("%d of %d replies are of unknown outcome", unknown, replies*people)
+		assert.Less(t, unknown, replies*people/2)
+	})
+}
+
 // TestPollerKilledBetweenFetchAndCommit: the store is out of reach when the
 // poller has fetched, and the poller dies with what it has in its hands.
 func TestPollerKilledBetweenFetchAndCommit(t *testing.T) {
+	const refusedSeries = `bridgekeeper_bridge_ingest_duration_seconds_count{result="unavailable"}`
 	onBoth(t, func(t *testing.T, b backend) {
 		d := openDesk(t, b)
-		want := map[string]int{}
-		for round := range 4 {
+		var want []string
+		for i := range people {
+			want = append(want, fmt.Sprintf("hello from %d", i))
+		}
+		for round := range 2 {
+			before := map[*processes.Process]int{}
+			for _, p := range d.Bridges {
+				n, err := metric(t.Context(), p, refusedSeries)
+				require.NoError(t, err)
+				before[p] = n
+			}
 			d.Internal.Cut()
 			for i, customer := range d.customers {
 				text := fmt.Sprintf("round %d of %d", round, i)
-				want[text]++
+				want = append(want, text)
 				_, err := customer.Send(text)
 				require.NoError(t, err)
 			}
-			before := d.bot.Calls("getUpdates", 0)
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-			_, _ = d.bot.WaitCalls(ctx, "getUpdates", int64(len(before)), 1) // fetched, if it polls while the store is away
-			cancel()
-			p := d.Bridges[round%2]
-			p.Kill()
+			var holder *processes.Process
+			eventually(t, "a poller has fetched and cannot commit", func(ctx context.Context) error {
+				for p, n := range before {
+					now, err := metric(ctx, p, refusedSeries)
+					if err != nil {
+						return err
+					}
+					if now > n {
+						holder = p
+						return nil
+					}
+				}
+				return errors.New("nobody was refused by the store")
+			})
+			holder.Kill()
 			d.Internal.Heal()
-			again(t, p)
-		}
-		eventually(t, "everything is stored", func(ctx context.Context) error {
-			list, err := d.Desk().Messages(ctx, polled, message.Inbound)
-			if err == nil && len(list) < len(want)+people {
-				err = fmt.Errorf("%d messages, want %d", len(list), len(want)+people)
-			}
-			return err
-		})
-		list, err := d.Desk().Messages(t.Context(), polled, message.Inbound)
-		require.NoError(t, err)
-		for _, m := range list {
-			if !strings.HasPrefix(m.Text, "hello") {
-				want[m.Text]--
-			}
-		}
-		for text, n := range want {
-			assert.Zero(t, n, "%q: %d missing", text, n)
+			again(t, holder)
+			d.waitStored(t, want)
 		}
 	})
+}
+
+// waitStored returns when exactly these texts have been taken in, each once.
+func (d *desk) waitStored(t *testing.T, want []string) {
+	t.Helper()
+	var got []string
+	eventually(t, "everything is stored", func(ctx context.Context) error {
+		list, err := d.Desk().Messages(ctx, polled, message.Inbound)
+		if err != nil {
+			return err
+		}
+		got = nil
+		for _, m := range list {
+			got = append(got, m.Text)
+		}
+		if len(got) < len(want) {
+			return fmt.Errorf("%d messages, want %d", len(got), len(want))
+		}
+		return nil
+	})
+	assert.ElementsMatch(t, want, got)
 }

@@ -48,6 +48,11 @@ func webhook(entries ...string) string {
 // stored are the external ids of the channel's inbound messages.
 func stored(t *testing.T, w *processes.World) (ids []string) {
 	t.Helper()
+	return storedIn(t, w, channel)
+}
+
+func storedIn(t *testing.T, w *processes.World, channel string) (ids []string) {
+	t.Helper()
 	list, err := w.Desk().Messages(t.Context(), channel, message.Inbound)
 	require.NoError(t, err)
 	for _, m := range list {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/internal/testkit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
@@ -68,4 +69,29 @@ func TestATombstoneTellsWhetherItIsTheLastOfItsApp(t *testing.T) {
 		assert.Equal(t, "1", table.Snapshot().Tombstone("shop/a").Spec.App)
 		assert.Equal(t, last, p.LastLoad().LastOfApp)
 	}
+}
+
+func TestABadEntryIsRememberedByWhoseMessagesItWouldTake(t *testing.T) {
+	p := &testkit.Platform{}
+	table, loader := testkit.Loader(p)
+	apply := func(entries ...document.Entry) *channels.Snapshot {
+		_, err := loader.Apply(t.Context(), testkit.Document(t, entries...))
+		require.NoError(t, err)
+		return table.Snapshot()
+	}
+	bad := func(c *document.Channel) { c.App, c.Config = "100", []byte(`{"bad":true}`) }
+	s := apply(testkit.Entry(t, "shop/b", 1, bad), testkit.Entry(t, "shop/good", 1, nil))
+	assert.Equal(t, "shop/b", s.Off(testkit.Name, "100", "account-shop/b"))
+	for _, other := range [][3]string{{testkit.Name, "200", "account-shop/b"}, {"other", "100", "account-shop/b"}, {testkit.Name, "100", "another"}, {testkit.Name, "100", ""}, {testkit.Name, "", "account-shop/good"}} {
+		assert.Empty(t, s.Off(other[0], other[1], other[2]), "%v", other)
+	}
+	// A spec with a field of the wrong type still says whose it is.
+	odd := mustEntry(t, document.EntryChannel, map[string]any{"platform": testkit.Name, "account": "1", "app": "100", "receive": 7})
+	assert.Equal(t, "shop/a", apply(odd).Off(testkit.Name, "100", "1"))
+	// Whoever has the account and runs is asked first, be it an older version of it.
+	s = apply(testkit.Entry(t, "shop/b", 2, func(c *document.Channel) { c.App = "100" }))
+	assert.Empty(t, s.Off(testkit.Name, "100", "account-shop/b"))
+	s = apply(testkit.Entry(t, "shop/b", 3, bad))
+	assert.Empty(t, s.Off(testkit.Name, "100", "account-shop/b"))
+	assert.Empty(t, apply().Off(testkit.Name, "100", "account-shop/b"), "removed")
 }

@@ -90,6 +90,7 @@ func (b *builder) apply(ctx context.Context, e document.Entry) {
 		}
 		x := document.Exception{Entry: e.Key(), Generation: e.Generation, Hash: e.Hash, Field: field, Message: text}
 		b.keep(&x)
+		b.turnOff(e)
 		b.exceptions = append(b.exceptions, x)
 		return
 	}
@@ -101,6 +102,25 @@ func (b *builder) keep(x *document.Exception) {
 	if running := b.old.entry(x.Entry); running != nil {
 		x.RunningHash = running.Hash
 		b.next.put(running)
+	}
+}
+
+// turnOff remembers whose messages a bad entry would take, as far as it says so:
+// they are not to be acknowledged in the name of nobody. Two with one account
+// are told apart by name, on every replica alike.
+func (b *builder) turnOff(e document.Entry) {
+	if e.Kind != document.EntryChannel {
+		return
+	}
+	var spec struct {
+		Platform string `json:"platform"`
+		Account  string `json:"account"`
+		App      string `json:"app"`
+	}
+	_ = json.Unmarshal(e.Spec, &spec) // what can be read is read, and the entry's own error is told
+	key := account{spec.Platform, spec.Account}
+	if other, taken := b.next.off[key]; spec.Account != "" && (!taken || e.Name < other.name) {
+		b.next.off[key] = off{name: e.Name, app: spec.App}
 	}
 }
 

@@ -20,7 +20,11 @@ type Snapshot struct {
 	tombstones map[string]*Channel // by the former channel's "namespace/name"
 	accounts   map[account]*Channel
 	apps       map[appKey]*App
+	off        map[account]off
 }
+
+// off is a channel that cannot run as the document has it.
+type off struct{ name, app string }
 
 type account struct{ platform, id string }
 
@@ -33,6 +37,17 @@ func (s *Snapshot) Tombstone(name string) *Channel { return s.tombstones[name] }
 // Account finds the channel that has a platform's account; nil when nobody here has.
 func (s *Snapshot) Account(platform, id string) *Channel {
 	return s.accounts[account{platform, id}]
+}
+
+// Off names the channel ("namespace/name") that has a platform's account and
+// app according to the document, where that entry cannot be loaded and nothing
+// else has the account. "": there is none.
+func (s *Snapshot) Off(platform, app, id string) string {
+	key := account{platform, id}
+	if o := s.off[key]; s.accounts[key] == nil && o.app == app {
+		return o.name
+	}
+	return ""
 }
 
 // Channels calls yield for every channel, in no order.
@@ -72,7 +87,7 @@ func NewTable() *Table {
 }
 
 func emptySnapshot() *Snapshot {
-	return &Snapshot{channels: map[string]*Channel{}, tombstones: map[string]*Channel{}, accounts: map[account]*Channel{}, apps: map[appKey]*App{}}
+	return &Snapshot{channels: map[string]*Channel{}, tombstones: map[string]*Channel{}, accounts: map[account]*Channel{}, apps: map[appKey]*App{}, off: map[account]off{}}
 }
 
 // Snapshot is what is in force now.

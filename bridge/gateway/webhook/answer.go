@@ -50,8 +50,9 @@ var (
 	// unavailable: the store comes back in seconds (a restart) or minutes (its
 	// node is lost); platforms space their retries themselves after the first.
 	unavailable = answer{status: http.StatusServiceUnavailable, result: resultUnavailable, retryAfter: 5}
-	// refused: the store does not know this channel yet, or not as this
-	// bridge's; its document follows within seconds.
+	// refused: the store does not know this channel yet, or not as this bridge's,
+	// and its document follows within seconds; or the channel's entry in ours is
+	// bad, and a person mends it.
 	refused  = answer{status: http.StatusServiceUnavailable, result: resultRefused, retryAfter: 5}
 	panicked = answer{status: http.StatusInternalServerError, result: resultPanic}
 )

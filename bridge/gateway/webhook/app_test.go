@@ -238,3 +238,31 @@ func TestAnAppsRequestIsNotAcknowledgedBeforeItIsDurable(t *testing.T) {
 	j.answer = fails(assert.AnError)
 	assert.Equal(t, http.StatusServiceUnavailable, h.posted(appURL, "secret-of-100", body).Code)
 }
+
+// Of a channel that does not run nothing is acknowledged: its messages would be
+// nobody's. Those of its siblings are stored all the same.
+func TestWhatIsForAChannelWithABadEntryComesAgain(t *testing.T) {
+	table, p := channels.NewTable(), messenger.New()
+	loader := channels.NewLoader(table, func(string) platform.Platform { return p })
+	bad := page(t, "shop/second", "100", "2", map[string]string{meta.KeyAppSecret: ""})
+	main := page(t, "shop/main", "100", "1", nil)
+	exceptions, err := loader.Apply(t.Context(), testkit.Document(t, main, bad))
+	require.NoError(t, err)
+	require.Len(t, exceptions, 1)
+	j := &journal{}
+	h := New(Config{Table: table, Ingest: j, Acks: &acks{}, Metrics: testkit.Metrics(), Log: testkit.Log()})
+
+	both := batchOf(entryOf("1", "a", "x"), entryOf("2", "b", "x"))
+	for _, path := range []string{appURL, "/webhooks/shop/main"} {
+		assert.Equal(t, http.StatusServiceUnavailable, h.posted(path, "secret-of-100", both).Code)
+		taken := j.taken()
+		assert.Equal(t, map[string]string{"a": "shop/main", "b": ""}, routes(taken[len(taken)-1]))
+	}
+	assert.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", batchOf(entryOf("1", "a", "x"), entryOf("9", "nobody", "x"))).Code, "what concerns others is acknowledged")
+	assert.Equal(t, http.StatusUnauthorized, h.posted(appURL, "guess", both).Code)
+
+	testkit.Apply(t, loader, main, page(t, "shop/second", "100", "2", nil))
+	assert.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", both).Code)
+	taken := j.taken()
+	assert.Equal(t, map[string]string{"a": "shop/main", "b": "shop/second"}, routes(taken[len(taken)-1]))
+}

@@ -7,7 +7,8 @@
 //	  Verify ──no─► 401 (429 beyond the budget) nothing is stored
 //	  rate ──no─► 429           verified requests only
 //	  Parse ──no─► 400
-//	  Ingest ──no─► 503         not durable within the platform's patience
+//	  Ingest ──no─► 503         not durable within the platform's patience, or for
+//	                            a channel whose entry in the document is bad
 //	  ► 200                     every element is committed by the store
 //
 // A platform with one URL per app (/webhooks/apps/{platform}/{appId}) goes the
@@ -193,14 +194,17 @@ func (h *Handler) take(ctx context.Context, req *request) answer {
 func (h *Handler) store(ctx context.Context, req *request, events []message.Event) answer {
 	ctx, cancel := context.WithDeadline(ctx, req.start.Add(req.place.patience()))
 	defer cancel()
-	elements, strangers := route(req, events)
-	for name := range strangers {
+	to := route(req, events)
+	for name := range to.strangers {
 		h.Log.Warn("a webhook request names a channel that does not accept its signature; its secret may be an old one", "channel", name, "url", req.place.name)
 		h.Metrics.ChannelWebhook(name, resultUnauthorized)
 	}
+	for name := range to.off {
+		h.Log.Warn("a webhook request names a channel that does not run, as its entry in the document is bad; the platform is asked to send it again", "channel", name, "url", req.place.name)
+	}
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
-		Platform: req.place.platform.Name(), Channel: req.journalChannel(elements), App: req.app(), Refused: req.refusers(), ReceivedAt: req.start.UTC(),
-		Raw: req.Body, Transport: "webhook", Elements: elements,
+		Platform: req.place.platform.Name(), Channel: req.journalChannel(to.elements), App: req.app(), Refused: req.refusers(), ReceivedAt: req.start.UTC(),
+		Raw: req.Body, Transport: "webhook", Elements: to.elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {
 		return overloaded
@@ -209,17 +213,29 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		h.Log.Warn("a webhook request was not made durable", "channel", req.place.name, "error", req.place.redact(err.Error()))
 		return unavailable
 	}
-	for i, e := range result.Elements {
-		if ingest.Refused(elements[i], e) {
-			return refused
-		}
+	h.acknowledge(req, to.elements, result)
+	if len(to.off) > 0 || isRefused(to.elements, result) {
+		return refused
 	}
-	h.acknowledge(req, elements, result)
+	if req.place.channel != nil {
+		h.Acks.AcknowledgePayload(req.place.channel, req.Body)
+	}
 	return accepted
 }
 
+// isRefused says that the store did not take all of an envelope, which may have
+// had no elements. Only then is there something that must come again.
+func isRefused(elements []wire.Element, result wire.EnvelopeResult) bool {
+	for i, e := range result.Elements {
+		if ingest.Refused(elements[i], e) {
+			return true
+		}
+	}
+	return result.Result != ""
+}
+
 // acknowledge gives the platform its word back for what was stored, channel by
-// channel. What became no event is of the URL's channel.
+// channel, also where a part was refused: it is not stored again.
 func (h *Handler) acknowledge(req *request, elements []wire.Element, result wire.EnvelopeResult) {
 	stored, order := map[string][]message.Event{}, []string{}
 	for i, e := range result.Elements {
@@ -239,8 +255,5 @@ func (h *Handler) acknowledge(req *request, elements []wire.Element, result wire
 				h.Metrics.ChannelWebhook(name, resultAccepted)
 			}
 		}
-	}
-	if req.place.channel != nil {
-		h.Acks.AcknowledgePayload(req.place.channel, req.Body)
 	}
 }

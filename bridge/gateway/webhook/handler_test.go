@@ -63,6 +63,15 @@ func all(r wire.Result) func(context.Context, wire.Envelope) (wire.EnvelopeResul
 	}
 }
 
+// whole refuses an envelope as a whole, as stores do.
+func whole(r wire.Result) func(context.Context, wire.Envelope) (wire.EnvelopeResult, error) {
+	return func(ctx context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
+		out, err := all(r)(ctx, env)
+		out.Result = r
+		return out, err
+	}
+}
+
 func fails(err error) func(context.Context, wire.Envelope) (wire.EnvelopeResult, error) {
 	return func(context.Context, wire.Envelope) (wire.EnvelopeResult, error) { return wire.EnvelopeResult{}, err }
 }
@@ -179,6 +188,7 @@ func TestStatuses(t *testing.T) {
 		"store away":                        {path: pathA, secret: secretA, answer: fails(store.ErrUnavailable), want: 503, retryAfter: "5", stored: 1},
 		"store refuses":                     {path: pathA, secret: secretA, answer: fails(errors.New("no")), want: 503, retryAfter: "5", stored: 1},
 		"store behind":                      {path: pathA, secret: secretA, answer: all(wire.ResultForbidden), want: 503, retryAfter: "5", stored: 1},
+		"no elements, and yet refused":      {path: pathA, secret: secretA, body: strings.NewReader("[]"), answer: whole(wire.ResultForbidden), want: 503, retryAfter: "5", stored: 1},
 		"too much waits":                    {path: pathA, secret: secretA, answer: fails(ingest.ErrOverloaded), want: 503, retryAfter: "1", stored: 1},
 	} {
 		t.Run(name, func(t *testing.T) {

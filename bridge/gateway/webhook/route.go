@@ -13,24 +13,35 @@ import (
 // route gives each element to the channel whose account it names. Only a
 // channel that would have accepted the request itself gets an element: whoever
 // has the secret of one channel must not write into another. What nobody may
-// have stays unrouted in the journal. strangers are the channels that were
-// named but do not trust the request; their secret may be an old one.
-func route(req *request, events []message.Event) (elements []wire.Element, strangers map[string]bool) {
-	elements = make([]wire.Element, len(events))
+// have stays unrouted in the journal, which learns who refused it.
+func route(req *request, events []message.Event) routed {
+	r := routed{elements: make([]wire.Element, len(events)), strangers: map[string]bool{}, off: map[string]bool{}}
 	for i, e := range events {
-		elements[i].Event = e
+		r.elements[i].Event = e
 		switch ch := req.channelOf(e); {
 		case ch == nil:
-		case req.trusts(ch):
-			elements[i].Channel = ch.Name
-		default:
-			if strangers == nil {
-				strangers = map[string]bool{}
+			if name := req.snapshot.Off(req.place.platform.Name(), req.app(), e.Account); name != "" {
+				r.off[name] = true
 			}
-			strangers[ch.Name] = true
+		case req.trusts(ch):
+			r.elements[i].Channel = ch.Name
+		default:
+			r.strangers[ch.Name] = true
 		}
 	}
-	return elements, strangers
+	return r
+}
+
+// routed is where the elements of a request go.
+type routed struct {
+	elements []wire.Element
+	// strangers are the channels that were named but do not trust the request;
+	// their secret may be an old one.
+	strangers map[string]bool
+	// off are the channels that were named but do not run, as something is wrong
+	// with their entry in the document. The request is not acknowledged: it comes
+	// again, for 36 h from Meta, and what others have of it is stored by then.
+	off map[string]bool
 }
 
 // channelOf is the channel that an element names; nil when nobody here is it.

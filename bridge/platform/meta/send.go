@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -15,6 +16,15 @@ import (
 
 // fields are the members of a JSON object.
 type fields map[string]any
+
+// clockTolerance is how far our clock may be ahead of Meta's. A watermark is
+// Meta's time of the last message that the person has seen, and the answer to a
+// send names no time; so a message is dated to when its request began, which is
+// before Meta made it, less this. With the answer's arrival instead the newest
+// message would never be read. The price: what is begun less than this after a
+// message that is read counts as read with it. Clocks that are kept differ by
+// tens of milliseconds; this is ten times that.
+const clockTolerance = 500 * time.Millisecond
 
 // Send implements platform.Platform. Meta has no idempotency key: what may have
 // been sent is not sent again by itself.
@@ -42,13 +52,14 @@ func (p *Platform) Send(ctx context.Context, ch platform.Channel, out platform.O
 		RecipientID text `json:"recipient_id"`
 		MessageID   text `json:"message_id"`
 	}
+	begun := p.now() // after the upload, if there was one
 	if err := p.call(ctx, c, graphCall{method: http.MethodPost, path: c.Page + "/messages", body: body, timeout: answerTimeout(out.Part)}, &sent); err != nil {
 		return platform.SendResult{}, err
 	}
 	if sent.MessageID == "" {
 		return platform.SendResult{}, &platform.Error{Class: wire.ErrUnknown, Reason: "Meta named no message_id", MaybeSent: true}
 	}
-	result := platform.SendResult{ExternalIDs: []string{string(sent.MessageID)}}
+	result := platform.SendResult{ExternalIDs: []string{string(sent.MessageID)}, SentAt: begun.UTC().Add(-clockTolerance)}
 	if strings.HasPrefix(out.To, userRef) && sent.RecipientID != "" {
 		result.NewAddress = string(sent.RecipientID)
 	}

@@ -313,3 +313,32 @@ func TestAStrangeRecipientIsNotALeak(t *testing.T) {
 	_, err = l.Send(ctx, l.ch, platform.Outgoing{Delivery: "01J", To: personOf(pageID), Part: wire.Part{Location: &message.Location{}}})
 	assert.Equal(t, wire.ErrContentRejected, asError(t, err).Class)
 }
+
+// A read watermark is Meta's time of the last message that was seen: the send
+// must be dated before it, and not by much.
+func TestASendIsDatedSoThatWatermarksCoverIt(t *testing.T) {
+	const most = time.Second
+	w := newWorld(t)
+	l := w.page("")
+	w.register(l, "")
+	p := w.Person(pageID, personOf(pageID))
+	_, err := p.Write(sim.Words{Text: "hi"})
+	require.NoError(t, err)
+	out := platform.Outgoing{Delivery: "01JDELIVERY", To: personOf(pageID), Part: wire.Part{Text: "seen"}}
+	w.now.set(time.Now())
+	begun := time.Now()
+	seen, err := l.Send(ctx, l.ch, out)
+	require.NoError(t, err)
+	require.NoError(t, p.Read())
+	_, err = w.WaitDelivered(soon(t), appID, 3) // hi, the echo, the receipt
+	require.NoError(t, err)
+	var until time.Time
+	for _, e := range w.events() {
+		if e.Receipt != nil {
+			until = e.Receipt.Watermark
+		}
+	}
+	require.False(t, until.IsZero())
+	assert.False(t, seen.SentAt.After(until), "the person has seen it, though our clock is ahead by the time between the two lines above")
+	assert.False(t, seen.SentAt.Before(begun.Add(-most)), "what is sent %s after a watermark is not covered by it", most)
+}

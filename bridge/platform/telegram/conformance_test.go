@@ -113,7 +113,12 @@ func refusals() []conformance.Refusal {
 
 func TestConformance(t *testing.T) { conformance.Run(t, suite()) }
 
-func FuzzParse(f *testing.F) { conformance.FuzzParse(f, suite()) }
+func FuzzParse(f *testing.F) {
+	for _, body := range withoutValue() {
+		f.Add([]byte(body))
+	}
+	conformance.FuzzParse(f, suite())
+}
 
 func FuzzVerify(f *testing.F) { conformance.FuzzVerify(f, suite()) }
 

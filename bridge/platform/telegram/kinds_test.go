@@ -103,3 +103,32 @@ func TestUploadsGetTheTimeTheyNeed(t *testing.T) {
 	require.Less(t, largest, 5*time.Minute, "the HTTP client's own limit")
 	require.Equal(t, largest, p.SendTimeout(part(message.Attachment{MediaID: "m"})), "of a size that is not told")
 }
+
+// withoutValue are messages with the key of a kind whose value is taken away
+// again by a key that differs in case, by kind.
+func withoutValue() map[string]string {
+	bodies := map[string]string{}
+	for _, kind := range kinds {
+		value := "{}"
+		if kind == "photo" {
+			value = "[]"
+		}
+		other := strings.ToUpper(kind[:1]) + kind[1:]
+		bodies[kind] = fmt.Sprintf(`{"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":5,"type":"private"},%q:%s,%q:null}}`, kind, value, other)
+	}
+	return bodies
+}
+
+// What no platform would send comes from whoever knows the secret: it is taken
+// in, or the platform's place in line would be held by it for ever.
+func TestAKindWithoutItsValueIsUnsupported(t *testing.T) {
+	for kind, body := range withoutValue() {
+		t.Run(kind, func(t *testing.T) {
+			events, err := New().Parse(testAccount, []byte(body))
+			require.NoError(t, err)
+			require.Len(t, events, 1)
+			require.Equal(t, message.TypeUnsupported, events[0].Message.Type)
+			require.Contains(t, events[0].Message.Unsupported, kind)
+		})
+	}
+}

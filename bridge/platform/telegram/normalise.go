@@ -112,22 +112,25 @@ func (m *tgMessage) normalise(kind string) *message.Message {
 	return out
 }
 
+// fill puts in what the message says. A kind is looked up by its exact key, but
+// encoding/json puts "Venue": null into the field of "venue" as well, so a kind
+// may have no value: such a message is one of no counterpart.
 func (m *tgMessage) fill(out *message.Message, kind string) {
-	switch kind {
-	case "text":
+	switch {
+	case kind == "text":
 		out.Type, out.Text, out.Entities = message.TypeText, m.Text, entitiesOf(m.Text, m.Entities)
 		if payload := m.startPayload(); payload != "" {
 			out.Type, out.Postback = message.TypePostback, &message.Postback{Payload: payload}
 		}
-	case "venue":
+	case kind == "venue" && m.Venue != nil:
 		out.Type = message.TypeLocation
 		out.Location = &message.Location{Latitude: m.Venue.Location.Latitude, Longitude: m.Venue.Location.Longitude, Name: m.Venue.Title, Address: m.Venue.Address}
-	case "location":
+	case kind == "location" && m.Location != nil:
 		out.Type = message.TypeLocation
 		out.Location = &message.Location{Latitude: m.Location.Latitude, Longitude: m.Location.Longitude}
-	case "contact":
+	case kind == "contact" && m.Contact != nil:
 		out.Type, out.Contacts = message.TypeContacts, []message.ContactCard{m.Contact.card()}
-	case "web_app_data":
+	case kind == "web_app_data" && m.WebAppData != nil:
 		out.Type, out.Postback = message.TypePostback, &message.Postback{Payload: m.WebAppData.Data, Title: m.WebAppData.ButtonText}
 	default:
 		if a := m.attachment(kind); a != nil {
@@ -173,37 +176,56 @@ func (m *tgMessage) gist(kind string) string {
 }
 
 func (m *tgMessage) attachment(kind string) *message.Attachment {
-	var f file
+	f := m.file(kind)
+	if f == nil {
+		return nil
+	}
 	a := message.Attachment{Caption: m.Caption, Entities: entitiesOf(m.Caption, m.CaptionEntities), State: message.MediaPending}
 	switch kind {
 	case "photo":
-		if len(m.Photo) == 0 {
-			return nil
-		}
-		f = largest(m.Photo).file
 		a.Kind, a.MimeType = message.TypeImage, "image/jpeg"
-	case "animation":
-		f, a.Kind, a.MimeType = *m.Animation, message.TypeVideo, "video/mp4"
-	case "video":
-		f, a.Kind, a.MimeType = *m.Video, message.TypeVideo, "video/mp4"
-	case "video_note":
-		f, a.Kind, a.MimeType = *m.VideoNote, message.TypeVideo, "video/mp4"
+	case "animation", "video", "video_note":
+		a.Kind, a.MimeType = message.TypeVideo, "video/mp4"
 	case "voice":
-		f, a.Kind, a.MimeType = *m.Voice, message.TypeAudio, "audio/ogg"
+		a.Kind, a.MimeType = message.TypeAudio, "audio/ogg"
 	case "audio":
-		f, a.Kind, a.MimeType = *m.Audio, message.TypeAudio, "audio/mpeg"
+		a.Kind, a.MimeType = message.TypeAudio, "audio/mpeg"
 		if f.FileName == "" {
 			f.FileName = strings.Trim(f.Performer+" - "+f.Title, " -")
 		}
 	case "document":
-		f, a.Kind = *m.Document, message.TypeFile
+		a.Kind = message.TypeFile
 	case "sticker":
-		f, a.Kind, a.MimeType = *m.Sticker, message.TypeSticker, m.Sticker.stickerType()
-	default:
-		return nil
+		a.Kind, a.MimeType = message.TypeSticker, f.stickerType()
 	}
 	f.into(&a)
 	return &a
+}
+
+// file is the file of a message whose kind has one; nil for other kinds, and
+// where there is none.
+func (m *tgMessage) file(kind string) *file {
+	switch kind {
+	case "photo":
+		if len(m.Photo) > 0 {
+			return &largest(m.Photo).file
+		}
+	case "animation":
+		return m.Animation
+	case "video":
+		return m.Video
+	case "video_note":
+		return m.VideoNote
+	case "voice":
+		return m.Voice
+	case "audio":
+		return m.Audio
+	case "document":
+		return m.Document
+	case "sticker":
+		return m.Sticker
+	}
+	return nil
 }
 
 // refSeparator stands between file_id, which fetches a file, and
@@ -237,8 +259,9 @@ func (f file) stickerType() string {
 	return "image/webp"
 }
 
-func largest(sizes []photoSize) photoSize {
-	return slices.MaxFunc(sizes, func(a, b photoSize) int { return int(a.Width*a.Height - b.Width*b.Height) })
+func largest(sizes []photoSize) *photoSize {
+	size := slices.MaxFunc(sizes, func(a, b photoSize) int { return int(a.Width*a.Height - b.Width*b.Height) })
+	return &size
 }
 
 func (c *contact) card() message.ContactCard {

@@ -157,8 +157,8 @@ func (w *poller) failed(ctx context.Context, err error) {
 	}
 }
 
-// conflict finds out why Telegram lets nobody poll. This channel's own webhook
-// at this Bridge is left from the time before it received by Polling: it is
+// conflict finds out why Telegram lets nobody poll. This channel's own webhook,
+// at this Bridge or a former one, is left from the time before Polling: it is
 // removed, and what waits for it is kept. Any other may be somebody else's and
 // is theirs to remove. Without a webhook another process polls for the same bot.
 func (w *poller) conflict(ctx context.Context, err error) error {

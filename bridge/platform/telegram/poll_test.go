@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -51,6 +52,9 @@ func (q *queue) left() int {
 	return len(q.updates)
 }
 
+// formerURL is what the polling channel registered before.
+const formerURL = "https://former.example.com/webhooks/shop/bot"
+
 // polling runs the poller until the test ends, and collects.
 type polling struct {
 	mu      sync.Mutex
@@ -64,7 +68,7 @@ type polling struct {
 func run(t *testing.T, a *api, p *Platform) *polling {
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &polling{stop: cancel, done: make(chan error, 1)}
-	ch := a.load(t, p, nil)
+	ch := a.load(t, p, func(c *document.Channel) { c.FormerWebhookURL = formerURL })
 	go func() {
 		r.done <- p.Run(ctx, ch, "1", func(_ context.Context, b platform.Batch) error {
 			r.mu.Lock()
@@ -183,6 +187,7 @@ func TestPollConflicts(t *testing.T) {
 		words                      string
 	}{
 		{"own webhook of before", webhookActive, channelURL, true, wire.ErrRetryable, "is removed now"},
+		{"own webhook, of a Bridge that had another public URL or was another", webhookActive, formerURL, true, wire.ErrRetryable, "is removed now"},
 		{"the same path on another host may be another cluster's", webhookActive, "https://old.example.com/webhooks/shop/bot", false, wire.ErrMisconfigured, "at https://old.example.com is registered"},
 		{"a stranger's webhook", webhookActive, "https://other.example.com/secret", false, wire.ErrMisconfigured, "at https://other.example.com is registered"},
 		{"another poller", otherPoller, "", false, wire.ErrRetryable, "another process"},

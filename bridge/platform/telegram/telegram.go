@@ -110,8 +110,10 @@ type channel struct {
 	client     *http.Client
 	webhookURL string // to register; empty where messages are fetched
 	publicURL  string // of the bridge, where messages are fetched
-	config     Config
-	secrets    []string
+	// formerWebhookURL is what this channel registered before; see document.Channel.
+	formerWebhookURL string
+	config           Config
+	secrets          []string
 }
 
 // Name implements platform.Channel.
@@ -139,6 +141,7 @@ func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Cha
 	c := &channel{
 		name: spec.Name, account: spec.Spec.Account, endpoint: endpoint, client: spec.Client,
 		webhookURL: spec.Spec.WebhookURL, publicURL: spec.PublicURL, config: config,
+		formerWebhookURL: spec.Spec.FormerWebhookURL,
 	}
 	if c.client == nil {
 		c.client = platform.NewClient(platform.GuardOptions{AllowPrivate: spec.Endpoint != ""})

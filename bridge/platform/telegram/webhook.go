@@ -60,11 +60,16 @@ func origin(webhook string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// ours says whether a URL is the one that this channel registered before it
-// received by Polling. The same path on another host may be the same Channel in
-// another cluster, and is left alone.
+// ours says whether a URL is one that this channel registered before it
+// received by Polling: the one of its document before, which the Bridge may have
+// lost with its publicURL, or the one that it would have at this Bridge. The same
+// path on another host may be the same Channel in another cluster, and is left
+// alone.
 func (c *channel) ours(webhook string) bool {
-	return webhook != "" && c.publicURL != "" && webhook == c.publicURL+"/webhooks/"+c.name
+	if webhook == "" {
+		return false
+	}
+	return webhook == c.formerWebhookURL || c.publicURL != "" && webhook == c.publicURL+"/webhooks/"+c.name
 }
 
 func (c *channel) key() string { return c.endpoint + " " + c.account }

@@ -17,7 +17,7 @@ func (a *API) registerDeadLetters() {
 		"Outbound messages that failed, or whose outcome is unknown, oldest first", document.AccessRead, 404), a.listDeadLetters)
 	requeue := operation(http.MethodPost, "/v1/dead-letters/{id}:requeue", "requeue-dead-letter", tag,
 		"Send again what of a dead letter was not sent", document.AccessWrite, 400, 404, 409, 413)
-	requeue.Description = "Parts that were sent stay sent. It goes before what its contact is still to get, as it is older. " +
+	requeue.Description = "Parts that were sent stay sent, unless a receipt failed them. It goes before what its contact is still to get, as it is older. " +
 		"409 when it is no dead letter (any more), or could not be sent either: the Channel is gone, the contact cannot be written to, " +
 		"a bot no longer has the conversation. Needs access write."
 	huma.Register(a.huma, requeue, a.requeue)

@@ -257,12 +257,24 @@ func (p *Person) React(mid, name, emoji string) error {
 	})
 }
 
+// watermark is what stands for everything that was sent to a person until now:
+// the time of the last message, as Meta has it, which is before the time of the
+// event that tells it.
+func (s *Server) watermark(t *thread) int64 {
+	for _, m := range slices.Backward(t.messages) {
+		if m.From == fromShop {
+			return m.At
+		}
+	}
+	return s.millis() // nothing was sent
+}
+
 // Read tells that the person has seen everything until now.
 func (p *Person) Read() error {
 	return p.do(func(a *account, t *thread) error {
 		a.note(p.s, t, Entry{From: fromPerson, Event: "read"})
 		if !a.Instagram {
-			p.s.emit(a, t, "message_reads", p.s.element(a, t, map[string]any{"read": map[string]any{"watermark": p.s.millis()}}))
+			p.s.emit(a, t, "message_reads", p.s.element(a, t, map[string]any{"read": map[string]any{"watermark": p.s.watermark(t)}}))
 			return nil
 		}
 		for _, m := range t.messages {
@@ -281,7 +293,7 @@ func (p *Person) Receive(withMIDs bool) error {
 		if a.Instagram {
 			return fmt.Errorf("account %s: Instagram tells of no deliveries", a.ID)
 		}
-		d := map[string]any{"watermark": p.s.millis()}
+		d := map[string]any{"watermark": p.s.watermark(t)}
 		if withMIDs {
 			mids := []string{}
 			for _, m := range t.messages {
