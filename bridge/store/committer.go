@@ -47,7 +47,7 @@ type committer struct {
 	maintaining  atomic.Bool
 
 	// failure of the last batch; nil when it was committed.
-	failure atomic.Pointer[error]
+	failure  atomic.Pointer[error]
 	settling settling // where replicas share the database
 	// latest is the latest time that was written by, in milliseconds.
 	latest atomic.Int64

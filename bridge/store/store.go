@@ -74,8 +74,8 @@ type Store struct {
 	// passed is the time since Open by a monotonic clock. Tests set it.
 	passed    func() time.Duration
 	following sync.Mutex // of followClock
-	outbox      *outbox
-	hooks       hooks
+	outbox    *outbox
+	hooks     hooks
 	// relay is there where replicas share the database; its loops run until
 	// disconnect, which waits for connected.
 	relay      *relay

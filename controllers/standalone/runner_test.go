@@ -409,7 +409,7 @@ func TestAStoreThatLeavesAndComesBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, code, "the Channel is served without the store: 404 would be lost")
 	h.write("store.yaml", named)
-	h.eventually("status says so", func() bool { return h.says(reached) })
+	h.eventually("status says so", func() bool { return h.says("ok Bridge shop/default  Ready") })
 	require.True(t, stored())
 }
 

@@ -35,7 +35,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "bridge")
-	build := exec.Command("go", "build", "-o", binary, "../../bridge") //nolint:gosec,noctx // our own command
+	build := exec.Command("go", "build", "-o", binary, "../../bridge") //nolint:gosec // our own command
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bridge does not build:", err)
