@@ -26,7 +26,7 @@ timed postgres ensure_postgres
 timed generate-diff make -s generate-diff
 timed lint make -s lint
 timed unit make -s unit
-timed faults go test -tags faults -timeout 15m -count 1 ./hack/faults
+timed faults go test -tags faults -timeout 15m -count 1 -parallel 6 ./hack/faults
 timed netpol go -C hack/netpol test ./...
 timed e2e hack/e2e.sh
 

@@ -76,6 +76,7 @@ func TestPostgresStopped(t *testing.T) {
 // messages flow; the old role is locked out afterwards, also where it is
 // connected already.
 func TestDSNRotated(t *testing.T) {
+	t.Parallel()
 	server, b := ownDatabase(t)
 	admin := b.dsn(t)
 	require.NoError(t, server.Exec(t.Context(), admin, `CREATE ROLE first LOGIN SUPERUSER; CREATE ROLE next LOGIN SUPERUSER`))
@@ -105,6 +106,7 @@ func TestDSNRotated(t *testing.T) {
 // TestPostgresStoppedWhileSending: reports and leases are lost with the server,
 // and whoever writes repeats what was not answered.
 func TestPostgresStoppedWhileSending(t *testing.T) {
+	t.Parallel()
 	server, b := ownDatabase(t)
 	const replies = 20
 	d := openDesk(t, b)

@@ -59,7 +59,6 @@ func TestStoreKilled(t *testing.T) {
 func TestStoreAway(t *testing.T) {
 	const away = 30 * time.Second
 	onBoth(t, func(t *testing.T, b backend) {
-		t.Parallel()
 		w := start(t, b, nil)
 		r := load(t, w, 1, func(accepted func(int)) {
 			accepted(some)
@@ -76,7 +75,6 @@ func TestStoreAway(t *testing.T) {
 func TestStoreHangs(t *testing.T) {
 	const hangs = 30 * time.Second
 	onBoth(t, func(t *testing.T, b backend) {
-		t.Parallel()
 		w := start(t, b, nil)
 		r := load(t, w, 1, func(accepted func(int)) {
 			accepted(some)

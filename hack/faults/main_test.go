@@ -70,13 +70,18 @@ type backend struct {
 }
 
 // onBoth runs a scenario on SQLite with one store and on PostgreSQL with two.
+// Most scenarios wait most of the time, so they run side by side.
 func onBoth(t *testing.T, scenario func(t *testing.T, b backend)) {
 	t.Helper()
+	t.Parallel()
 	for _, b := range []backend{
 		{name: "sqlite", dsn: func(*testing.T) string { return "" }, stores: 1},
 		{name: "postgres", dsn: newDatabase, stores: 2},
 	} {
-		t.Run(b.name, func(t *testing.T) { scenario(t, b) })
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			scenario(t, b)
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -18,6 +17,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/ports"
 )
 
 // ErrMissing means that PostgreSQL is not installed.
@@ -102,12 +103,9 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
+	if s.port, err = ports.Free(ctx); err != nil {
 		return err
 	}
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
-	_ = l.Close()
 	initdb := s.command(ctx, "initdb", "--pgdata", s.data(), "--username", "postgres", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
@@ -196,10 +194,27 @@ func (s *Server) Stop() { s.end(syscall.SIGINT) }
 // Kill ends the server and its children as a lost machine does; the next Start
 // recovers from the log.
 func (s *Server) Kill() {
-	for _, pid := range s.PIDs() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
 	s.end(syscall.SIGKILL)
+	// Its children notice that it is gone only after a while, and no server
+	// starts beside them.
+	for left := s.orphans(); len(left) > 0; left = s.orphans() {
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		time.Sleep(time.Millisecond) // until the kernel has taken them away
+	}
+}
+
+// orphans are the processes that work in this server's folder.
+func (s *Server) orphans() (pids []int) {
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		if dir, err := os.Readlink(link); err == nil && dir == s.data() {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // Close stops it and removes everything.

@@ -16,6 +16,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
 	"github.com/bridgekeeper/bridgekeeper/hack/actors"
+	"github.com/bridgekeeper/bridgekeeper/hack/ports"
 )
 
 // Namespace of everything in a World; its Bridge and its store are "default".
@@ -166,12 +167,11 @@ func (w *World) bridge(i int) (*Process, error) {
 func (w *World) process(name string) (*Process, error) {
 	p := &Process{Name: name, binary: w.opts.Binary, env: w.opts.Env, log: filepath.Join(w.opts.Dir, name+".log")}
 	for _, into := range []*string{&p.Listen, &p.Internal, &p.Health} {
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		port, err := ports.Free(context.Background())
 		if err != nil {
 			return nil, err
 		}
-		*into = l.Addr().String()
-		defer l.Close() // all are free until the last one is chosen
+		*into = net.JoinHostPort("127.0.0.1", port)
 	}
 	return p, nil
 }

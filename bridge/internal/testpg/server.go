@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/ports"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -108,8 +109,11 @@ func (s *Server) initialise() error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	var err error
-	if s.port, err = freePort(); err != nil {
+	port, err := ports.Free(context.Background())
+	if err != nil {
+		return err
+	}
+	if s.port, err = strconv.Atoi(port); err != nil {
 		return err
 	}
 	conf, err := os.OpenFile(filepath.Join(s.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
@@ -123,15 +127,6 @@ func (s *Server) initialise() error {
 		fmt.Fprintln(conf, line)
 	}
 	return conf.Close()
-}
-
-func freePort() (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
