@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -42,6 +43,21 @@ type remembered struct {
 	// Records by identity ("Channel/shop/bot").
 	Records   map[string]record    `json:"records"`
 	Documents []rememberedDocument `json:"documents"`
+}
+
+// stores are the ConversationStores as they were, against which changes made
+// while nobody ran are checked: a store's backend never changes. A Channel of
+// another account is no such change: it may be another Channel of that name.
+func (r *remembered) stores() *Manifests {
+	m := &Manifests{raw: map[string]map[string]any{}, from: map[string]string{}}
+	for _, st := range r.Stores {
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(st)
+		if err != nil {
+			continue // it was read from JSON: it can be written as such
+		}
+		m.raw["ConversationStore/"+st.Namespace+"/"+st.Name] = content
+	}
+	return m
 }
 
 // record is what an API server and the operator add to one object.

@@ -95,10 +95,10 @@ func Run(ctx context.Context, o Options) error {
 
 // begin puts the manifests into force, after what the process before left.
 func (r *runner) begin(ctx context.Context) error {
-	m, err := r.read()
-	if err != nil {
-		return err
+	if _, err := r.read(); err != nil {
+		return err // before anything is made on the disk
 	}
+	var err error
 	if r.memory, err = openMemory(r.Data); err != nil {
 		return err
 	}
@@ -108,9 +108,14 @@ func (r *runner) begin(ctx context.Context) error {
 			"and a Channel that was removed from the files meanwhile keeps its webhook, which can be removed at the platform by hand", err)
 	}
 	if before != nil {
+		r.manifests = before.stores()
 		for _, problem := range r.world.recall(before) {
 			r.report.problem(r.memory.path, problem)
 		}
+	}
+	m, err := r.read() // once more, beside what was in force
+	if err != nil {
+		return err
 	}
 	return r.apply(ctx, m)
 }

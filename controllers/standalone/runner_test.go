@@ -455,3 +455,19 @@ func TestBadManifestsAtTheStartAreAnError(t *testing.T) {
 	_, err = net.Dial("tcp", listener.Addr().String())
 	require.Error(t, err, "the listener is closed")
 }
+
+// What cannot be changed in a cluster cannot be changed between two runs.
+func TestTheBackendOfAStoreNeverChanges(t *testing.T) {
+	h := prepareHome(t)
+	kept := "apiVersion: bridgekeeper.dev/v1alpha1\nkind: ConversationStore\nmetadata: {name: default}\nspec: "
+	h.write("store.yaml", kept+"{sqlite: {storageSize: 2Gi}}\n")
+	h.begin()
+	require.NoError(t, h.end())
+	h.write("store.yaml", kept+"{postgres: {dsnSecretRef: {name: database}}}\n")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	err = Run(t.Context(), Options{Source: Source{Paths: []string{h.dir}, Namespace: "shop"}, Data: h.data, Listener: listener})
+	require.ErrorContains(t, err, "backend")
+	h.write("store.yaml", kept+"{sqlite: {storageSize: 3Gi}}\n")
+	h.restart()
+}
