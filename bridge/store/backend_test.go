@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/bridgekeeper/bridgekeeper/bridge/internal/testpg"
+	pgserver "github.com/bridgekeeper/bridgekeeper/hack/postgres"
 )
 
 // The whole suite runs twice, once on each database. This one names one of them
@@ -38,10 +37,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	if postgresServer.server != nil {
-		if err := postgresServer.server.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			status = 1
-		}
+		postgresServer.server.Close()
 	}
 	os.Exit(status)
 }
@@ -49,7 +45,7 @@ func TestMain(m *testing.M) {
 // postgresServer is the process's server with a migrated template database.
 var postgresServer struct {
 	once     sync.Once
-	server   *testpg.Server
+	server   *pgserver.Server
 	template string
 	err      error
 	// databases by data folder: what opens the same folder again means the same store.
@@ -84,7 +80,7 @@ func testDatabase(t testing.TB) string {
 		require.NoError(t, err)
 	}
 	t.Cleanup(func() {
-		if server.Exec(context.Background(), name, emptied) == nil {
+		if server.Exec(context.Background(), server.DSN(name), emptied) == nil {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.free = append(p.free, name)
@@ -96,13 +92,13 @@ func testDatabase(t testing.TB) string {
 func startPostgres() {
 	p := &postgresServer
 	p.databases = map[string]string{}
-	if p.server, p.err = testpg.Start(testpg.Options{}); p.err != nil {
+	if p.server, p.err = pgserver.Start(context.Background(), pgserver.Options{}); p.err != nil {
 		return
 	}
-	if p.template, p.err = p.server.Create(context.Background(), ""); p.err != nil {
+	if p.template, p.err = p.server.Create(context.Background(), "template1"); p.err != nil {
 		return
 	}
-	dir, err := os.MkdirTemp("", "testpg-dsn-")
+	dir, err := os.MkdirTemp("", "bridgekeeper-dsn")
 	if p.err = err; err != nil {
 		return
 	}
@@ -123,14 +119,11 @@ func writeDSN(dir, dsn string) string {
 
 // testServer is the PostgreSQL of this process; a test that needs it is skipped
 // loudly where there is none.
-func testServer(t testing.TB) *testpg.Server {
+func testServer(t testing.TB) *pgserver.Server {
 	t.Helper()
 	p := &postgresServer
 	p.once.Do(startPostgres)
-	if errors.Is(p.err, testpg.ErrMissing) {
-		testpg.Skip(t, p.err)
-	}
-	require.NoError(t, p.err)
+	pgserver.Require(t, p.err)
 	return p.server
 }
 
@@ -145,7 +138,7 @@ func onBackend(t testing.TB, opts Options) Options {
 	dsn, ok := p.databases[opts.Dir]
 	p.mu.Unlock()
 	if !ok {
-		dsn = server.SocketDSN(testDatabase(t))
+		dsn = server.DSN(testDatabase(t))
 		p.mu.Lock()
 		p.databases[opts.Dir] = dsn
 		p.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
-	"github.com/bridgekeeper/bridgekeeper/bridge/internal/testpg"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+	pgserver "github.com/bridgekeeper/bridgekeeper/hack/postgres"
 )
 
 // load hands messages to stores from many goroutines until stop, and counts
@@ -108,14 +108,14 @@ func (l *load) finish() {
 }
 
 // ownServer is a PostgreSQL that a test may stop, with a DSN file.
-func ownServer(t *testing.T) (*testpg.Server, string) {
+func ownServer(t *testing.T) (*pgserver.Server, string) {
 	t.Helper()
 	postgresOnly(t)
 	testServer(t) // skips where there is none
-	server, err := testpg.Start(testpg.Options{})
+	server, err := pgserver.Start(t.Context(), pgserver.Options{})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	name, err := server.Create(t.Context(), "")
+	t.Cleanup(server.Close)
+	name, err := server.Create(t.Context(), "template1")
 	require.NoError(t, err)
 	return server, writeDSN(t.TempDir(), server.DSN(name))
 }
@@ -137,7 +137,7 @@ func TestServerGoesAwayUnderLoad(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT} {
 		before := l.acked.Load()
 		waitFor(t, "load", func() bool { return l.acked.Load() > before+50 })
-		require.NoError(t, server.Stop(sig))
+		server.End(sig)
 		refused := l.refused.Load()
 		waitFor(t, "refusals", func() bool { return l.refused.Load() > refused+50 })
 		require.False(t, a.Health(t.Context()).OK)
@@ -149,7 +149,7 @@ func TestServerGoesAwayUnderLoad(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnavailable)
 		_, err = a.Lease(t.Context(), shopBridge, wire.LeaseRequest{Instance: "pod-0", Max: 1})
 		require.ErrorIs(t, err, ErrUnavailable)
-		require.NoError(t, server.Run())
+		require.NoError(t, server.Start(t.Context()))
 	}
 	before := l.acked.Load()
 	waitFor(t, "load", func() bool { return l.acked.Load() > before+50 })
@@ -180,7 +180,7 @@ func TestConnectionsAreCutUnderLoad(t *testing.T) {
 // in health, and does not hold anybody for long.
 func TestServerThatHangs(t *testing.T) {
 	server, _ := ownServer(t)
-	name, err := server.Create(t.Context(), "")
+	name, err := server.Create(t.Context(), "template1")
 	require.NoError(t, err)
 	proxy := newHangingProxy(t, server.DSN("postgres"))
 	s := openOn(t, writeDSN(t.TempDir(), proxy.dsn(server.DSN(name))), nil)

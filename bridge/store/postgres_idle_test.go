@@ -14,9 +14,9 @@ import (
 // connection of the one before stays.
 func TestDSNRotationOfAnIdleStore(t *testing.T) {
 	server, _ := ownServer(t)
-	name, err := server.Create(t.Context(), "")
+	name, err := server.Create(t.Context(), "template1")
 	require.NoError(t, err)
-	require.NoError(t, server.Exec(t.Context(), name, `CREATE ROLE blue LOGIN SUPERUSER PASSWORD 'sekretblue'; CREATE ROLE green LOGIN SUPERUSER PASSWORD 'sekretgreen'`))
+	require.NoError(t, server.Exec(t.Context(), server.DSN(name), `CREATE ROLE blue LOGIN SUPERUSER PASSWORD 'sekretblue'; CREATE ROLE green LOGIN SUPERUSER PASSWORD 'sekretgreen'`))
 	as := func(user string) string {
 		return strings.Replace(server.DSN(name), "postgres@", user+":sekret"+user+"@", 1)
 	}

@@ -92,7 +92,9 @@ func TestDeadlocksAreDoneAgain(t *testing.T) {
 func TestReplicasMigrateOnce(t *testing.T) {
 	postgresOnly(t)
 	server := testServer(t)
-	dsn := writeDSN(t.TempDir(), server.DSN(server.Database(t, "")))
+	name, err := server.Create(t.Context(), "template1")
+	require.NoError(t, err)
+	dsn := writeDSN(t.TempDir(), server.DSN(name))
 	stores := make([]*Store, 4)
 	var wg sync.WaitGroup
 	for i := range stores {
@@ -119,7 +121,7 @@ func TestNewerSchemaOfReplicas(t *testing.T) {
 	opts := onBackend(t, Options{Dir: dir})
 	s := openTestStore(t, opts)
 	t.Cleanup(func() {
-		require.NoError(t, testServer(t).Exec(context.Background(), databaseOf(t, opts), `DELETE FROM goose_db_version WHERE version_id = 999; UPDATE store_identity SET oldest = 4`))
+		require.NoError(t, testServer(t).Exec(context.Background(), dsnOf(t, opts), `DELETE FROM goose_db_version WHERE version_id = 999; UPDATE store_identity SET oldest = 4`))
 	})
 	run := func(statement string) {
 		require.NoError(t, s.write(t.Context(), 1, func(tx *txn) error { _, err := tx.exec(statement); return err }))
@@ -133,21 +135,20 @@ func TestNewerSchemaOfReplicas(t *testing.T) {
 	require.ErrorContains(t, err, "works with stores that know at least version 999")
 }
 
-func databaseOf(t *testing.T, opts Options) string {
+func dsnOf(t *testing.T, opts Options) string {
+	t.Helper()
 	raw, err := os.ReadFile(opts.PostgresDSNFile)
 	require.NoError(t, err)
-	config, err := pgconn.ParseConfig(strings.TrimSpace(string(raw)))
-	require.NoError(t, err)
-	return config.Database
+	return strings.TrimSpace(string(raw))
 }
 
 // Another password comes into force without a restart; one that is wrong
 // changes nothing and is reported; neither is ever written down.
 func TestDSNRotation(t *testing.T) {
 	server, _ := ownServer(t)
-	name, err := server.Create(t.Context(), "")
+	name, err := server.Create(t.Context(), "template1")
 	require.NoError(t, err)
-	require.NoError(t, server.Exec(t.Context(), name, `CREATE ROLE blue LOGIN SUPERUSER PASSWORD 'sekretblue'; CREATE ROLE green LOGIN SUPERUSER PASSWORD 'sekretgreen'`))
+	require.NoError(t, server.Exec(t.Context(), server.DSN(name), `CREATE ROLE blue LOGIN SUPERUSER PASSWORD 'sekretblue'; CREATE ROLE green LOGIN SUPERUSER PASSWORD 'sekretgreen'`))
 	as := func(user string) string {
 		return strings.Replace(server.DSN(name), "postgres@", user+":sekret"+user+"@", 1)
 	}
@@ -163,7 +164,7 @@ func TestDSNRotation(t *testing.T) {
 			return s.db.postgres.tryOut(ctx, d, identity[0])
 		})
 	}
-	other, err := server.Create(t.Context(), "")
+	other, err := server.Create(t.Context(), "template1")
 	require.NoError(t, err)
 	for _, wrong := range []string{"", "postgres://blue:sekretblue@127.0.0.1:1/" + name, "sekret not a dsn", strings.Replace(as("blue"), name, "sekretnone", 1), strings.Replace(as("blue"), name, other, 1)} {
 		writeDSN(dir, wrong)

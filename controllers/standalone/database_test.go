@@ -2,7 +2,6 @@ package standalone
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"os"
@@ -44,10 +43,7 @@ func TestConnectionFilesAreKept(t *testing.T) {
 // finding says so and nothing is kept elsewhere instead.
 func TestPostgres(t *testing.T) {
 	server, err := postgres.Start(t.Context(), postgres.Options{})
-	if errors.Is(err, postgres.ErrMissing) {
-		t.Skipf("SKIPPED: standalone was NOT tested on PostgreSQL: %v", err)
-	}
-	require.NoError(t, err)
+	postgres.Require(t, err)
 	t.Cleanup(server.Close)
 	dsn, err := server.NewDatabase(context.WithoutCancel(t.Context()))
 	require.NoError(t, err)

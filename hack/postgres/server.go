@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/bridgekeeper/bridgekeeper/hack/ports"
 )
 
@@ -143,7 +145,8 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 func (s *Server) command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, name), args...) //nolint:gosec // Debian's own binaries
 	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
+	// A group of its own: an interrupt of the tests must not reach it before Close does.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential, Setpgid: true}
 	return cmd
 }
 
@@ -189,12 +192,12 @@ func (s *Server) Start(ctx context.Context) error {
 
 // Stop shuts the server down as an administrator does in a hurry (SIGINT,
 // "fast": connections are ended, everything is written).
-func (s *Server) Stop() { s.end(syscall.SIGINT) }
+func (s *Server) Stop() { s.End(syscall.SIGINT) }
 
 // Kill ends the server and its children as a lost machine does; the next Start
 // recovers from the log.
 func (s *Server) Kill() {
-	s.end(syscall.SIGKILL)
+	s.End(syscall.SIGKILL)
 	// Its children notice that it is gone only after a while, and no server
 	// starts beside them.
 	for left := s.orphans(); len(left) > 0; left = s.orphans() {
@@ -225,7 +228,9 @@ func (s *Server) Close() {
 	}
 }
 
-func (s *Server) end(signal syscall.Signal) {
+// End signals the server and waits until it has ended: SIGTERM waits for
+// clients ("smart"), SIGQUIT leaves a recovery to the next start ("immediate").
+func (s *Server) End(signal syscall.Signal) {
 	s.mu.Lock()
 	cmd, exited := s.cmd, s.exited
 	s.mu.Unlock()
@@ -253,11 +258,14 @@ func (s *Server) DSN(database string) string {
 
 // NewDatabase makes an empty database and returns its DSN.
 func (s *Server) NewDatabase(ctx context.Context) (string, error) {
+	name, err := s.Create(ctx, "template1")
+	return s.DSN(name), err
+}
+
+// Create makes a database, a copy of another one, and returns its name.
+func (s *Server) Create(ctx context.Context, template string) (string, error) {
 	name := fmt.Sprintf("test_%d", s.databases.Add(1))
-	if out, err := s.command(ctx, "createdb", "-h", "127.0.0.1", "-p", s.port, "-U", "postgres", name).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("createdb: %w: %s", err, bytes.TrimSpace(out))
-	}
-	return s.DSN(name), nil
+	return name, s.Exec(ctx, s.DSN("postgres"), fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, template))
 }
 
 // PIDs of the server and its children.
@@ -285,20 +293,29 @@ func (s *Server) PIDs() []int {
 	return pids
 }
 
-// Exec runs a statement with psql.
-func (s *Server) Exec(ctx context.Context, dsn, statement string) error {
-	_, err := s.Query(ctx, dsn, statement)
+// Exec runs statements.
+func (s *Server) Exec(ctx context.Context, dsn, statements string) error {
+	_, err := s.Query(ctx, dsn, statements)
 	return err
 }
 
-// Query runs a statement with psql and returns what it prints: columns divided
-// by "|", without a head.
-func (s *Server) Query(ctx context.Context, dsn, statement string) (string, error) {
-	out, err := s.command(ctx, "psql", "--no-psqlrc", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1", "--command", statement, dsn).CombinedOutput()
+// Query runs statements and returns what the last one gives: columns divided
+// by "|", rows by line ends.
+func (s *Server) Query(ctx context.Context, dsn, statements string) (string, error) {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		return "", fmt.Errorf("psql: %w: %s", err, bytes.TrimSpace(out))
+		return "", err
 	}
-	return strings.TrimSpace(string(out)), nil
+	defer conn.Close(context.WithoutCancel(ctx))
+	results, err := conn.PgConn().Exec(ctx, statements).ReadAll()
+	if err != nil || len(results) == 0 {
+		return "", err
+	}
+	var rows []string
+	for _, row := range results[len(results)-1].Rows {
+		rows = append(rows, string(bytes.Join(row, []byte("|"))))
+	}
+	return strings.Join(rows, "\n"), nil
 }
 
 // WithUser is the DSN with another user.

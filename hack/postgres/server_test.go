@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,10 +9,7 @@ import (
 
 func TestServerSurvivesWhatIsDoneToIt(t *testing.T) {
 	server, err := Start(t.Context(), Options{Fsync: true})
-	if errors.Is(err, ErrMissing) {
-		t.Skip("SKIPPED:", err)
-	}
-	require.NoError(t, err)
+	Require(t, err)
 	t.Cleanup(server.Close)
 	dsn, err := server.NewDatabase(t.Context())
 	require.NoError(t, err)
