@@ -47,6 +47,10 @@ func (c *channelView) probedBefore() bool {
 func (c *channelView) webhookRegistered() {
 	const typ = v1alpha1.ConditionWebhookRegistered
 	if c.in.Result.Receive == v1alpha1.ReceivePolling {
+		if old := c.was(typ); c.row == nil && old != nil && old.Reason == v1alpha1.ReasonPolling && !c.in.Fleet.Heard() {
+			c.keep(typ) // whether anything was fetched since the webhook of before, nobody has said yet
+			return
+		}
 		c.put(typ, metav1.ConditionFalse, v1alpha1.ReasonPolling, c.pollingMessage())
 		return
 	}
@@ -142,7 +146,7 @@ func (c *channelView) delivering() {
 		c.put(typ, metav1.ConditionFalse, v1alpha1.ReasonSuspended, "the Channel is suspended: what is to be sent waits")
 	case trouble != nil:
 		c.put(typ, metav1.ConditionFalse, trouble.Reason, trouble.Message)
-	case c.row != nil:
+	case c.row != nil && c.in.Fleet.Heard(): // every replica sends
 		c.put(typ, metav1.ConditionTrue, v1alpha1.ReasonDone, "nothing stands in the way of messages")
 	case c.wasStatus(typ) != "" && c.was(typ).Reason != v1alpha1.ReasonSuspended:
 		c.keep(typ)

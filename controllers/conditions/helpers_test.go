@@ -72,7 +72,7 @@ func (s *scene) broken(f compile.Finding) {
 func (s *scene) load(n int) {
 	s.pods = nil
 	for range n {
-		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: s.doc.Generation, Store: document.Health{OK: true}}})
+		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Instance: "1", Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: s.doc.Generation, Store: document.Health{OK: true}}})
 	}
 }
 

@@ -198,7 +198,7 @@ func refusedOwn(doc *document.Document, f *fleet.Fleet) *verdict {
 // unhealthy: a store whose database does not work is not Ready at first.
 func unhealthy(f *fleet.Fleet) *verdict {
 	for _, p := range f.Pods() {
-		if !p.Status.Store.OK {
+		if p.Answered() && !p.Status.Store.OK {
 			return waiting(v1alpha1.ReasonStoreNotReady, fmt.Sprintf("pod %s: %s", p.Name, p.Status.Store.Message))
 		}
 	}
@@ -229,31 +229,31 @@ func (s *set) databaseReachable(f *fleet.Fleet) {
 	}
 }
 
-// reachable puts whether all serving pods reach what they store in.
+// reachable puts whether all serving pods reach what they store in. Of a pod
+// that was not heard yet nothing is known, so what was known before stands.
 func (s *set) reachable(typ, what string, f *fleet.Fleet) {
-	if f.Size() == 0 {
-		if s.was(typ) != nil {
-			s.keep(typ)
-			return
-		}
-		s.put(typ, metav1.ConditionUnknown, v1alpha1.ReasonNotAttempted, "no pod serves yet")
-		return
-	}
 	var failing int
 	var message string
 	for _, p := range f.Pods() {
-		if !p.Status.Store.OK {
+		if p.Answered() && !p.Status.Store.OK {
 			if failing++; message == "" {
 				message = p.Status.Store.Message
 			}
 		}
 	}
-	if failing == 0 {
+	switch {
+	case failing > 0:
+		s.put(typ, metav1.ConditionFalse, v1alpha1.ReasonUnreachable,
+			fmt.Sprintf("%d of %d serving pods do not reach %s: %s", failing, f.Size(), what, message))
+	case f.Heard():
 		s.put(typ, metav1.ConditionTrue, v1alpha1.ReasonDone, "every serving pod reaches "+what)
-		return
+	case s.was(typ) != nil:
+		s.keep(typ)
+	case f.Size() == 0:
+		s.put(typ, metav1.ConditionUnknown, v1alpha1.ReasonNotAttempted, "no pod serves yet")
+	default:
+		s.put(typ, metav1.ConditionUnknown, v1alpha1.ReasonNotAttempted, fmt.Sprintf("waits until all %d serving pods have answered", f.Size()))
 	}
-	s.put(typ, metav1.ConditionFalse, v1alpha1.ReasonUnreachable,
-		fmt.Sprintf("%d of %d serving pods do not reach %s: %s", failing, f.Size(), what, message))
 }
 
 // upgradePending is present only while true. It stands beside Ready, which is
@@ -276,5 +276,8 @@ func (s *set) storageLow(f *fleet.Fleet) {
 				return
 			}
 		}
+	}
+	if !f.Heard() {
+		s.keep(v1alpha1.ConditionStorageLow)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func pod(generation int64, change func(*document.Status)) fleet.Pod {
-	p := fleet.Pod{Name: "edge-1", Status: document.Status{Hash: "h", Generation: generation, Store: document.Health{OK: true}}}
+	p := fleet.Pod{Name: "edge-1", Status: document.Status{Instance: "1", Hash: "h", Generation: generation, Store: document.Health{OK: true}}}
 	if change != nil {
 		change(&p.Status)
 	}
@@ -238,7 +238,8 @@ func storeStep(t *testing.T, in StoreInput, want status.Status, ready string) St
 	return in
 }
 
-func TestStoreStatus(t *testing.T) {
+// storeScene is a store on SQLite that is Ready, and the input that keeps it so.
+func storeScene(t *testing.T) StoreInput {
 	in := StoreInput{
 		Store: &v1alpha1.ConversationStore{
 			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ConversationStore"},
@@ -251,7 +252,11 @@ func TestStoreStatus(t *testing.T) {
 	}
 	in = storeStep(t, in, status.InProgressStatus, "False/StoreNotReady")
 	in.Fleet = fleet.New([]fleet.Pod{pod(1, nil)})
-	in = storeStep(t, in, status.CurrentStatus, "True/Ready")
+	return storeStep(t, in, status.CurrentStatus, "True/Ready")
+}
+
+func TestStoreStatus(t *testing.T) {
+	in := storeScene(t)
 
 	in.Fleet = fleet.New([]fleet.Pod{pod(1, func(s *document.Status) {
 		s.Store.Warnings = []document.Warning{{Reason: "StorageLow", Message: "5 % left"}}

@@ -55,6 +55,21 @@ func (f *Fleet) Size() int {
 	return len(f.pods)
 }
 
+// Heard says whether every serving pod has answered at least once. One that has
+// not (the operator has just started, or the pod) is not healthy nor in trouble:
+// what was known before stands.
+func (f *Fleet) Heard() bool {
+	if f == nil {
+		return false
+	}
+	for i := range f.pods {
+		if !f.pods[i].Answered() {
+			return false
+		}
+	}
+	return len(f.pods) > 0
+}
+
 // Pods are the serving pods, for what concerns them as a whole (health, version).
 func (f *Fleet) Pods() []Pod {
 	if f == nil {

@@ -16,6 +16,9 @@ type Pod struct {
 	Rows map[string]document.ChannelStatus
 }
 
+// Answered says whether it has told anything: answers name their instance.
+func (p Pod) Answered() bool { return p.Status.Instance != "" }
+
 // Merge is the Pod after one more answer. Rows of a delta replace those before;
 // a full answer, or one of another instance, replaces all of them.
 func (p Pod) Merge(answer document.Status) Pod {
