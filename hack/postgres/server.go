@@ -50,6 +50,9 @@ type Options struct {
 	Address, Network string
 	// Settings are further ones, "name=value".
 	Settings []string
+	// Dir is where the server's own folder is made; empty: among the temporary
+	// ones. The server's user must get there.
+	Dir string
 }
 
 // Server is one PostgreSQL server. Its methods may be called concurrently, but
@@ -79,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if !o.Fsync {
 		s.settings = append(s.settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, o.Dir); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -96,12 +99,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) prepare(ctx context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "bridgekeeper-postgres"); err != nil {
+func (s *Server) prepare(ctx context.Context, dir string) (err error) {
+	if s.dir, err = os.MkdirTemp(dir, "bridgekeeper-postgres"); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
-		if err := s.become("postgres"); err != nil {
+	uid, gid, err := User()
+	if err != nil {
+		return err
+	}
+	if uid != os.Geteuid() {
+		s.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are 32 bits
+		if err := os.Chown(s.dir, uid, gid); err != nil {
 			return err
 		}
 	}
@@ -115,16 +123,19 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// become makes the folder the user's, and all commands run as that user.
-func (s *Server) become(name string) error {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return fmt.Errorf("servers do not run as root: %w", err)
+// User is whom servers run as: ourselves, or, as they refuse to run as root,
+// the user that Debian's package makes.
+func User() (uid, gid int, err error) {
+	if os.Geteuid() != 0 {
+		return os.Geteuid(), os.Getegid(), nil
 	}
-	uid, _ := strconv.Atoi(u.Uid) // the system's own numbers
-	gid, _ := strconv.Atoi(u.Gid)
-	s.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are 32 bits
-	return os.Chown(s.dir, uid, gid)
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return 0, 0, fmt.Errorf("servers do not run as root: %w", err)
+	}
+	uid, _ = strconv.Atoi(u.Uid) // the system's own numbers
+	gid, _ = strconv.Atoi(u.Gid)
+	return uid, gid, nil
 }
 
 // admit lets clients of a network in, with a password.
