@@ -309,7 +309,7 @@ func TestADeletedChannelsWebhookIsRemoved(t *testing.T) {
 	n := w.start(nil)
 	n.load(nil)
 	w.eventually("registered", func() bool { return w.bot.WebhookInfo().URL != "" })
-	n.apply(w.entry(document.EntryTombstone, channel, document.Tombstone{
+	n.apply(entry(w.t, document.EntryTombstone, channel, document.Tombstone{
 		UID: "1", Platform: telegram.Name, Account: strconv.Itoa(botID), WebhookURL: n.url + "/webhooks/" + channel,
 		Credentials: map[string]string{telegram.KeyToken: fmt.Sprintf("%d:%s", botID, botSecret)},
 	}))

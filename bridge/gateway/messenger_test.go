@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -64,35 +63,18 @@ func newMetaWorld(t *testing.T) *metaWorld {
 }
 
 func (w *metaWorld) openStore() {
-	t := w.t
 	parsers := map[string]store.Parser{}
 	for name, parse := range all.Parsers() {
 		parsers[name] = parse
 	}
-	engine, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Parsers: parsers, Capabilities: all.Capabilities()})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = engine.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-		require.NoError(t, engine.Close())
-	})
-	w.store = engine
-	entries := []document.Entry{w.entry(document.EntryBridge, bridgeName, document.StoreBridge{Identity: "spiffe://bridgekeeper/ns/shop/bridge/default"})}
+	w.store = openStore(w.t, store.Options{Parsers: parsers, Capabilities: all.Capabilities()})
+	var entries []document.Entry
 	for name, account := range metaChannels {
-		entries = append(entries, w.entry(document.EntryChannel, name, document.StoreChannel{
+		entries = append(entries, entry(w.t, document.EntryChannel, name, document.StoreChannel{
 			UID: name, Platform: platformOf(name), Account: account, App: "100", Bridge: bridgeName, Receive: document.ReceiveWebhook, OutboundPerSecond: 1000,
 		}))
 	}
-	settings, err := json.Marshal(document.StoreSettings{ReopenWindow: document.Duration(24 * time.Hour)})
-	require.NoError(t, err)
-	files, err := document.Encode(&document.Document{Kind: document.KindStore, Name: "shop/default", Generation: 1, Settings: settings, Entries: entries}, 1)
-	require.NoError(t, err)
-	doc, _, err := document.Decode(files)
-	require.NoError(t, err)
-	require.Empty(t, w.store.Load(t.Context(), doc))
+	loadStore(w.t, w.store, entries...)
 }
 
 func platformOf(channel string) string {
@@ -102,40 +84,19 @@ func platformOf(channel string) string {
 	return messenger.Name
 }
 
-func (w *metaWorld) entry(kind document.EntryKind, name string, spec any) document.Entry {
-	w.t.Helper()
-	e, err := document.NewEntry(kind, name, 1, spec)
-	require.NoError(w.t, err)
-	return e
-}
-
 func (w *metaWorld) start(endpoint string) {
 	t := w.t
-	g, err := gateway.New(gateway.Options{
+	w.gateway, w.url, _ = serve(t, gateway.Options{
 		Store: storeclient.Direct(w.store, bridgeName), Version: "test", Log: testkit.Log(), Grace: 5 * time.Second, Platforms: all.ByName(),
-	})
-	require.NoError(t, err)
-	w.gateway = g
-	public := httptest.NewServer(g.PublicHandler())
-	w.url = public.URL
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); g.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-		public.CloseClientConnections()
-		public.Close()
-		g.Wait()
 	})
 	var entries []document.Entry
 	for name, account := range metaChannels {
-		entries = append(entries, w.entry(document.EntryChannel, name, w.channel(name, account)))
+		entries = append(entries, entry(w.t, document.EntryChannel, name, w.channel(name, account)))
 	}
 	settings := document.BridgeSettings{
 		StoreURL: "https://store:8443", PublicURL: w.url, PlatformEndpoints: map[string]string{messenger.Name: endpoint, instagram.Name: endpoint},
 	}
-	require.Empty(t, g.Load(t.Context(), testkit.DocumentWith(t, settings, entries...)))
+	require.Empty(t, w.gateway.Load(t.Context(), testkit.DocumentWith(t, settings, entries...)))
 	w.eventually("everything is registered", func() bool {
 		_, pages := w.sim.Subscription("100", "page")
 		_, direct := w.sim.Subscription("100", "instagram")

@@ -72,11 +72,17 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) openStore() {
-	t := w.t
-	engine, err := store.Open(t.Context(), store.Options{
-		Dir: t.TempDir(), Parsers: map[string]store.Parser{telegram.Name: telegram.New().Parse},
+	w.store = openStore(w.t, store.Options{
+		Parsers:      map[string]store.Parser{telegram.Name: telegram.New().Parse},
 		Capabilities: map[string]platform.Capabilities{telegram.Name: w.caps},
 	})
+}
+
+// openStore runs a store of a test's own.
+func openStore(t *testing.T, o store.Options) *store.Store {
+	t.Helper()
+	o.Dir = t.TempDir()
+	engine, err := store.Open(t.Context(), o)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -86,31 +92,33 @@ func (w *world) openStore() {
 		<-done
 		require.NoError(t, engine.Close())
 	})
-	w.store = engine
+	return engine
 }
 
-// loadStore gives the store the channels, all of them the bridge's.
+// loadStore gives the store the channel, which is the bridge's.
 func (w *world) loadStore(receive document.Receive) {
-	t := w.t
-	entries := []document.Entry{
-		w.entry(document.EntryBridge, bridgeName, document.StoreBridge{Identity: "spiffe://bridgekeeper/ns/shop/bridge/default"}),
-		w.entry(document.EntryChannel, channel, document.StoreChannel{
-			UID: "1", Platform: telegram.Name, Account: strconv.Itoa(botID), Bridge: bridgeName, Receive: receive, OutboundPerSecond: 1000,
-		}),
-	}
+	loadStore(w.t, w.store, entry(w.t, document.EntryChannel, channel, document.StoreChannel{
+		UID: "1", Platform: telegram.Name, Account: strconv.Itoa(botID), Bridge: bridgeName, Receive: receive, OutboundPerSecond: 1000,
+	}))
+}
+
+// loadStore gives a store the bridge and these entries.
+func loadStore(t *testing.T, engine *store.Store, entries ...document.Entry) {
+	t.Helper()
+	entries = append(entries, entry(t, document.EntryBridge, bridgeName, document.StoreBridge{Identity: "spiffe://bridgekeeper/ns/shop/bridge/default"}))
 	settings, err := json.Marshal(document.StoreSettings{ReopenWindow: document.Duration(24 * time.Hour)})
 	require.NoError(t, err)
 	files, err := document.Encode(&document.Document{Kind: document.KindStore, Name: "shop/default", Generation: 1, Settings: settings, Entries: entries}, 1)
 	require.NoError(t, err)
 	doc, _, err := document.Decode(files)
 	require.NoError(t, err)
-	require.Empty(t, w.store.Load(t.Context(), doc))
+	require.Empty(t, engine.Load(t.Context(), doc))
 }
 
-func (w *world) entry(kind document.EntryKind, name string, spec any) document.Entry {
-	w.t.Helper()
+func entry(t *testing.T, kind document.EntryKind, name string, spec any) document.Entry {
+	t.Helper()
 	e, err := document.NewEntry(kind, name, 1, spec)
-	require.NoError(w.t, err)
+	require.NoError(t, err)
 	return e
 }
 
@@ -137,23 +145,29 @@ func (w *world) start(change func(*gateway.Options)) *node {
 	if change != nil {
 		change(&o)
 	}
+	n.Gateway, n.url, n.stop = serve(t, o)
+	return n
+}
+
+// serve runs a gateway until stop, which waits, or the end of the test; url is
+// its public listener's.
+func serve(t *testing.T, o gateway.Options) (g *gateway.Gateway, url string, stop func()) {
+	t.Helper()
 	g, err := gateway.New(o)
 	require.NoError(t, err)
-	n.Gateway = g
 	public := httptest.NewServer(g.PublicHandler())
-	n.url = public.URL
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); g.Run(ctx) }()
-	n.stop = sync.OnceFunc(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
 		public.CloseClientConnections()
 		public.Close()
 		g.Wait()
 	})
-	t.Cleanup(n.stop)
-	return n
+	t.Cleanup(stop)
+	return g, public.URL, stop
 }
 
 // load gives the gateway a document with one channel; change may be nil.
@@ -167,7 +181,7 @@ func (n *node) load(change func(*document.Channel), more ...document.Entry) []do
 	if change != nil {
 		change(&spec)
 	}
-	return n.apply(append(more, n.w.entry(document.EntryChannel, channel, spec))...)
+	return n.apply(append(more, entry(n.w.t, document.EntryChannel, channel, spec))...)
 }
 
 func (n *node) apply(entries ...document.Entry) []document.Exception {

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -138,6 +139,16 @@ type Capabilities struct {
 	MaxBody     int64         // bytes of a webhook
 	MaxMedia    int64         // bytes of an attachment that can be fetched
 	Secrets     []SecretKey   // keys of the credentials Secret
+}
+
+// MediaLimit is how many bytes of an attachment a channel fetches: the smaller of
+// what the platform gives and the channel's own limit (0: it has none).
+func (c Capabilities) MediaLimit(own int64) int64 {
+	limit := cmp.Or(c.MaxMedia, document.DefaultMaxMediaBytes)
+	if own > 0 {
+		limit = min(limit, own)
+	}
+	return limit
 }
 
 // Maintenance tells users how much to trust a platform's code.

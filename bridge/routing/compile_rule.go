@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/keyword"
 )
 
@@ -74,15 +75,15 @@ func (c *compiler) number(m *match) {
 	m.anyIDs, m.allIDs, m.noneIDs = phrases(m.any), phrases(m.all), phrases(m.none)
 }
 
-func (c *compiler) expression(field, source string) *expression {
-	e, err := compileExpression(source)
+func (c *compiler) expression(field, source string) *expression.Expression {
+	e, err := environment.Compile(source)
 	if err != nil {
 		c.invalidBecause(ReasonInvalidExpression, field, "%v", err)
 		return nil
 	}
-	if c.cost += e.cost; c.cost > MaxPolicyCost {
+	if c.cost += e.Cost(); c.cost > MaxPolicyCost {
 		c.invalidBecause(ReasonInvalidExpression, field, "brings the cost of all expressions of the policy to %d, %d is the limit; use fewer or simpler ones", c.cost, MaxPolicyCost)
-		c.cost -= e.cost // the rule is dropped, the next may fit
+		c.cost -= e.Cost() // the rule is dropped, the next may fit
 	}
 	return e
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -138,7 +140,7 @@ func TestExpressionMistakes(t *testing.T) {
 		{"types", `contact.id > 3`, "no matching overload"},
 		{"not a bool", "contact.id", "is string where a bool belongs"},
 		{"reads a clock", "timestamp.now() < now", "does not compile"},
-		{"too long", strings.Repeat(" ", MaxExpressionBytes) + "true == true", ""},
+		{"too long", strings.Repeat(" ", expression.MaxBytes) + "true == true", ""},
 		{"too dear", `contact.attributes.all(a, contact.attributes.all(b, a.contains(b)))`, "10000 is the limit"},
 		{"text with itself", `conversation.topics.all(t, message.text.contains(t))`, "10000 is the limit"},
 	}

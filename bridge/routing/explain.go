@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 )
 
 // Explanation is why a decision is what it is, found by replaying it. It speaks of
@@ -233,7 +235,7 @@ func (m *match) reason(f *Facts, field matchField, err error) (name, reason stri
 	if err != nil {
 		return "expression", fmt.Sprintf("failed: %s", expressionError(err))
 	}
-	return "expression", "is false: " + m.expression.source
+	return "expression", "is false: " + m.expression.Source()
 }
 
 // expressionError is an evaluation's error without the values in it: those can be
@@ -241,7 +243,7 @@ func (m *match) reason(f *Facts, field matchField, err error) (name, reason stri
 func expressionError(err error) string {
 	text := err.Error()
 	switch {
-	case errors.Is(err, errNotBool):
+	case errors.Is(err, expression.ErrNotBool):
 		return text
 	case strings.HasPrefix(text, "no such key"):
 		return "a key that it reads is not there; use .?key.orValue(…)"

@@ -4,6 +4,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/keyword"
 )
 
@@ -15,7 +16,7 @@ type match struct {
 	any        []keyword.Phrase
 	all        []keyword.Phrase
 	none       []keyword.Phrase
-	expression *expression
+	expression *expression.Expression
 
 	schedule, since, languages, topics, labelIDs, attributeIDs []int
 	anyIDs, allIDs, noneIDs                                    []int
@@ -143,7 +144,7 @@ func (m *match) evaluate(p *Program, f *Facts, s *scratch) matchField {
 		if s.variables == nil {
 			s.variables = variables(f)
 		}
-		holds, err := m.expression.holds(s.variables)
+		holds, err := m.expression.Holds(s.variables)
 		if err != nil {
 			s.errors++
 		}

@@ -57,7 +57,7 @@ func (m *match) covers(other *match) bool {
 	case !m.textCovers(other):
 		return false
 	}
-	return m.expression == nil || other.expression != nil && m.expression.source == other.expression.source
+	return m.expression == nil || other.expression != nil && m.expression.Source() == other.expression.Source()
 }
 
 func languagesCover(wide, narrow []string) bool {

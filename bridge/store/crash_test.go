@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+	"github.com/bridgekeeper/bridgekeeper/hack/volume"
 )
 
 // crashDir is set in the child process that is going to be killed.
@@ -96,10 +97,7 @@ func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
 func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 	sqliteOnly(t)
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
-		t.Skipf("SKIPPED: the full disk was NOT tested, a small tmpfs cannot be mounted here (needs root): %v", err)
-	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	disk := volume.Mount(t, dir, "4m", os.Getuid())
 	s := openTestStore(t, Options{Dir: dir})
 	require.Empty(t, s.Load(t.Context(), testDocument(t, testEntries(t)...)))
 	stored(t, s, telegram, text("before", "x"))
@@ -121,7 +119,7 @@ func TestFullDiskIsUnavailableAndPasses(t *testing.T) {
 	_, err = s.UploadMedia(t.Context(), everything, "shop", MediaMeta{}, strings.NewReader(strings.Repeat("x", 8<<20)))
 	require.ErrorIs(t, err, ErrUnavailable)
 
-	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=64m"))
+	require.NoError(t, disk.Resize("64m"))
 	retry := envelope(telegram, text(numbered("m", full-1), strings.Repeat("x", 20_000)))
 	require.Equal(t, wire.ResultStored, ingestEnvelope(t, s, retry)[0].Result, "what was refused left nothing and goes in now")
 	require.True(t, s.Health(t.Context()).OK)

@@ -15,7 +15,8 @@ import (
 // and REST are thin layers over it. All methods may be called concurrently.
 type Engine interface {
 	// Load puts a document into force. Entries that are wrong keep their last
-	// good version and come back as exceptions.
+	// good version and come back as exceptions; so do doc.Damaged, where it is
+	// noted in place.
 	Load(ctx context.Context, doc *document.Document) []document.Exception
 	// Health of the database, with warnings such as StorageLow.
 	Health(ctx context.Context) document.Health

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -82,8 +84,37 @@ func classifyState(pe *pgconn.PgError, err error) error {
 	return &databaseError{strings.TrimSpace(fmt.Sprintf("database: SQLSTATE %s %s", pe.Code, where)), err}
 }
 
+// noTLS is what pgx says when the server does not speak TLS and the DSN insists
+// on it; it has no type of its own.
+const noTLS = "server refused TLS connection"
+
+// untrusted is why the server's certificate is not accepted, in the words of the
+// Secret that the DSN comes from; "" when it is about something else.
+func untrusted(err error) string {
+	var (
+		authority x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &authority):
+		return "the server's certificate is of an authority that is not trusted; ca.crt beside the DSN must hold the one that signed it"
+	case errors.As(err, &host):
+		return "the server's certificate is for another host than the one in the DSN"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the server's certificate has expired or is not valid yet"
+	case errors.As(err, &verify):
+		return "the server's certificate is not acceptable"
+	}
+	return ""
+}
+
 // plainCause is the innermost reason of a broken connection.
 func plainCause(err error) string {
+	if reason := untrusted(err); reason != "" {
+		return reason
+	}
 	switch op := (*net.OpError)(nil); {
 	case errors.As(err, &op):
 		return op.Err.Error()
@@ -93,6 +124,8 @@ func plainCause(err error) string {
 		return "given up"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server closed it"
+	case strings.Contains(err.Error(), noTLS):
+		return "the server does not speak TLS, and sslmode in the DSN asks for it"
 	}
 	return "see the DSN, and whether the server can be reached"
 }
@@ -116,5 +149,5 @@ func notThereYet(err error) bool {
 		return strings.HasPrefix(pe.Code, "57P") || strings.HasPrefix(pe.Code, "08") || pe.Code == "53300"
 	}
 	ce := (*pgconn.ConnectError)(nil)
-	return errors.As(err, &ce)
+	return errors.As(err, &ce) && untrusted(err) == "" && !strings.Contains(err.Error(), noTLS)
 }

@@ -16,6 +16,12 @@ import (
 //	an account whose channel accepted it         yes
 //	an account that no channel had then          yes, to a channel of the same app;
 //	                                             without apps: of the same namespace
+//
+// The last row is a limit: who had a channel of an app then has vouched, with a
+// secret that need not be the one of the channel that has the account now. Only
+// digests of the secrets, in the payload's entry and in the store's document,
+// could tell; that is why a replay needs access admin, and its description says
+// what to look at.
 type trust struct {
 	// App is the platform's id of the app whose URL, or whose channel's URL, the
 	// payload came in on.

@@ -92,7 +92,7 @@ func (st *state) gone(name string) bool {
 
 // Load puts a document into force. It cannot fail as a whole: an entry that is
 // wrong keeps its last good version, or is off where there is none, and comes
-// back as an exception. Kinds of entries that this version does not know are
+// back as an exception; so do doc.Damaged, where it is noted in place. Kinds of entries that this version does not know are
 // left alone.
 func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exception {
 	s.loading.Lock()
@@ -137,8 +137,26 @@ func (l *loader) load(doc *document.Document) {
 			l.except(e, running, err)
 		}
 	}
+	for i := range doc.Damaged {
+		l.damaged(&doc.Damaged[i])
+	}
 	for _, ch := range l.next.channels {
 		l.account(ch)
+	}
+}
+
+// damaged goes on with the last good version of an entry whose content does not
+// match its hash, and notes it. An entry that is there is not gone: nothing of
+// its channel is canceled.
+func (l *loader) damaged(x *document.Exception) {
+	kind, name, _ := strings.Cut(x.Entry, "/")
+	switch document.EntryKind(kind) {
+	case document.EntryChannel:
+		x.RunningHash = l.keepChannel(name)
+	case document.EntryBridge:
+		x.RunningHash = l.keepBridge(name)
+	case document.EntryToken:
+		x.RunningHash = l.keepToken(name)
 	}
 }
 
@@ -156,18 +174,14 @@ func (l *loader) settings(doc *document.Document) {
 }
 
 func (l *loader) channel(e document.Entry) (running string, err error) {
-	l.next.named[e.Name] = true
 	spec, err := decodeSpec[document.StoreChannel](e.Spec)
 	if err == nil {
 		err = checkChannel(e.Name, spec)
 	}
 	if err != nil {
-		if old := l.old.channels[e.Name]; old != nil {
-			kept := *old
-			l.next.channels[e.Name], running = &kept, old.hash
-		}
-		return running, err
+		return l.keepChannel(e.Name), err
 	}
+	l.next.named[e.Name] = true
 	ch := &Channel{Name: e.Name, Namespace: namespaceOf(e.Name), StoreChannel: spec, hash: e.Hash}
 	ch.Reopen = time.Duration(l.next.settings.ReopenWindow)
 	if spec.ReopenWindow != nil {
@@ -175,6 +189,17 @@ func (l *loader) channel(e document.Entry) (running string, err error) {
 	}
 	l.next.channels[e.Name] = ch
 	return "", nil
+}
+
+// keepChannel goes on with the version in force, if there is one, and returns its
+// hash.
+func (l *loader) keepChannel(name string) (running string) {
+	l.next.named[name] = true
+	if old := l.old.channels[name]; old != nil {
+		kept := *old
+		l.next.channels[name], running = &kept, old.hash
+	}
+	return running
 }
 
 func checkChannel(name string, spec document.StoreChannel) error {
@@ -210,14 +235,18 @@ func (l *loader) bridge(e document.Entry) (running string, err error) {
 		err = &FieldError{Field: "identity", Message: "is required"}
 	}
 	if err != nil {
-		if old, ok := l.old.bridges[e.Name]; ok {
-			running = l.old.bridgeHashes[e.Name]
-			l.next.bridges[e.Name], l.next.bridgeHashes[e.Name] = old, running
-		}
-		return running, err
+		return l.keepBridge(e.Name), err
 	}
 	l.next.bridges[e.Name], l.next.bridgeHashes[e.Name] = spec, e.Hash
 	return "", nil
+}
+
+func (l *loader) keepBridge(name string) (running string) {
+	if old, ok := l.old.bridges[name]; ok {
+		running = l.old.bridgeHashes[name]
+		l.next.bridges[name], l.next.bridgeHashes[name] = old, running
+	}
+	return running
 }
 
 func (l *loader) token(e document.Entry) (running string, err error) {
@@ -226,13 +255,17 @@ func (l *loader) token(e document.Entry) (running string, err error) {
 		err = checkToken(spec)
 	}
 	if err != nil {
-		if old := l.old.tokens[e.Name]; old != nil {
-			l.next.tokens[e.Name], running = old, old.hash
-		}
-		return running, err
+		return l.keepToken(e.Name), err
 	}
 	l.next.tokens[e.Name] = &token{name: e.Name, hash: e.Hash, Token: spec}
 	return "", nil
+}
+
+func (l *loader) keepToken(name string) (running string) {
+	if old := l.old.tokens[name]; old != nil {
+		l.next.tokens[name], running = old, old.hash
+	}
+	return running
 }
 
 func checkToken(spec document.Token) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
@@ -59,6 +60,49 @@ func TestBadEntryWithoutAGoodOneIsOff(t *testing.T) {
 	require.Equal(t, wire.ResultUnrouted, ingest(t, s, telegram, text("m1", "x"))[0].Result)
 	require.Equal(t, wire.ResultStored, ingest(t, s, whatsapp, text("m1", "x"))[0].Result)
 	require.False(t, s.state.Load().gone(telegram))
+}
+
+// An entry whose content does not match its hash is not read at all, but it is
+// there: what runs of it goes on, and nothing that waits to be sent is canceled.
+func TestDamagedEntriesKeepTheirLastGoodVersion(t *testing.T) {
+	options := Options{Dir: t.TempDir(), Capabilities: map[string]platform.Capabilities{"telegram": testCaps}}
+	s := openTestStore(t, options)
+	good := append(testEntries(t), tokenEntry(t, "shop/default/desk", "desk-token", "shop"))
+	require.Empty(t, s.Load(t.Context(), testDocument(t, good...)))
+	conversation := getMessage(t, s, stored(t, s, telegram, text("m1", "x"))).Conversation
+	reply, err := s.Send(t.Context(), everything, conversation, SendRequest{Author: message.Author{Kind: message.AuthorAgent}, Type: message.TypeText, Text: "reply"})
+	require.NoError(t, err)
+	queued := func(s *Store) {
+		t.Helper()
+		require.NoError(t, s.cancelGone(t.Context()))
+		require.Equal(t, message.StatusQueued, getMessage(t, s, reply.ID).Status)
+	}
+	damaged := func() *document.Document {
+		doc := testDocument(t, testEntries(t)[3])
+		for i, key := range []int{0, 2, 5} {
+			e := good[key]
+			doc.Damaged = append(doc.Damaged, document.Exception{Entry: e.Key(), Generation: 2, Hash: numbered("damaged", i)})
+		}
+		return doc
+	}
+
+	doc := damaged()
+	require.Empty(t, s.Load(t.Context(), doc), "they are in doc.Damaged")
+	for i, key := range []int{0, 2, 5} {
+		require.Equal(t, good[key].Hash, doc.Damaged[i].RunningHash, good[key].Key())
+	}
+	require.Equal(t, wire.ResultStored, ingest(t, s, telegram, text("m2", "x"))[0].Result)
+	_, _, err = s.Token(t.Context(), "desk-token", testTime)
+	require.NoError(t, err)
+	queued(s)
+
+	require.NoError(t, s.Close()) // the last good version goes with the process
+	s = openTestStore(t, options)
+	doc = damaged()
+	require.Empty(t, s.Load(t.Context(), doc))
+	require.Empty(t, doc.Damaged[1].RunningHash)
+	require.Nil(t, s.state.Load().channel(telegram))
+	queued(s)
 }
 
 func TestBadSettingsKeepTheLastGoodOnes(t *testing.T) {

@@ -219,7 +219,7 @@ func (c *compiler) audience() {
 			}
 		}
 		if m.spec.Expression != "" {
-			expr, err := compileExpression(audienceEnvironment, m.spec.Expression)
+			expr, err := audienceEnvironment.Compile(m.spec.Expression)
 			if err != nil {
 				c.report(ReasonInvalidExpression, field+".expression", "%v", err)
 			}

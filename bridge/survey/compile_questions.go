@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
@@ -159,11 +160,11 @@ func (c *compiler) questionList() {
 }
 
 // condition compiles an expression over answers; nil: always.
-func (c *compiler) condition(field, source string) *expression {
+func (c *compiler) condition(field, source string) *expression.Expression {
 	if source == "" {
 		return nil
 	}
-	expr, err := compileExpression(answerEnvironment, source)
+	expr, err := answerEnvironment.Compile(source)
 	if err != nil {
 		c.report(ReasonInvalidExpression, field, "%v", err)
 	}

@@ -144,7 +144,7 @@ func (d *decider) matchesAny() bool {
 		if variables == nil {
 			variables = map[string]any{"now": d.f.Now.UTC(), "event": string(d.f.Event), "contact": d.f.Contact, "conversation": d.f.Conversation}
 		}
-		yes, err := m.expression.holds(variables)
+		yes, err := m.expression.Holds(variables)
 		if err != nil {
 			d.ExpressionErrors++
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
 
@@ -302,7 +303,7 @@ func (d *dialogue) freeze() {
 }
 
 // condition evaluates an expression over the answers; none is true, an error false.
-func (p *Program) condition(e *expression, s *State) bool {
+func (p *Program) condition(e *expression.Expression, s *State) bool {
 	if e == nil {
 		return true
 	}
@@ -314,7 +315,7 @@ func (p *Program) condition(e *expression, s *State) bool {
 	if s.Arm >= 0 && s.Arm < len(p.arms) {
 		armName = p.arms[s.Arm].name
 	}
-	yes, err := e.holds(map[string]any{"score": int64(s.Score), "type": string(p.Campaign.Type), "language": s.Language, "arm": armName, "answers": answers})
+	yes, err := e.Holds(map[string]any{"score": int64(s.Score), "type": string(p.Campaign.Type), "language": s.Language, "arm": armName, "answers": answers})
 	return yes && err == nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/expression"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 	"github.com/bridgekeeper/bridgekeeper/bridge/schedule"
 )
@@ -59,18 +60,18 @@ type arm struct {
 
 type match struct {
 	spec       *Match
-	expression *expression
+	expression *expression.Expression
 }
 
 type question struct {
 	spec     *Question
-	when     *expression
+	when     *expression.Expression
 	maxChars int
 }
 
 type action struct {
 	spec *Action
-	when *expression
+	when *expression.Expression
 }
 
 // Scale of the campaign's score.

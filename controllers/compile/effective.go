@@ -24,7 +24,7 @@ func effectiveChannel(in *channelInput) *v1alpha1.EffectiveChannel {
 	e := &v1alpha1.EffectiveChannel{
 		InboundPerSecond:  document.DefaultInboundPerSecond,
 		OutboundPerSecond: effectiveRate(l.OutboundPerSecond, in.platform),
-		MaxMediaBytes:     effectiveMedia(l.MaxMediaBytes, in.platform),
+		MaxMediaBytes:     in.platform.MediaLimit(l.MaxMediaBytes),
 		Overlap:           overlapOf(in.channel).String(),
 	}
 	if l.InboundPerSecond > 0 {
@@ -49,18 +49,6 @@ func effectiveRate(own int32, facts platform.Capabilities) string {
 	default:
 		return unlimited
 	}
-}
-
-// effectiveMedia is the smaller limit: no platform gives more than its own.
-func effectiveMedia(own int64, facts platform.Capabilities) int64 {
-	limit := int64(document.DefaultMaxMediaBytes)
-	if facts.MaxMedia > 0 {
-		limit = facts.MaxMedia
-	}
-	if own > 0 {
-		limit = min(limit, own)
-	}
-	return limit
 }
 
 // overlapOf is how long rotated-out credentials of a Channel still verify.

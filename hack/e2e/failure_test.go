@@ -30,17 +30,25 @@ func isStatus(err error, code int) bool {
 	return errors.As(err, &s) && s.Status == code
 }
 
-// TestWithoutOperator: messages flow both ways while the operator is gone, and
-// a bridge pod that is deleted comes back and serves.
+// TestWithoutOperator: messages flow both ways while the operator is gone, and a
+// bridge pod that is deleted meanwhile, without notice, comes back and serves.
+// Everything that customers and the desk write before, during and after it is
+// counted.
 func TestWithoutOperator(t *testing.T) {
 	s := newShop(t)
-	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
-	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
+	flows := []*traffic{
+		startTraffic(s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()),
+		startTraffic(s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()),
+	}
+	// more waits until messages come in on both.
+	more := func() {
+		for _, r := range flows {
+			r.awaitMore(5 * rollingCustomers)
+		}
+	}
 	scaleOperator(t, 0)
 	t.Cleanup(func() { scaleOperator(t, 1) })
-
-	hook.converse("Ana")
-	poll.converse("Ben")
+	more()
 	old := s.thePod(workload.BridgeSelector("default"))
 	kill(t, old)
 	eventually(t, startup, "another bridge pod is ready", func(ctx context.Context) error {
@@ -50,8 +58,13 @@ func TestWithoutOperator(t *testing.T) {
 		}
 		return err
 	})
-	hook.converse("Cleo")
-	poll.converse("Dan")
+	more()
+	for _, r := range flows {
+		r.stop()
+	}
+	for _, r := range flows {
+		r.checkAfterKill()
+	}
 }
 
 // scaleOperator is called during clean-up, too, where the test's own context is over.

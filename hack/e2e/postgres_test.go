@@ -17,6 +17,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+	"github.com/bridgekeeper/bridgekeeper/hack/absent"
 	"github.com/bridgekeeper/bridgekeeper/hack/postgres"
 )
 
@@ -38,7 +39,7 @@ func newDatabase(t *testing.T) *database {
 	t.Helper()
 	l, err := net.Listen("tcp", nodeAddress+":0")
 	if err != nil {
-		t.Skipf("SKIPPED: no PostgreSQL beside this cluster, its nodes are elsewhere: %v", err)
+		absent.Skip(t, "a store on PostgreSQL, as the nodes of this cluster are elsewhere", err)
 	}
 	require.NoError(t, l.Close())
 	server, err := postgres.Start(t.Context(), postgres.Options{Fsync: true, Address: nodeAddress, Network: podNetwork})

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,15 +167,98 @@ func (r *traffic) stop() {
 func (r *traffic) check() {
 	t := r.bot.shop.t
 	t.Helper()
-	r.awaitAll()
-	got := r.stored()
+	r.checkInbound()
 	for i, d := range r.customers {
-		assert.Equal(t, d.asked, got[d.customer.ID()], "what customer %d wrote is stored, each once and in order", i)
 		seen, err := d.customer.Read(t.Context(), len(d.replied), startup)
 		require.NoError(t, err)
 		assert.Equal(t, d.replied, seen, "what the desk wrote reaches customer %d, each once and in order", i)
 	}
 	r.checkDeliveries()
+}
+
+// checkInbound compares what customers wrote with what is stored.
+func (r *traffic) checkInbound() {
+	t := r.bot.shop.t
+	t.Helper()
+	r.awaitAll()
+	got := r.stored()
+	for i, d := range r.customers {
+		assert.Equal(t, d.asked, got[d.customer.ID()], "what customer %d wrote is stored, each once and in order", i)
+	}
+}
+
+// checkAfterKill is check where a pod died without notice: the platform has
+// repeated what that one did not answer, and of a reply that it was sending
+// nobody knows whether it was sent, which the store says and leaves so.
+func (r *traffic) checkAfterKill() {
+	t := r.bot.shop.t
+	t.Helper()
+	r.checkInbound()
+	replies, unknown := 0, 0
+	for i, d := range r.customers {
+		seen, err := d.customer.Read(t.Context(), 0, soon)
+		require.NoError(t, err)
+		for _, m := range r.settled(d) {
+			times := 0
+			for _, s := range seen {
+				if s == m.Text {
+					times++
+				}
+			}
+			replies++
+			switch m.Status {
+			case message.StatusSent:
+				assert.Equal(t, 1, times, "customer %d: %q is sent", i, m.Text)
+			case message.StatusUnknown:
+				unknown++
+				assert.LessOrEqual(t, times, 1, "customer %d: %q is unknown", i, m.Text)
+			default:
+				assert.Fail(t, "a reply is neither sent nor unknown", "customer %d: %q is %s (%s)", i, m.Text, m.Status, m.Reason)
+			}
+		}
+		inOrder := slices.DeleteFunc(slices.Clone(d.replied), func(text string) bool { return !slices.Contains(seen, text) })
+		assert.Equal(t, inOrder, seen, "customer %d has seen nothing twice, nothing strange, and all of it in order", i)
+	}
+	assert.Less(t, unknown, replies/2, "only what was under way is unknown")
+	t.Logf("%d of %d replies are of unknown outcome", unknown, replies)
+}
+
+// settled are all replies of a dialogue, once none is queued any more.
+func (r *traffic) settled(d *dialogue) (replies []message.Message) {
+	t := r.bot.shop.t
+	t.Helper()
+	eventually(t, startup, "no reply is queued", func(ctx context.Context) error {
+		all, err := r.bot.shop.desk.Conversation(ctx, d.conversation)
+		if err != nil {
+			return err
+		}
+		replies = slices.DeleteFunc(all, func(m message.Message) bool {
+			return m.Direction != message.Outbound || m.Status == message.StatusQueued
+		})
+		if len(replies) != len(d.replied) {
+			return fmt.Errorf("%d of %d replies are done", len(replies), len(d.replied))
+		}
+		return nil
+	})
+	return replies
+}
+
+// awaitMore waits until more messages are stored than there are now.
+func (r *traffic) awaitMore(more int) {
+	r.bot.shop.t.Helper()
+	count := func(ctx context.Context) (int, error) {
+		all, err := r.bot.shop.desk.Messages(ctx, r.bot.key(), message.Inbound)
+		return len(all), err
+	}
+	before, err := count(r.bot.shop.t.Context())
+	require.NoError(r.bot.shop.t, err)
+	eventually(r.bot.shop.t, startup, fmt.Sprintf("%d more messages are stored", more), func(ctx context.Context) error {
+		now, err := count(ctx)
+		if err == nil && now < before+more {
+			err = fmt.Errorf("%d are", now-before)
+		}
+		return err
+	})
 }
 
 // awaitAll waits until as many messages are stored as were written: a platform

@@ -239,7 +239,8 @@ func TestRESTKeepsStrangersOut(t *testing.T) {
 func TestNetworkPolicies(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("E2E_POLICIES_ENFORCED") == "false" {
-		t.Skip("SKIPPED: this cluster does not enforce NetworkPolicies (see hack/cluster/README.md)")
+		// Also in CI: it is the kernel that lacks br_netfilter, which nobody can install.
+		t.Skip("SKIPPED, NOT TESTED: this cluster does not enforce NetworkPolicies (see hack/cluster/README.md)")
 	}
 	s := newShop(t)
 	store, bridge := "http://default-store."+s.namespace+".svc", "http://default-bridge."+s.namespace+".svc"

@@ -38,7 +38,12 @@ func stopDatabase() {
 // ownDatabase is of a server that a scenario may stop and kill.
 func ownDatabase(t *testing.T) (*postgres.Server, backend) {
 	t.Helper()
-	server, err := postgres.Start(t.Context(), postgres.Options{Fsync: true})
+	return databaseOf(t, postgres.Options{Fsync: true})
+}
+
+func databaseOf(t *testing.T, o postgres.Options) (*postgres.Server, backend) {
+	t.Helper()
+	server, err := postgres.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(server.Close)
 	return server, backend{name: "postgres", stores: 2, dsn: func(t *testing.T) string {

@@ -95,6 +95,66 @@ func TestABadEntryThenARestart(t *testing.T) {
 	})
 }
 
+// TestADamagedEntryThenARestart: an entry was changed behind its hash's back, so
+// that nobody knows any more whose messages it takes. Whatever nobody else takes
+// is left with the platform until the entry is mended; nothing that was
+// acknowledged, and nothing that waits to be sent, is lost.
+func TestADamagedEntryThenARestart(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		var dir string
+		good := map[string]document.Channel{"messenger": messenger(), "second": second(nil)}
+		w := start(t, b, func(o *processes.Options) { o.Channels, dir = good, o.Dir })
+		bridges, stores := filepath.Join(dir, "bridge-documents"), filepath.Join(dir, "store-documents")
+		both := func(n int) string {
+			return webhook(entry(page, text(1, fmt.Sprintf("m_%d", n), "x")), entry(secondPage, text(2, fmt.Sprintf("s_%d", n), "x")))
+		}
+		require.Equal(t, http.StatusOK, post(t, w, both(1)))
+
+		damage(t, bridges)
+		waitExceptions(t, w, 1)
+		require.Equal(t, http.StatusOK, post(t, w, both(2)), "the last good version goes on")
+		restart(t, w)
+		waitExceptions(t, w, 1)
+		for range 3 {
+			assert.Equal(t, http.StatusServiceUnavailable, post(t, w, both(3)))
+			assert.Equal(t, http.StatusServiceUnavailable, post(t, w, webhook(entry("404", text(9, "m_404", "x")))), "it might be the damaged one's")
+		}
+		assert.Equal(t, http.StatusOK, post(t, w, webhook(entry(page, text(1, "m_4", "x")))), "the sibling is not held up")
+		assert.Equal(t, []string{"s_1", "s_2"}, storedIn(t, w, secondChannel))
+
+		require.NoError(t, w.SetChannels(good))
+		waitExceptions(t, w, 0)
+		damage(t, stores)
+		for _, p := range w.Stores {
+			p.Stop()
+			again(t, p)
+		}
+		assert.Equal(t, http.StatusServiceUnavailable, post(t, w, both(3)), "the store does not know whose it is")
+
+		require.NoError(t, w.SetChannels(good))
+		eventually(t, "the platform's next repeat is taken", func(context.Context) error {
+			if status := post(t, w, both(3)); status != http.StatusOK {
+				return fmt.Errorf("it is answered %d", status)
+			}
+			return nil
+		})
+		assert.Equal(t, []string{"m_1", "m_2", "m_3", "m_4"}, stored(t, w))
+		assert.Equal(t, []string{"s_1", "s_2", "s_3"}, storedIn(t, w, secondChannel))
+	})
+}
+
+// damage makes the second channel's entry speak of another account, and leaves
+// its hash as it was.
+func damage(t *testing.T, dir string) {
+	t.Helper()
+	path := filepath.Join(dir, document.ShardFile(0))
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	account := []byte(`"account":"` + secondPage + `"`)
+	require.Equal(t, 1, bytes.Count(data, account))
+	put(t, path, bytes.Replace(data, account, []byte(`"account":"3333333333"`), 1))
+}
+
 // TestOldBridgeNewerDocument: what a bridge does not know yet, kinds, platforms
 // and fields, costs nothing that it knows, also after a restart; a document
 // that it cannot read at all leaves the last one in force.
@@ -165,6 +225,12 @@ func rewrite(t *testing.T, dir string, change func(*testing.T, *document.Documen
 		data, err = json.Marshal(file)
 		require.NoError(t, err)
 	}
+	put(t, path, data)
+}
+
+// put replaces a file so that nobody sees half of it.
+func put(t *testing.T, path string, data []byte) {
+	t.Helper()
 	require.NoError(t, os.WriteFile(path+".next", data, 0o600))
 	require.NoError(t, os.Rename(path+".next", path))
 }

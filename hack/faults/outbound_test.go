@@ -186,6 +186,7 @@ func TestPlatformInTrouble(t *testing.T) {
 		fault   telegram.Fault
 		unknown bool // the outcome cannot be known
 	}{
+		"timeout":               {telegram.Fault{Kind: telegram.FaultHang, Times: 1}, true},
 		"429 with Retry-After":  {telegram.Fault{Kind: telegram.FaultRateLimit, RetryAfter: 1, Times: 3}, false},
 		"500":                   {telegram.Fault{Kind: telegram.FaultFail, Code: 500, Times: 3}, true},
 		"connection reset":      {telegram.Fault{Kind: telegram.FaultReset, Times: 3}, true},
@@ -214,26 +215,58 @@ func TestPlatformInTrouble(t *testing.T) {
 	})
 }
 
-// TestPartTwoOfThree: what was sent is not sent again, and what follows waits.
+// TestPartTwoOfThree: what was sent is not sent again, what follows waits, and
+// how it ended is said.
 func TestPartTwoOfThree(t *testing.T) {
+	tests := map[string]struct {
+		fault  telegram.Fault
+		seen   []string // of a message a, b, c and of d after it
+		status message.Status
+	}{
+		"later":             {telegram.Fault{Kind: telegram.FaultRateLimit, RetryAfter: 1}, []string{"a", "b", "c", "d"}, message.StatusSent},
+		"refused":           {telegram.Fault{Kind: telegram.FaultFail, Code: 400, Description: "Bad Request: message is too odd"}, []string{"a", "d"}, message.StatusFailed},
+		"lost":              {telegram.Fault{Kind: telegram.FaultReset}, []string{"a", "d"}, message.StatusUnknown},
+		"done and not told": {telegram.Fault{Kind: telegram.FaultLost}, []string{"a", "b", "d"}, message.StatusUnknown},
+	}
 	onBoth(t, func(t *testing.T, b backend) {
-		d := openDesk(t, b)
-		_, err := d.bot.AddFault(telegram.Fault{Kind: telegram.FaultRateLimit, Method: "sendMessage", RetryAfter: 1, Skip: 1, Times: 1})
-		require.NoError(t, err)
-		long := strings.Repeat("a", 4096) + strings.Repeat("b", 4096) + "c"
-		m, err := d.Desk().Reply(t.Context(), d.conversations[0], "long", long)
-		require.NoError(t, err)
-		_, err = d.Desk().Reply(t.Context(), d.conversations[0], "after", "d")
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		seen, err := d.customers[0].WaitMessages(ctx, 4)
-		require.NoError(t, err)
-		var first []string
-		for _, s := range seen {
-			first = append(first, s.Text[:1])
+		b.stores = 1 // it is the outbox that is tested, and many run at once
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				d := openDesk(t, b)
+				test.fault.Method, test.fault.Skip, test.fault.Times = "sendMessage", 1, 1
+				_, err := d.bot.AddFault(test.fault)
+				require.NoError(t, err)
+				long := strings.Repeat("a", 4096) + strings.Repeat("b", 4096) + "c"
+				m, err := d.Desk().Reply(t.Context(), d.conversations[0], "long", long)
+				require.NoError(t, err)
+				_, err = d.Desk().Reply(t.Context(), d.conversations[0], "after", "d")
+				require.NoError(t, err)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				seen, err := d.customers[0].WaitMessages(ctx, len(test.seen))
+				require.NoError(t, err)
+				var first []string
+				for _, s := range seen {
+					first = append(first, s.Text[:1])
+				}
+				assert.Equal(t, test.seen, first, "of message %s and the one after it", m.ID)
+				eventually(t, "it is told", func(ctx context.Context) error {
+					list, err := d.Desk().Conversation(ctx, d.conversations[0])
+					if err != nil {
+						return err
+					}
+					status := map[string]message.Status{}
+					for _, m := range list {
+						status[m.Text] = m.Status
+					}
+					if status[long] != test.status || status["d"] != message.StatusSent {
+						return fmt.Errorf("the long one is %q, the one after it %q", status[long], status["d"])
+					}
+					return nil
+				})
+			})
 		}
-		assert.Equal(t, []string{"a", "b", "c", "d"}, first, "of message %s and the one after it", m.ID)
 	})
 }
 
@@ -279,7 +312,6 @@ func TestStoreKilledWhileSending(t *testing.T) {
 // TestPollerKilledBetweenFetchAndCommit: the store is out of reach when the
 // poller has fetched, and the poller dies with what it has in its hands.
 func TestPollerKilledBetweenFetchAndCommit(t *testing.T) {
-	const refusedSeries = `bridgekeeper_bridge_ingest_duration_seconds_count{result="unavailable"}`
 	onBoth(t, func(t *testing.T, b backend) {
 		d := openDesk(t, b)
 		var want []string

@@ -50,6 +50,12 @@ type Options struct {
 	Address, Network string
 	// Settings are further ones, "name=value".
 	Settings []string
+	// Certificate and PrivateKey are PEM; with them clients may use TLS. With
+	// ClientCA those that do must show a certificate of that authority.
+	Certificate, PrivateKey, ClientCA []byte
+	// Dir is where the server's own folder is made; empty: among the temporary
+	// ones. The server's user must get there.
+	Dir string
 }
 
 // Server is one PostgreSQL server. Its methods may be called concurrently, but
@@ -79,15 +85,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if !o.Fsync {
 		s.settings = append(s.settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
-	if err := s.prepare(ctx); err != nil {
+	if err := s.prepare(ctx, o.Dir); err != nil {
 		s.Close()
 		return nil, err
 	}
-	if o.Network != "" {
-		if err := s.admit(o.Network); err != nil {
-			s.Close()
-			return nil, err
-		}
+	if err := errors.Join(s.admit(o), s.secure(o)); err != nil {
+		s.Close()
+		return nil, err
 	}
 	if err := s.Start(ctx); err != nil {
 		s.Close()
@@ -96,12 +100,17 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) prepare(ctx context.Context) (err error) {
-	if s.dir, err = os.MkdirTemp("", "bridgekeeper-postgres"); err != nil {
+func (s *Server) prepare(ctx context.Context, dir string) (err error) {
+	if s.dir, err = os.MkdirTemp(dir, "bridgekeeper-postgres"); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 {
-		if err := s.become("postgres"); err != nil {
+	uid, gid, err := User()
+	if err != nil {
+		return err
+	}
+	if uid != os.Geteuid() {
+		s.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are 32 bits
+		if err := os.Chown(s.dir, uid, gid); err != nil {
 			return err
 		}
 	}
@@ -115,26 +124,63 @@ func (s *Server) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// become makes the folder the user's, and all commands run as that user.
-func (s *Server) become(name string) error {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return fmt.Errorf("servers do not run as root: %w", err)
+// User is whom servers run as: ourselves, or, as they refuse to run as root,
+// the user that Debian's package makes.
+func User() (uid, gid int, err error) {
+	if os.Geteuid() != 0 {
+		return os.Geteuid(), os.Getegid(), nil
 	}
-	uid, _ := strconv.Atoi(u.Uid) // the system's own numbers
-	gid, _ := strconv.Atoi(u.Gid)
-	s.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // ids are 32 bits
-	return os.Chown(s.dir, uid, gid)
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return 0, 0, fmt.Errorf("servers do not run as root: %w", err)
+	}
+	uid, _ = strconv.Atoi(u.Uid) // the system's own numbers
+	gid, _ = strconv.Atoi(u.Gid)
+	return uid, gid, nil
 }
 
-// admit lets clients of a network in, with a password.
-func (s *Server) admit(network string) error {
-	file, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+// admit says who may come how; the first line that fits a client counts. Before
+// what initdb wrote, which trusts everybody on this machine, come those who use
+// TLS, after it the clients of a network, with a password.
+func (s *Server) admit(o Options) error {
+	path := filepath.Join(s.data(), "pg_hba.conf")
+	rules, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(file, "host all all %s scram-sha-256\n", network)
-	return errors.Join(err, file.Close())
+	if o.ClientCA != nil {
+		rules = append([]byte("hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n"), rules...)
+	}
+	if o.Network != "" {
+		rules = fmt.Appendf(rules, "host all all %s scram-sha-256\n", o.Network)
+	}
+	return os.WriteFile(path, rules, 0o600) // it is there: owner and mode stay
+}
+
+// secure sets TLS up.
+func (s *Server) secure(o Options) error {
+	for _, file := range []struct {
+		setting string
+		content []byte
+	}{{"ssl_cert_file", o.Certificate}, {"ssl_key_file", o.PrivateKey}, {"ssl_ca_file", o.ClientCA}} {
+		if file.content == nil {
+			continue
+		}
+		path := filepath.Join(s.dir, file.setting)
+		if err := os.WriteFile(path, file.content, 0o600); err != nil {
+			return err
+		}
+		if s.credential != nil {
+			if err := os.Chown(path, int(s.credential.Uid), int(s.credential.Gid)); err != nil {
+				return err
+			}
+		}
+		s.settings = append(s.settings, file.setting+"="+path)
+	}
+	if o.Certificate != nil {
+		s.settings = append(s.settings, "ssl=on")
+	}
+	return nil
 }
 
 // Port it listens on.

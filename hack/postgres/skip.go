@@ -2,8 +2,9 @@ package postgres
 
 import (
 	"errors"
-	"os"
 	"testing"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/absent"
 )
 
 // Require ends a test that could not start a server. Where PostgreSQL is
@@ -13,8 +14,8 @@ func Require(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrMissing) && os.Getenv("CI") != "true":
-		t.Skipf("SKIPPED, NOT TESTED on PostgreSQL: %v", err)
+	case errors.Is(err, ErrMissing):
+		absent.Skip(t, "PostgreSQL", err)
 	default:
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func (l *Loader) Apply(ctx context.Context, doc *document.Document) ([]document.
 		b.apply(ctx, e)
 	}
 	for i := range doc.Damaged {
-		b.keep(&doc.Damaged[i])
+		b.damaged(&doc.Damaged[i])
 	}
 	b.indexAccounts()
 	b.indexApps()
@@ -102,6 +102,17 @@ func (b *builder) keep(x *document.Exception) {
 	if running := b.old.entry(x.Entry); running != nil {
 		x.RunningHash = running.Hash
 		b.next.put(running)
+	}
+}
+
+// damaged goes on with the last good version of an entry whose content does not
+// match its hash. Where there is none, as after a restart, nobody knows whose
+// messages it would take: what its content says may be what was damaged.
+func (b *builder) damaged(x *document.Exception) {
+	b.keep(x)
+	name, isChannel := strings.CutPrefix(x.Entry, string(document.EntryChannel)+"/")
+	if isChannel && x.RunningHash == "" && (b.next.damaged == "" || name < b.next.damaged) {
+		b.next.damaged = name
 	}
 }
 

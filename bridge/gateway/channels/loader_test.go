@@ -93,6 +93,34 @@ func TestADamagedEntryKeepsItsLastGoodVersion(t *testing.T) {
 	assert.Equal(t, good.Hash, doc.Damaged[0].RunningHash)
 }
 
+// Whose messages a damaged entry would take is not known: its content may be
+// what was damaged. So whatever nobody else takes may be its.
+func TestADamagedEntryWithoutAGoodVersionMayTakeWhatNobodyElseTakes(t *testing.T) {
+	good := testkit.Entry(t, "shop/good", 1, nil)
+	bad := testkit.Entry(t, "shop/bad", 1, config(`{"bad":true}`))
+	table, loader := testkit.Loader(&testkit.Platform{})
+	apply := func(damaged ...string) []document.Exception {
+		doc := testkit.Document(t, good, bad)
+		for _, key := range damaged {
+			doc.Damaged = append(doc.Damaged, document.Exception{Entry: key, Hash: "another"})
+		}
+		_, err := loader.Apply(context.Background(), doc)
+		require.NoError(t, err)
+		return doc.Damaged
+	}
+	off := func(id string) string { return table.Snapshot().Off(testkit.Name, "", id) }
+
+	assert.Empty(t, apply("Channel/shop/z", "Tombstone/shop/a", "Channel/shop/damaged")[0].RunningHash)
+	assert.Equal(t, "shop/damaged", off("4711"), "the first by name, on every replica alike")
+	assert.Equal(t, "shop/bad", off("account-shop/bad"), "what is known is told")
+	assert.Empty(t, off("account-shop/good"), "whoever runs takes its own")
+	assert.Empty(t, off(""), "an element of no account is nobody's")
+	apply("Tombstone/shop/a")
+	assert.Empty(t, off("4711"), "a former channel takes nothing")
+	apply("Channel/shop/good")
+	assert.Empty(t, off("4711"), "its last good version says whose they are")
+}
+
 func TestUnchangedEntriesAreNotLoadedAgain(t *testing.T) {
 	p := &testkit.Platform{}
 	a, b := testkit.Entry(t, "shop/a", 1, nil), testkit.Entry(t, "shop/b", 1, nil)

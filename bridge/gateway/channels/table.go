@@ -21,6 +21,7 @@ type Snapshot struct {
 	accounts   map[account]*Channel
 	apps       map[appKey]*App
 	off        map[account]off
+	damaged    string // the first by name of the channels whose account nobody knows; "": none
 }
 
 // off is a channel that cannot run as the document has it.
@@ -39,15 +40,19 @@ func (s *Snapshot) Account(platform, id string) *Channel {
 	return s.accounts[account{platform, id}]
 }
 
-// Off names the channel ("namespace/name") that has a platform's account and
-// app according to the document, where that entry cannot be loaded and nothing
-// else has the account. "": there is none.
+// Off names the channel ("namespace/name") that has, or may have, a platform's
+// account and app according to the document, where that entry cannot be loaded
+// and nothing else has the account. While there is a damaged entry it may have
+// any of them. "": there is none.
 func (s *Snapshot) Off(platform, app, id string) string {
 	key := account{platform, id}
-	if o := s.off[key]; s.accounts[key] == nil && o.app == app {
+	if id == "" || s.accounts[key] != nil {
+		return ""
+	}
+	if o, ok := s.off[key]; ok && o.app == app {
 		return o.name
 	}
-	return ""
+	return s.damaged
 }
 
 // Channels calls yield for every channel, in no order.

@@ -2,6 +2,7 @@ package duty
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -120,7 +121,11 @@ const expiresSoon = 14 * 24 * time.Hour
 func register(ctx context.Context, ch *channels.Channel, registered string) verdict {
 	taken, err := ch.Platform.(platform.Registrar).Register(ctx, ch.Loaded, registered)
 	if err != nil {
-		return verdict{duty: status.Judge(ch, err), retryAfter: status.RetryAfter(err)}
+		v := verdict{duty: status.Judge(ch, err), retryAfter: status.RetryAfter(err)}
+		if e, ok := errors.AsType[*platform.Error](err); ok && e.NotDelivered {
+			v.registered = ch.Spec.WebhookURL // it is ours, though nothing arrives: another one there is somebody else's
+		}
+		return v
 	}
 	if taken != "" {
 		return verdict{duty: document.Duty{State: document.DutyFailed, Reason: status.ReasonTakenOver,

@@ -379,6 +379,19 @@ func TestATakenWebhookIsNotFoughtOver(t *testing.T) {
 	})
 }
 
+func TestAWebhookThatIsNotDeliveredToIsOursAllTheSame(t *testing.T) {
+	run(t, []string{"shop/a"}, one(t, nil), func(t *testing.T, r *rig) {
+		r.errs["register"] = &platform.Error{Class: wire.ErrRetryable, NotDelivered: true, Reason: "SSL error"}
+		r.begin()
+		synctest.Wait()
+		require.Equal(t, status.ReasonNotDelivered, r.row().Webhook.Reason)
+		r.set(func() { r.taken, r.errs = "https://other.example/x", map[string]error{} })
+		time.Sleep(11 * time.Minute)
+		assert.Equal(t, status.ReasonTakenOver, r.row().Webhook.Reason)
+		assert.Equal(t, []string{"", "https://bridge.example/webhooks/shop/a"}, r.registered[:2], "what we set is told at the next look")
+	})
+}
+
 func TestSuspendedChannelsHaveNoDuties(t *testing.T) {
 	run(t, []string{"shop/a"}, one(t, func(c *document.Channel) { c.Suspended = true }), func(t *testing.T, r *rig) {
 		r.begin()

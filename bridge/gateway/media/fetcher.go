@@ -30,12 +30,10 @@ const (
 	// fetchTimeout bounds one attachment: 20 MiB (the most that Telegram gives)
 	// at 2 Mbit/s are 84 s.
 	fetchTimeout = 3 * time.Minute
-	// defaultMaxBytes bounds an attachment where neither channel nor platform says.
-	defaultMaxBytes = 64 << 20
-	leaseWait       = 20 * time.Second
-	leaseSlack      = 10 * time.Second
-	minBackoff      = 200 * time.Millisecond
-	maxBackoff      = 10 * time.Second
+	leaseWait    = 20 * time.Second
+	leaseSlack   = 10 * time.Second
+	minBackoff   = 200 * time.Millisecond
+	maxBackoff   = 10 * time.Second
 	// reportTimeout bounds one report; a report that is lost is made up for by
 	// the end of the lease.
 	reportTimeout = 5 * time.Second
@@ -209,14 +207,7 @@ func (f *Fetcher) fetch(ctx context.Context, ch *channels.Channel, job wire.Medi
 func tooLarge(limit int64) error { return fmt.Errorf("%w: more than %d bytes", errTooLarge, limit) }
 
 func maxBytes(ch *channels.Channel) int64 {
-	limit := int64(defaultMaxBytes)
-	if n := ch.Capabilities.MaxMedia; n > 0 {
-		limit = n
-	}
-	if n := ch.Spec.Limits.MaxMediaBytes; n > 0 {
-		limit = min(limit, n)
-	}
-	return limit
+	return ch.Capabilities.MediaLimit(ch.Spec.Limits.MaxMediaBytes)
 }
 
 // judge says what the store is told of a failed fetch; nil: nothing, it knows.

@@ -151,7 +151,7 @@ func TestFetching(t *testing.T) {
 
 func TestTheLimitIsTheSmallerOfChannelAndPlatform(t *testing.T) {
 	for _, test := range []struct{ channel, platform, want int64 }{
-		{0, 0, defaultMaxBytes}, {0, 20, 20}, {10, 20, 10}, {30, 20, 20}, {30, 0, 30},
+		{0, 0, document.DefaultMaxMediaBytes}, {0, 20, 20}, {10, 20, 10}, {30, 20, 20}, {30, 0, 30},
 	} {
 		table, _ := testkit.Table(t, &testkit.Platform{Caps: platform.Capabilities{MaxMedia: test.platform}},
 			testkit.Entry(t, "shop/a", 1, func(c *document.Channel) { c.Limits.MaxMediaBytes = test.channel }))

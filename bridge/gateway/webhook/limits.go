@@ -9,11 +9,6 @@ import (
 )
 
 const (
-	// defaultInbound is how many verified requests a second a channel takes by
-	// default: the highest rate that a platform lets one account write at
-	// (Messenger, 300 texts/s per page), which its customers do not exceed
-	// either for long. What is refused with 429 comes again.
-	defaultInbound = 300
 	// unverifiedRate and unverifiedBurst are a channel's budget for requests
 	// that fail verification. Within it they are told 401; beyond it their
 	// connection is closed as well, so that junk pays for a new one each time.

@@ -54,7 +54,7 @@ func (p *place) inbound() int {
 		if n := ch.Spec.Limits.InboundPerSecond; n > 0 {
 			total += n
 		} else {
-			total += defaultInbound
+			total += document.DefaultInboundPerSecond
 		}
 	}
 	return total

@@ -17,9 +17,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
-	"time"
 
-	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/meta"
@@ -102,32 +100,14 @@ func account(raw json.RawMessage, token string) (meta.Account, error) {
 	return a, nil
 }
 
-// capabilities: a text has 1000 bytes of UTF-8, an attachment 25 MB; Instagram
-// tells what was read and not what was delivered. The rest is as Messenger.
+// capabilities: a text has 1000 bytes of UTF-8, that of a template 640; Instagram
+// tells what was read and not what was delivered.
 func capabilities() platform.Capabilities {
-	return platform.Capabilities{
-		Maintenance:   platform.Maintained,
-		Receive:       []document.Receive{document.ReceiveWebhook},
-		AppWebhook:    true,
-		Text:          platform.TextLimit{Max: 1000, Unit: platform.UnitBytes},
-		Attachments:   []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile},
-		MaxUpload:     25 << 20,
-		Buttons:       3,
-		QuickReplies:  13,
-		Cards:         10,
-		ButtonText:    platform.TextLimit{Max: 640, Unit: platform.UnitBytes},
-		ButtonTitle:   platform.TextLimit{Max: 20, Unit: platform.UnitUTF16},
-		ButtonPayload: platform.TextLimit{Max: 1000, Unit: platform.UnitUTF16},
-		React:         true,
-		ReplyTo:       true,
-		Receipts:      []message.Status{message.StatusRead},
-		Window:        24 * time.Hour,
-		AgentWindow:   7 * 24 * time.Hour,
-		Retries:       true,
-		Patience:      5 * time.Second,
-		RatePerSec:    40,
-		MaxBody:       4 << 20,
-		MaxMedia:      64 << 20,
-		Secrets:       meta.Secrets(KeyAccessToken, "the linked page's access token (FacebookLogin) or the account's (InstagramLogin)"),
-	}
+	c := meta.Capabilities()
+	c.Text = platform.TextLimit{Max: 1000, Unit: platform.UnitBytes}
+	c.ButtonText = platform.TextLimit{Max: 640, Unit: platform.UnitBytes}
+	c.React = true
+	c.Receipts = []message.Status{message.StatusRead}
+	c.Secrets = meta.Secrets(KeyAccessToken, "the linked page's access token (FacebookLogin) or the account's (InstagramLogin)")
+	return c
 }

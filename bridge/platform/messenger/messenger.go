@@ -5,9 +5,7 @@ package messenger
 
 import (
 	"encoding/json"
-	"time"
 
-	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/meta"
@@ -54,35 +52,13 @@ func account(raw json.RawMessage, _ string) (meta.Account, error) {
 	}, nil
 }
 
-// capabilities: sizes are those of the Send API's reference (text 2000
-// characters, template text 640, titles 20, payloads 1000, 13 quick replies, 3
-// buttons, 10 cards, 25 MB). Meta allows 300 texts a second for a page, but
-// from 40 on the page's inbox suffers. It waits about 5 s for an answer to a
-// webhook; one may hold 1000 updates, which are 4 MiB at 4 KiB each. People can
-// send videos of up to 100 MB; what is beyond 64 MiB is left at Meta.
+// capabilities: a text has 2000 characters, that of a template 640 (reference of
+// the Send API).
 func capabilities() platform.Capabilities {
-	return platform.Capabilities{
-		Maintenance:   platform.Maintained,
-		Receive:       []document.Receive{document.ReceiveWebhook},
-		AppWebhook:    true,
-		Text:          platform.TextLimit{Max: 2000, Unit: platform.UnitUTF16},
-		Attachments:   []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile},
-		MaxUpload:     25 << 20,
-		Buttons:       3,
-		QuickReplies:  13,
-		Cards:         10,
-		ButtonText:    platform.TextLimit{Max: 640, Unit: platform.UnitUTF16},
-		ButtonTitle:   platform.TextLimit{Max: 20, Unit: platform.UnitUTF16},
-		ButtonPayload: platform.TextLimit{Max: 1000, Unit: platform.UnitUTF16},
-		ReplyTo:       true,
-		Receipts:      []message.Status{message.StatusDelivered, message.StatusRead},
-		Window:        24 * time.Hour,
-		AgentWindow:   7 * 24 * time.Hour,
-		Retries:       true,
-		Patience:      5 * time.Second,
-		RatePerSec:    40,
-		MaxBody:       4 << 20,
-		MaxMedia:      64 << 20,
-		Secrets:       meta.Secrets(KeyPageAccessToken, "the page's access token, with pages_messaging and pages_manage_metadata"),
-	}
+	c := meta.Capabilities()
+	c.Text = platform.TextLimit{Max: 2000, Unit: platform.UnitUTF16}
+	c.ButtonText = platform.TextLimit{Max: 640, Unit: platform.UnitUTF16}
+	c.Receipts = []message.Status{message.StatusDelivered, message.StatusRead}
+	c.Secrets = meta.Secrets(KeyPageAccessToken, "the page's access token, with pages_messaging and pages_manage_metadata")
+	return c
 }

@@ -361,3 +361,24 @@ func TestBothProductsRegisterAtTheSameTime(t *testing.T) {
 		require.Contains(t, w.Subscribed(pageID, appID), "messages")
 	}
 }
+
+// A replica that has the other product's Channel sets what it read before us.
+func TestAnotherReplicaThatOverwritesTheFieldsIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	l := w.page("")
+	overwritten := 0
+	meta.WhileSettling(t, func() {
+		if overwritten++; overwritten == 1 {
+			require.NoError(t, w.SetSubscribed(pageID, appID, "feed"))
+		}
+	})
+	w.register(l, "")
+	assert.Contains(t, w.Subscribed(pageID, appID), "feed")
+	assert.Contains(t, w.Subscribed(pageID, appID), "messages")
+	assert.Equal(t, 2, overwritten, "it has looked once more after each change")
+
+	require.NoError(t, w.SetSubscribed(pageID, appID, "feed"))
+	meta.WhileSettling(t, func() { require.NoError(t, w.SetSubscribed(pageID, appID, "feed")) })
+	_, err := l.Register(ctx, l.ch, "")
+	assert.Equal(t, wire.ErrRetryable, asError(t, err).Class, "who sets it again and again is not fought")
+}

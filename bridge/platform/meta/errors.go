@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,8 +89,15 @@ func (g graphError) reason() string {
 	return fmt.Sprintf("%s [%d]", words, g.Code)
 }
 
-// code is a code with its subcode; subcode 0 is every other one.
+// code is a code with its subcode; subcode 0 is every other one, but for the
+// permissions.
 type code struct{ code, sub int }
+
+// permission codes say without a subcode that the app or the token lacks a
+// permission for everything, with one what it is about: one recipient, one
+// feature, one kind of message. A subcode that is not in classes costs this
+// message alone; it must not hold up everybody else's.
+var permissions = []int{10, 200}
 
 // classes of codes: Meta's "Error Codes" of the Messenger Platform, and what
 // public clients agree on. A code that is not here is permanent, unless its
@@ -105,12 +113,16 @@ var classes = map[code]wire.ErrorClass{
 	{10, 2018278}: wire.ErrOutsideWindow, {10, 2018065}: wire.ErrOutsideWindow, {10, 2534022}: wire.ErrOutsideWindow,
 
 	{10, 1893063}: wire.ErrMisconfigured, {368, 0}: wire.ErrMisconfigured, // the page is restricted
-	{10904, 0}: wire.ErrMisconfigured, // the page has messages turned off
+	{10904, 0}: wire.ErrMisconfigured, {200, 2534041}: wire.ErrMisconfigured, // the page, or the Instagram account, has messages turned off
+	{100, 2534029}: wire.ErrMisconfigured, // the Instagram account is kept from sending
 
 	{190, 0}: wire.ErrAuthInvalid, {102, 0}: wire.ErrAuthInvalid, {230, 0}: wire.ErrAuthInvalid,
-	{10, 0}: wire.ErrAuthInvalid, {200, 0}: wire.ErrAuthInvalid, // permissions
+	{10, 0}: wire.ErrAuthInvalid, {200, 0}: wire.ErrAuthInvalid,
+	{200, 2018028}: wire.ErrAuthInvalid, // pages_messaging was not reviewed, or the app is not live
 
 	{551, 0}: wire.ErrRecipientGone, {200, 1545041}: wire.ErrRecipientGone, {100, 2018001}: wire.ErrRecipientGone,
+	{10, 2018108}:  wire.ErrRecipientGone, // "isn't receiving messages from you right now"
+	{100, 2534014}: wire.ErrRecipientGone, // no such Instagram user
 
 	{100, 0}: wire.ErrContentRejected,
 }
@@ -119,10 +131,14 @@ func (g graphError) class(status int) wire.ErrorClass {
 	if g.Code == 100 && strings.Contains(g.Message, "appsecret_proof") {
 		return wire.ErrAuthInvalid // the secret is of another app than the token
 	}
-	for _, k := range []code{{g.Code, g.Subcode}, {g.Code, 0}} {
-		if class, ok := classes[k]; ok {
-			return class
-		}
+	if class, ok := classes[code{g.Code, g.Subcode}]; ok {
+		return class
+	}
+	if slices.Contains(permissions, g.Code) {
+		return wire.ErrContentRejected
+	}
+	if class, ok := classes[code{g.Code, 0}]; ok {
+		return class
 	}
 	switch {
 	case status == http.StatusTooManyRequests:

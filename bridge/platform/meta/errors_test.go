@@ -51,10 +51,19 @@ func TestEveryCodeHasItsClass(t *testing.T) {
 		{401, 190, 463, wire.ErrAuthInvalid, false},
 		{400, 102, 0, wire.ErrAuthInvalid, false},
 		{403, 230, 0, wire.ErrAuthInvalid, false},
-		{403, 10, 2018108, wire.ErrAuthInvalid, false},
+		{403, 10, 0, wire.ErrAuthInvalid, false},
+		{403, 200, 0, wire.ErrAuthInvalid, false},
 		{403, 200, 2018028, wire.ErrAuthInvalid, false},
-		{403, 200, 2018027, wire.ErrAuthInvalid, false},
-		{403, 200, 2018021, wire.ErrAuthInvalid, false},
+
+		// Permissions about one recipient or one feature.
+		{403, 10, 2018108, wire.ErrRecipientGone, false},
+		{403, 200, 2018027, wire.ErrContentRejected, false}, // to write to phone numbers
+		{403, 200, 2018021, wire.ErrContentRejected, false},
+		{403, 200, 77777, wire.ErrContentRejected, false},
+		{401, 10, 77777, wire.ErrContentRejected, false},
+		{403, 200, 2534041, wire.ErrMisconfigured, false},
+		{400, 100, 2534029, wire.ErrMisconfigured, false},
+		{400, 100, 2534014, wire.ErrRecipientGone, false},
 
 		{400, 551, 0, wire.ErrRecipientGone, false},
 		{400, 551, 1545041, wire.ErrRecipientGone, false},

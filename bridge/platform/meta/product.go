@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
 
@@ -107,6 +108,35 @@ func (p *Platform) Name() string { return p.product.Name }
 
 // Capabilities implements platform.Platform.
 func (p *Platform) Capabilities() platform.Capabilities { return p.product.Capabilities }
+
+// Capabilities are what both products can. Sizes are those of the Send API's
+// reference (titles 20 characters, payloads 1000, 13 quick replies, 3 buttons,
+// 10 cards, 25 MB). Meta allows 300 texts a second for a page, but from 40 on the
+// page's inbox suffers. It waits about 5 s for an answer to a webhook; one may
+// hold 1000 updates, which are 4 MiB at 4 KiB each. People can send videos of up
+// to 100 MB; what is beyond 64 MiB is left at Meta.
+func Capabilities() platform.Capabilities {
+	return platform.Capabilities{
+		Maintenance:   platform.Maintained,
+		Receive:       []document.Receive{document.ReceiveWebhook},
+		AppWebhook:    true,
+		Attachments:   []message.Type{message.TypeImage, message.TypeAudio, message.TypeVideo, message.TypeFile},
+		MaxUpload:     25 << 20,
+		Buttons:       3,
+		QuickReplies:  13,
+		Cards:         10,
+		ButtonTitle:   platform.TextLimit{Max: 20, Unit: platform.UnitUTF16},
+		ButtonPayload: platform.TextLimit{Max: 1000, Unit: platform.UnitUTF16},
+		ReplyTo:       true,
+		Window:        24 * time.Hour,
+		AgentWindow:   7 * 24 * time.Hour,
+		Retries:       true,
+		Patience:      5 * time.Second,
+		RatePerSec:    40,
+		MaxBody:       4 << 20,
+		MaxMedia:      64 << 20,
+	}
+}
 
 // Secrets are the keys of a product's credentials Secret.
 func Secrets(tokenKey, token string) []platform.SecretKey {

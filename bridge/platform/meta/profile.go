@@ -14,16 +14,11 @@ import (
 
 // graphProfile is the profile as the API has it. Nil fields are not set.
 type graphProfile struct {
-	Greeting           []graphGreeting    `json:"greeting,omitempty"`
+	Greeting           []Greeting         `json:"greeting,omitempty"`
 	GetStarted         *GetStarted        `json:"get_started,omitempty"`
 	IceBreakers        []graphIceBreakers `json:"ice_breakers,omitempty"`
 	PersistentMenu     []graphMenu        `json:"persistent_menu,omitempty"`
 	WhitelistedDomains []string           `json:"whitelisted_domains,omitempty"`
-}
-
-type graphGreeting struct {
-	Locale string `json:"locale"`
-	Text   string `json:"text"`
 }
 
 type graphIceBreakers struct {
@@ -138,7 +133,7 @@ func (c *channel) profileFields(stands graphProfile) []profileField {
 	p := c.Profile
 	all := []profileField{
 		listField("getStarted", "get_started", getStartedList(p.GetStarted), getStartedList(stands.GetStarted), p.GetStarted != nil),
-		listField("greeting", "greeting", greetings(p.Greeting), byLocale(stands.Greeting, func(g graphGreeting) string { return g.Locale }), p.Greeting != nil),
+		listField("greeting", "greeting", greetings(p.Greeting), byLocale(stands.Greeting, func(g Greeting) string { return g.Locale }), p.Greeting != nil),
 		listField("iceBreakers", "ice_breakers", iceBreakers(p.IceBreakers), standingIceBreakers(stands.IceBreakers), p.IceBreakers != nil),
 		listField("persistentMenu", "persistent_menu", menus(p.PersistentMenu), standingMenus(stands.PersistentMenu), p.PersistentMenu != nil),
 		listField("whitelistedDomains", "whitelisted_domains", domains(p.WhitelistedDomains), domains(stands.WhitelistedDomains), p.WhitelistedDomains != nil),
@@ -171,12 +166,8 @@ func byLocale[T any](list []T, locale func(T) string) []T {
 	return list
 }
 
-func greetings(in []Greeting) []graphGreeting {
-	out := make([]graphGreeting, len(in))
-	for i, g := range in {
-		out[i] = graphGreeting(g)
-	}
-	return byLocale(out, func(g graphGreeting) string { return g.Locale })
+func greetings(in []Greeting) []Greeting {
+	return byLocale(in, func(g Greeting) string { return g.Locale })
 }
 
 func iceBreakers(in []IceBreakers) []graphIceBreakers {

@@ -72,8 +72,27 @@ func (l *locks) lock(key string) (unlock func()) {
 
 // subscribing lets the Channels of both products look one after the other at
 // what a page is subscribed to: each adds its own fields to what it has read.
-// Two replicas may still overwrite each other; the next look repairs that.
+// Against another replica it does not help; see subscribeAccount.
 var subscribing locks
+
+// settleTime is longer than another replica takes from its look at a page's
+// fields to its change of them: two calls, some tenths of a second each.
+const settleTime = time.Second
+
+// awaitSettled waits for that.
+var awaitSettled = func(ctx context.Context) error {
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// subscribeTries are for somebody who changes the fields again and again.
+const subscribeTries = 3
 
 type wellApp struct {
 	url string
@@ -216,13 +235,25 @@ func (p *Platform) setAccountFields(ctx context.Context, c *channel, names []str
 	}}, nil)
 }
 
+// subscribeAccount adds our fields to what stands. The list is set as a whole, so
+// a replica that has the Channel of the other product may set what it read a
+// moment before, and the page's messages would stay away until the next look.
+// Whoever has changed the list therefore looks again once the other must be done.
 func (p *Platform) subscribeAccount(ctx context.Context, c *channel) error {
 	defer subscribing.lock(c.subscribedKey())()
-	stands, _, err := p.accountFields(ctx, c)
-	if err != nil || contains(stands, c.Fields) {
-		return err
+	for range subscribeTries {
+		stands, _, err := p.accountFields(ctx, c)
+		if err != nil || contains(stands, c.Fields) {
+			return err
+		}
+		if err := p.setAccountFields(ctx, c, union(stands, c.Fields)); err != nil {
+			return err
+		}
+		if err := awaitSettled(ctx); err != nil {
+			return err
+		}
 	}
-	return p.setAccountFields(ctx, c, union(stands, c.Fields))
+	return &platform.Error{Class: wire.ErrRetryable, Reason: "somebody else sets what the account is subscribed to for this app at the same time"}
 }
 
 // Unregister implements platform.Registrar. The account is unsubscribed from

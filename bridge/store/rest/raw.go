@@ -19,7 +19,11 @@ func (a *API) registerRaw() {
 		"Parse raw entries again", document.AccessAdmin, 400, 404, 413)
 	replay.Description = "Parses the selected entries again and stores what is missing; what is there already stays as it is. " +
 		"Use it after a Channel was added for an account whose messages came in unrouted, or after an upgrade that " +
-		"knows more kinds of messages. Needs access admin."
+		"knows more kinds of messages. What came in at an app's URL for an account without a Channel goes to the Channel " +
+		"that has the account now, if it is of the same app: it was vouched for by whoever had a Channel of that app at " +
+		"the time, and with it a secret that the Bridge accepted, not by the owner of the new one. Where several owners " +
+		"share a Bridge, look at such entries (GET /v1/raw?unrouted=true) before they are replayed, and name them by id. " +
+		"Needs access admin."
 	huma.Register(a.huma, replay, a.replay)
 }
 

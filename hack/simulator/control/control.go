@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -113,6 +114,19 @@ func Wait(r *http.Request) (context.Context, context.CancelFunc, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	return ctx, cancel, nil
+}
+
+// WaitFor reads ?waitFor=, how many there must be; 0 without it.
+func WaitFor(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("waitFor")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, Bad("waitFor: use a number from 0 on")
+	}
+	return n, nil
 }
 
 // TimedOut turns the end of a wait into a 408 that carries what there was.

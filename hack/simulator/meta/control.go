@@ -85,21 +85,8 @@ func (s *Server) appState(id string) (any, error) {
 	return state, nil
 }
 
-// waitFor reads ?waitFor=.
-func waitFor(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("waitFor")
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, control.Bad("waitFor: use a number from 0 on")
-	}
-	return n, nil
-}
-
 func (s *Server) getDeliveries(r *http.Request) (any, error) {
-	n, err := waitFor(r)
+	n, err := control.WaitFor(r)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +194,7 @@ func (s *Server) personEndpoints(api *control.API) {
 		api.Handle("POST "+person+"/"+name, with(func(r *http.Request, in gesture) (any, error) { return settled(act(who(r), in)) }))
 	}
 	api.Handle("GET "+person+"/transcript", func(r *http.Request) (any, error) {
-		n, err := waitFor(r)
+		n, err := control.WaitFor(r)
 		if err != nil {
 			return nil, err
 		}
@@ -231,7 +218,7 @@ func (s *Server) faultEndpoints(api *control.API) {
 	api.Handle("DELETE /faults", func(*http.Request) (any, error) { s.ClearFaults(); return done{true}, nil })
 	api.Handle("PUT /usage", with(func(_ *http.Request, in Usage) (any, error) { s.SetUsage(in); return done{true}, nil }))
 	api.Handle("GET /calls", func(r *http.Request) (any, error) {
-		n, err := waitFor(r)
+		n, err := control.WaitFor(r)
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/control"
 )
 
 // Server is one simulated Meta. Make one with New and Close it.
@@ -29,7 +31,7 @@ type Server struct {
 	usage      Usage
 	nextID     int64
 	mediaBase  string
-	changed    chan struct{} // closed and replaced on every change
+	changes    *control.Changes
 
 	done    context.Context
 	stop    context.CancelFunc
@@ -64,8 +66,9 @@ func New(opt Options) *Server {
 	opt.setDefaults()
 	s := &Server{
 		opt: opt, apps: map[string]*app{}, accounts: map[string]*account{}, tokens: map[string]*token{},
-		media: map[string]file{}, nextID: opt.FirstID, mediaBase: opt.MediaURL, changed: make(chan struct{}),
+		media: map[string]file{}, nextID: opt.FirstID, mediaBase: opt.MediaURL,
 	}
+	s.changes = control.NewChanges(&s.mu)
 	s.done, s.stop = context.WithCancel(context.Background())
 	for _, a := range opt.Apps {
 		if err := s.AddApp(a); err != nil {
@@ -168,28 +171,11 @@ func digits(s string) bool {
 }
 
 // notify wakes everybody in wait. The caller holds mu.
-func (s *Server) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
+func (s *Server) notify() { s.changes.Notify() }
 
 // wait blocks until cond, called with mu held, is true or ctx is over.
 func (s *Server) wait(ctx context.Context, cond func() bool) error {
-	for {
-		s.mu.Lock()
-		ok, changed := cond(), s.changed
-		s.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.done.Done():
-			return context.Canceled
-		}
-	}
+	return s.changes.Wait(ctx, s.done, cond)
 }
 
 // id makes an id that no other thing has. The caller holds mu.

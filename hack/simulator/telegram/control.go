@@ -167,7 +167,7 @@ func (s *Server) botEndpoints(api *control.API) {
 
 func getCalls(b *Bot, r *http.Request) (any, error) {
 	q := r.URL.Query()
-	n, err := count(q.Get("waitFor"))
+	n, err := control.WaitFor(r)
 	if err != nil {
 		return nil, err
 	}
@@ -182,18 +182,6 @@ func getCalls(b *Bot, r *http.Request) (any, error) {
 		return nil, control.TimedOut(err, out)
 	}
 	return out, nil
-}
-
-// count reads ?waitFor=.
-func count(text string) (int, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0, control.Bad("waitFor: use a number from 0 on")
-	}
-	return n, nil
 }
 
 func (s *Server) webhookEndpoints(api *control.API) {
@@ -322,7 +310,7 @@ func press(cu *Customer, r *http.Request) (any, error) {
 
 func getTranscript(b *Bot, r *http.Request) (any, error) {
 	v := r.URL.Query()
-	n, err := count(v.Get("waitFor"))
+	n, err := control.WaitFor(r)
 	if err != nil {
 		return nil, err
 	}

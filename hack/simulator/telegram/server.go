@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/hack/simulator/control"
 )
 
 // Server is one simulated Telegram. Make one with New and Close it.
@@ -27,8 +29,8 @@ type Server struct {
 	files   fileStore
 	calls   ring[Call]
 	rnd     *rand.Rand
-	nextID  int64         // users and groups made without an id
-	changed chan struct{} // closed and replaced on every change; see wait
+	nextID  int64 // users and groups made without an id
+	changes *control.Changes
 	closed  bool
 
 	done    context.Context // over when the server is closed
@@ -41,15 +43,15 @@ type Server struct {
 func New(opt Options) *Server {
 	opt.setDefaults()
 	s := &Server{
-		opt:     opt,
-		bots:    map[int64]*Bot{},
-		users:   map[int64]*userState{},
-		groups:  map[int64]*groupState{},
-		calls:   newRing[Call](opt.Memory.Calls),
-		rnd:     rand.New(rand.NewPCG(opt.Seed, opt.Seed)),
-		nextID:  1_000_000 + opt.FirstID,
-		changed: make(chan struct{}),
+		opt:    opt,
+		bots:   map[int64]*Bot{},
+		users:  map[int64]*userState{},
+		groups: map[int64]*groupState{},
+		calls:  newRing[Call](opt.Memory.Calls),
+		rnd:    rand.New(rand.NewPCG(opt.Seed, opt.Seed)),
+		nextID: 1_000_000 + opt.FirstID,
 	}
+	s.changes = control.NewChanges(&s.mu)
 	s.files.init(opt.Memory.FileBytes)
 	s.done, s.stop = context.WithCancel(context.Background())
 	for _, spec := range opt.Bots {
@@ -124,28 +126,11 @@ func (s *Server) Bots() []*Bot {
 func (s *Server) now() int64 { return s.opt.Now().Unix() }
 
 // notify wakes everybody in wait. The caller holds mu.
-func (s *Server) notify() {
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
+func (s *Server) notify() { s.changes.Notify() }
 
 // wait blocks until cond, called with mu held, is true or ctx is over.
 func (s *Server) wait(ctx context.Context, cond func() bool) error {
-	for {
-		s.mu.Lock()
-		ok, changed := cond(), s.changed
-		s.mu.Unlock()
-		if ok {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.done.Done():
-			return context.Canceled
-		}
-	}
+	return s.changes.Wait(ctx, s.done, cond)
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
