@@ -55,6 +55,7 @@ type compiler struct {
 	namespaces bool
 
 	current atomic.Pointer[compiled]
+	took    atomic.Int64 // nanoseconds of the last compilation, with its writes
 	// written are the documents of this process, which know more than a cache
 	// that lags; at first they are read from the Secrets.
 	written map[owner]*document.Document
@@ -65,14 +66,29 @@ type compiler struct {
 	notify func(kind string, key compile.Key)
 }
 
-// debounce gathers changes: a kubectl apply of many files is one compilation.
-const debounce = 250 * time.Millisecond
+const (
+	// debounce gathers changes: a kubectl apply of many files is one compilation.
+	debounce = 250 * time.Millisecond
+	// maxDebounce is how long changes are gathered at most.
+	maxDebounce = 2 * time.Second
+	// share is how many times as long as the last compilation took, with its
+	// writes, the next one waits. While ten thousand Channels are applied each takes
+	// about a second; back to back they would write every shard, of up to a MiB,
+	// for every few Channels. With one at a time at rest nothing is slower.
+	share = 2
+)
+
+// pause is how long a change waits for others before it is compiled.
+func (c *compiler) pause() time.Duration {
+	return min(maxDebounce, max(debounce, share*time.Duration(c.took.Load())))
+}
 
 // theRequest is the compiler's only request.
 var theRequest = ctrl.Request{}
 
 // Reconcile implements reconcile.Reconciler.
 func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, error) {
+	began := time.Now()
 	snapshot, err := c.snapshot(ctx)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -88,6 +104,7 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	err = c.writeDocuments(ctx, snapshot, next)
 	previous := c.current.Swap(next)
 	c.tell(previous, next)
+	c.took.Store(int64(time.Since(began)))
 	if err != nil {
 		return ctrl.Result{}, err
 	}

@@ -215,17 +215,18 @@ const kindCompiler = "compiler"
 
 func (s *shared) recompile() {
 	if q := s.queueOf(kindCompiler); q != nil {
-		q.AddAfter(theRequest, debounce)
+		q.AddAfter(theRequest, s.compiler.pause())
 	}
 }
 
 // setupCompiler watches everything that a compilation looks at.
 func (s *shared) setupCompiler(mgr ctrl.Manager) error {
+	compile := func(q queue) { q.AddAfter(theRequest, s.compiler.pause()) }
 	later := handler.Funcs{
-		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q queue) { q.AddAfter(theRequest, debounce) },
-		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q queue) { q.AddAfter(theRequest, debounce) },
-		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q queue) { q.AddAfter(theRequest, debounce) },
-		GenericFunc: func(_ context.Context, _ event.GenericEvent, q queue) { q.AddAfter(theRequest, debounce) },
+		CreateFunc:  func(_ context.Context, _ event.CreateEvent, q queue) { compile(q) },
+		UpdateFunc:  func(_ context.Context, _ event.UpdateEvent, q queue) { compile(q) },
+		DeleteFunc:  func(_ context.Context, _ event.DeleteEvent, q queue) { compile(q) },
+		GenericFunc: func(_ context.Context, _ event.GenericEvent, q queue) { compile(q) },
 	}
 	// A status that changed is nobody's input; metadata (deletion) and spec are.
 	// Accepted is, for claims, but the incumbent can only lose by a spec change.
