@@ -36,10 +36,9 @@ func isStatus(err error, code int) bool {
 // counted.
 func TestWithoutOperator(t *testing.T) {
 	s := newShop(t)
-	flows := []*traffic{
-		startTraffic(s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()),
-		startTraffic(s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()),
-	}
+	hook := s.newBot("telegram-hook", v1alpha1.ReceiveWebhook).open()
+	poll := s.newBot("telegram-poll", v1alpha1.ReceivePolling).open()
+	flows := []*traffic{startTraffic(hook), startTraffic(poll)}
 	// more waits until messages come in on both.
 	more := func() {
 		for _, r := range flows {

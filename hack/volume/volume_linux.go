@@ -24,7 +24,13 @@ func Mount(t testing.TB, dir, size string, uid int) *Volume {
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%s,mode=0700,uid=%d", size, uid)); err != nil {
 		absent.Skip(t, "a full disk", fmt.Errorf("a small file system cannot be mounted here (needs root): %w", err))
 	}
-	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
+	t.Cleanup(func() {
+		err := syscall.Unmount(dir, 0)
+		if err != nil { // somebody still works in it; it goes with them
+			_ = syscall.Unmount(dir, syscall.MNT_DETACH)
+		}
+		require.NoError(t, err)
+	})
 	return &Volume{dir: dir}
 }
 

@@ -90,7 +90,7 @@ func (b *builder) apply(ctx context.Context, e document.Entry) {
 		}
 		x := document.Exception{Entry: e.Key(), Generation: e.Generation, Hash: e.Hash, Field: field, Message: text}
 		b.keep(&x)
-		b.turnOff(e)
+		b.turnOff(e, &x)
 		b.exceptions = append(b.exceptions, x)
 		return
 	}
@@ -110,6 +110,12 @@ func (b *builder) keep(x *document.Exception) {
 // messages it would take: what its content says may be what was damaged.
 func (b *builder) damaged(x *document.Exception) {
 	b.keep(x)
+	b.mayTakeAnything(x)
+}
+
+// mayTakeAnything remembers a channel whose account cannot be read, unless its
+// last good version says it.
+func (b *builder) mayTakeAnything(x *document.Exception) {
 	name, isChannel := strings.CutPrefix(x.Entry, string(document.EntryChannel)+"/")
 	if isChannel && x.RunningHash == "" && (b.next.damaged == "" || name < b.next.damaged) {
 		b.next.damaged = name
@@ -119,7 +125,7 @@ func (b *builder) damaged(x *document.Exception) {
 // turnOff remembers whose messages a bad entry would take, as far as it says so:
 // they are not to be acknowledged in the name of nobody. Two with one account
 // are told apart by name, on every replica alike.
-func (b *builder) turnOff(e document.Entry) {
+func (b *builder) turnOff(e document.Entry, x *document.Exception) {
 	if e.Kind != document.EntryChannel {
 		return
 	}
@@ -129,8 +135,12 @@ func (b *builder) turnOff(e document.Entry) {
 		App      string `json:"app"`
 	}
 	_ = json.Unmarshal(e.Spec, &spec) // what can be read is read, and the entry's own error is told
+	if spec.Account == "" {
+		b.mayTakeAnything(x)
+		return
+	}
 	key := account{spec.Platform, spec.Account}
-	if other, taken := b.next.off[key]; spec.Account != "" && (!taken || e.Name < other.name) {
+	if other, taken := b.next.off[key]; !taken || e.Name < other.name {
 		b.next.off[key] = off{name: e.Name, app: spec.App}
 	}
 }

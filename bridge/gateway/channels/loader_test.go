@@ -119,6 +119,12 @@ func TestADamagedEntryWithoutAGoodVersionMayTakeWhatNobodyElseTakes(t *testing.T
 	assert.Empty(t, off("4711"), "a former channel takes nothing")
 	apply("Channel/shop/good")
 	assert.Empty(t, off("4711"), "its last good version says whose they are")
+
+	odd := mustEntry(t, document.EntryChannel, map[string]any{"platform": testkit.Name, "account": 4711})
+	testkit.Apply(t, loader, good)
+	_, err := loader.Apply(t.Context(), testkit.Document(t, good, odd))
+	require.NoError(t, err)
+	assert.Equal(t, "shop/a", off("4711"), "the same is true of an entry whose account cannot be read")
 }
 
 func TestUnchangedEntriesAreNotLoadedAgain(t *testing.T) {
