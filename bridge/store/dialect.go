@@ -43,6 +43,16 @@ type dialect interface {
 	// forUpdate ends a SELECT whose rows are written afterwards on the strength of
 	// what they say; empty where there is one writer only.
 	forUpdate() string
+	// among is the condition that a column is one of a list, which is its one
+	// argument (list).
+	among(column string) string
+	// values is a table w (value) of a list of values of a type ("text", "bigint").
+	values(kind string) string
+	// list makes an argument of []string or []int64.
+	list(values any) any
+	// pairs is a table w (a, b) of pairs of texts, whose arguments pairList makes.
+	pairs() string
+	pairList(pairs [][2]string) []any
 	// maxParams is how many placeholders one statement may have.
 	maxParams() int
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"database/sql"
-	"math/bits"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +29,9 @@ const maxPending = 128
 // later runs a statement whose number of changed rows does not matter, at the
 // latest with the next one that is run. The arguments must stay as they are.
 func (t *txn) later(query string, args ...any) error {
+	if err := t.settle(); err != nil {
+		return err
+	}
 	if t.c.db.postgres == nil {
 		_, err := t.exec(query, args...)
 		return err
@@ -41,54 +43,17 @@ func (t *txn) later(query string, args ...any) error {
 	return nil
 }
 
-// rowsToInsert are rows of one table that nothing in the transaction reads, and
-// no other row refers to: they go in together, at the end.
-type rowsToInsert struct {
-	insert func(rows int) string
-	width  int
-	args   []any
-}
-
-// insertTogether is how many rows one statement inserts at most; the rest goes
-// in powers of two, so that there are few texts of statements.
-const insertTogether = 32
-
-// inRows inserts a row at the end, or at once where that makes no difference.
-func (t *txn) inRows(r *rowsToInsert, args ...any) error {
-	if t.c.db.postgres == nil {
-		_, err := t.exec(r.insert(1), args...)
+// flushAll brings everything that waits to the database: messages that were
+// gathered, entries of the journal, statements.
+func (t *txn) flushAll() error {
+	if err := t.settle(); err != nil {
 		return err
 	}
-	t.wrote, r.width = true, len(args)
-	r.args = append(r.args, args...)
-	return nil
-}
-
-func (t *txn) flushRows(r *rowsToInsert) error {
-	for size := insertTogether; size > 0; {
-		n := size * r.width
-		if n == 0 || len(r.args) < n {
-			size /= 2
-			continue
-		}
-		if err := t.later(r.insert(size), r.args[:n:n]...); err != nil {
-			return err
-		}
-		r.args = r.args[n:]
+	if err := t.flushRaws(); err != nil {
+		return err
 	}
-	return nil
+	return t.flush()
 }
-
-// insertRaws inserts entries of the raw journal.
-func insertRaws(rows int) string { return rawInserts[bits.Len(uint(rows))-1] } //nolint:gosec // 1 to insertTogether
-
-var rawInserts = func() (texts []string) {
-	for n := 1; n <= insertTogether; n *= 2 {
-		texts = append(texts, `INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, trust, payload) VALUES `+
-			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?), ", n), ", "))
-	}
-	return texts
-}()
 
 // flush sends what waits.
 func (t *txn) flush() error {
@@ -99,32 +64,90 @@ func (t *txn) flush() error {
 	return err
 }
 
-// execThen runs a statement, and a query right after it, on one way. found says
-// whether dest was filled from the query's first row.
-func (t *txn) execThen(query string, args []any, dest []any, then string, thenArgs ...any) (changed int64, found bool, err error) {
-	if t.c.db.postgres == nil {
-		if changed, err = t.exec(query, args...); err != nil || changed == 0 {
-			return changed, false, err
-		}
-		found, err = one(t.ctx, t, dest, then, thenArgs...)
-		return changed, found, err
+// question is a query with a function that takes its rows, one by one, by the
+// driver's scan.
+type question struct {
+	query string
+	args  []any
+	row   func(scan func(dest ...any) error) error
+}
+
+// ask runs queries one after another, on one way. Statements with RETURNING
+// count as a write.
+func (t *txn) ask(questions ...question) error {
+	if err := t.settle(); err != nil {
+		return err
 	}
-	changed, err = t.send(&statement{query, args}, func(results pgx.BatchResults) error {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if rows.Next() {
-			if err := rows.Scan(dest...); err != nil {
+	if t.c.db.postgres == nil {
+		for _, q := range questions {
+			if err := t.askOne(q); err != nil {
 				return err
 			}
-			found = true
 		}
-		rows.Close()
-		return rows.Err()
-	}, statement{then, thenArgs})
-	return changed, found, err
+		return nil
+	}
+	queries := make([]statement, len(questions))
+	for i, q := range questions {
+		queries[i] = statement{q.query, q.args}
+		t.wrote = t.wrote || !strings.HasPrefix(q.query, "SELECT")
+	}
+	_, err := t.send(nil, answersTo(questions), queries...)
+	return err
+}
+
+// answersTo gives each question its rows.
+func answersTo(questions []question) func(pgx.BatchResults) error {
+	return func(results pgx.BatchResults) error {
+		for _, q := range questions {
+			rows, err := results.Query()
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				if err := q.row(rows.Scan); err != nil {
+					rows.Close()
+					return err
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// bulkThen runs a bulk, and questions right after it, on one way. It returns
+// how many rows the bulk changed.
+func (t *txn) bulkThen(b *bulk, rows [][]any, questions ...question) (changed int64, err error) {
+	if t.c.db.postgres == nil {
+		if changed, err = t.bulkEach(b, rows); err != nil {
+			return changed, err
+		}
+		return changed, t.ask(questions...)
+	}
+	queries := make([]statement, len(questions))
+	for i, q := range questions {
+		queries[i] = statement{q.query, q.args}
+	}
+	return t.send(&statement{b.all, inColumns(rows)}, answersTo(questions), queries...)
+}
+
+func (t *txn) askOne(q question) error {
+	rows, err := t.query(q.query, q.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := q.row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return t.fail(err)
+	}
+	return nil
 }
 
 // send sends what waits, then a statement whose number of changed rows is
@@ -135,8 +158,9 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 		batch.Queue(t.w.rebound(s.query), s.args...)
 	}
 	waiting := len(t.pending)
-	t.pending, t.wrote = t.pending[:0], true
+	t.pending = t.pending[:0]
 	if last != nil {
+		t.wrote = true
 		batch.Queue(t.w.rebound(last.query), last.args...)
 	}
 	for _, q := range queries {
@@ -187,7 +211,7 @@ func (w *scribe) rebound(query string) string {
 
 // direct runs a statement that is not worth keeping, or cannot be prepared.
 func (t *txn) direct(query string) error {
-	if err := t.flush(); err != nil {
+	if err := t.flushAll(); err != nil {
 		return err
 	}
 	if _, err := t.w.conn.ExecContext(t.ctx, query); err != nil {

@@ -228,7 +228,7 @@ func TestListsFollowAnIndex(t *testing.T) {
 		"messages of a conversation": `SELECT m.timestamp, m.id FROM messages m WHERE m.conversation = 'c' AND (m.timestamp, m.id) > (1, 'x') ORDER BY m.timestamp, m.id LIMIT 5`,
 		"conversations of a channel": `SELECT v.updated_at, v.id FROM conversations v WHERE v.channel = 'a' AND v.state = 'open' AND (v.updated_at, v.id) < (1, 'x') ORDER BY v.updated_at DESC, v.id DESC LIMIT 5`,
 		"channels":                   `SELECT MIN(channel) FROM conversations WHERE channel > 'a' AND channel < 'b'`,
-		"party":                      selectParty,
+		"parties":                    selectParties(s.db),
 		"message by external id":     `SELECT id FROM external_ids WHERE channel = 'a' AND kind = 'message' AND external_id = 'x' ORDER BY direction LIMIT 1`,
 		"oldest aged key":            selectAgedKey,
 		"aged keys":                  deleteAgedKeys,
@@ -242,7 +242,8 @@ func TestListsFollowAnIndex(t *testing.T) {
 		args := slices.Repeat([]any{"x"}, strings.Count(query, "?"))
 		steps := explain(t, s, query, args...)
 		for _, step := range steps {
-			require.False(t, strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "INDEX media_pending"), "%s: %s", name, steps)
+			list := strings.HasPrefix(step, "SCAN json_each") // of the arguments
+			require.False(t, strings.HasPrefix(step, "SCAN") && !list && !strings.Contains(step, "INDEX media_pending"), "%s: %s", name, steps)
 			if name != "messages of a contact" && !strings.HasPrefix(name, "media") {
 				require.NotContains(t, step, "TEMP B-TREE FOR ORDER BY", name)
 			}

@@ -16,6 +16,12 @@ type scribe struct {
 	generation int64
 	stmts      map[string]*sql.Stmt
 	texts      map[string]string // of rebound
+
+	// Of SQLite: its connection below database/sql, its statements, and room for
+	// their arguments. They end with the connection.
+	driver driver.ConnPrepareContext
+	below  map[string]driver.StmtExecContext
+	values []driver.NamedValue
 	renew      chan struct{}     // of 1: look whether the connection is out of date
 }
 
@@ -30,7 +36,14 @@ func (w *scribe) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.stmts, w.texts, w.generation = conn, map[string]*sql.Stmt{}, map[string]string{}, w.c.db.generationNow()
-	return nil
+	if w.c.db.postgres != nil {
+		return nil
+	}
+	w.below = map[string]driver.StmtExecContext{}
+	return conn.Raw(func(c any) error {
+		w.driver = c.(driver.ConnPrepareContext) //nolint:errcheck // the driver of SQLite is one
+		return nil
+	})
 }
 
 func (w *scribe) disconnect() {
@@ -45,6 +58,10 @@ func (w *scribe) disconnect() {
 	for _, s := range w.stmts {
 		s.Close()
 	}
+	for _, s := range w.below {
+		_ = s.(driver.Stmt).Close()
+	}
+	w.driver, w.below = nil, nil
 	w.conn.Close()
 	w.conn, w.stmts = nil, nil
 }
@@ -148,7 +165,7 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
-	if err := errors.Join(t.flushRows(&t.raws), t.flush()); err != nil {
+	if err := t.flushAll(); err != nil {
 		return nil, nil, orRedo(err, savepoints)
 	}
 	if err := t.numberEvents(); err != nil {
@@ -223,7 +240,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 	if result == nil && savepoint {
 		// An error is this function's. Nothing of it waits when the next savepoint
 		// opens, which would take it along when it is rolled back.
-		result = errors.Join(t.flushRows(&t.raws), t.flush())
+		result = t.flushAll()
 	}
 	if result == nil && t.failed {
 		// PostgreSQL has given the transaction up: it would take the COMMIT and
@@ -243,7 +260,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 		return result, nil
 	}
 	if result != nil {
-		t.pending = t.pending[:0]
+		t.pending, t.gathered, t.raws = t.pending[:0], t.gathered[:0], t.raws[:0]
 		if err := t.direct("ROLLBACK TO caller"); err != nil {
 			return nil, err
 		}
