@@ -25,9 +25,12 @@ type dialect interface {
 	// begin opens a transaction on a writer's connection and takes locks, in
 	// their order.
 	begin(ctx context.Context, conn *sql.Conn, locks []lock) (opening, error)
-	// commit ends it. An error says that nothing was committed or, when the
-	// connection was lost meanwhile, that nobody knows.
-	commit(ctx context.Context, conn *sql.Conn) error
+	// number gives the transaction's events their cursors and appends them to the
+	// log. n is how many there are.
+	number(t *txn, n int, clock int64) error
+	// commit ends it, after all that waits. An error says that nothing was
+	// committed or, when the connection was lost meanwhile, that nobody knows.
+	commit(t *txn) error
 	// lock takes one more lock within a transaction; with wait false it gives up
 	// at once where somebody else has it.
 	lock(t *txn, l lock, wait bool) (bool, error)
