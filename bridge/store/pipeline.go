@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -46,13 +47,18 @@ func (t *txn) later(query string, args ...any) error {
 // flushAll brings everything that waits to the database: messages that were
 // gathered, entries of the journal, statements.
 func (t *txn) flushAll() error {
-	if err := t.settle(); err != nil {
-		return err
-	}
-	if err := t.flushRaws(); err != nil {
+	if err := t.complete(); err != nil {
 		return err
 	}
 	return t.flush()
+}
+
+// complete makes statements of everything that waits.
+func (t *txn) complete() error {
+	if err := t.settle(); err != nil {
+		return err
+	}
+	return t.flushRaws()
 }
 
 // flush sends what waits.
@@ -153,6 +159,11 @@ func (t *txn) askOne(q question) error {
 // send sends what waits, then a statement whose number of changed rows is
 // returned, and then queries whose results read takes.
 func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries ...statement) (changed int64, err error) {
+	err = t.sendBatch(last, queries, read, func(tag pgconn.CommandTag) { changed = tag.RowsAffected() })
+	return changed, err
+}
+
+func (t *txn) sendBatch(last *statement, queries []statement, read func(pgx.BatchResults) error, ended func(pgconn.CommandTag)) error {
 	var batch pgx.Batch
 	for _, s := range t.pending {
 		batch.Queue(t.w.rebound(s.query), s.args...)
@@ -166,7 +177,7 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 	for _, q := range queries {
 		batch.Queue(t.w.rebound(q.query), q.args...)
 	}
-	err = onConnection(t.w.conn, func(conn *pgx.Conn) error {
+	err := onConnection(t.w.conn, func(conn *pgx.Conn) error {
 		results := conn.SendBatch(t.ctx, &batch)
 		defer results.Close()
 		for range waiting {
@@ -179,7 +190,7 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 			if err != nil {
 				return err
 			}
-			changed = tag.RowsAffected()
+			ended(tag)
 		}
 		if read != nil {
 			if err := read(results); err != nil {
@@ -189,9 +200,15 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 		return results.Close()
 	})
 	if err != nil {
-		return 0, t.fail(err)
+		return t.fail(err)
 	}
-	return changed, nil
+	return nil
+}
+
+// finish sends what waits, and a last statement, whose tag it returns.
+func (t *txn) finish(last statement) (tag string, err error) {
+	err = t.sendBatch(&last, nil, nil, func(got pgconn.CommandTag) { tag = got.String() })
+	return tag, err
 }
 
 // onConnection lends the driver's connection.

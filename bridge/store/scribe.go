@@ -165,25 +165,27 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
-	if err := t.flushAll(); err != nil {
-		return nil, nil, orRedo(err, savepoints)
-	}
-	if err := t.numberEvents(); err != nil {
-		return nil, nil, w.c.db.classify(err)
-	}
-	if err := w.c.db.commit(ctx, w.conn); err != nil {
-		return nil, nil, w.c.db.classify(err)
+	if err := t.end(); err != nil {
+		err = w.c.db.classify(err)
+		if savepoints || errors.Is(err, ErrUnavailable) || w.c.db.lost(err) {
+			return nil, nil, err
+		}
+		// Of a statement that was kept back: whose it is, an attempt with savepoints
+		// tells.
+		return nil, nil, errRedo
 	}
 	return t, errs, nil
 }
 
-// orRedo is for the error of a statement that was kept back: whose it is, an
-// attempt with savepoints tells.
-func orRedo(err error, savepoints bool) error {
-	if savepoints || errors.Is(err, ErrUnavailable) {
+// end brings to the database what waits, numbers the events and commits.
+func (t *txn) end() error {
+	if err := t.complete(); err != nil {
 		return err
 	}
-	return errRedo
+	if err := t.numberEvents(); err != nil {
+		return err
+	}
+	return t.c.db.commit(t)
 }
 
 // begin opens the transaction with the locks of the whole batch. A connection

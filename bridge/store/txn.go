@@ -220,8 +220,6 @@ func (t *txn) topics() []topic {
 	return topics
 }
 
-var insertEvents = bulkInsert("events", "", "cursor bigint", "type text", "time bigint", "channel text", "conversation text", "contact text", "message text")
-
 // numberEvents is the last thing a transaction does. Taking the numbers locks
 // the head row until the commit, so that the order of cursors is the order of
 // commits and a reader that has seen a cursor has seen all before it.
@@ -230,24 +228,7 @@ func (t *txn) numberEvents() error {
 	if n == 0 && (!t.drew || !t.c.db.shared) {
 		return nil
 	}
-	var head int64
-	clock := t.c.ids.latest()
-	if _, err := one(t.ctx, t, []any{&head}, `UPDATE event_head SET cursor = cursor + ?, clock = CASE WHEN clock < ? THEN ? ELSE clock END WHERE id = 1 RETURNING cursor`,
-		n, clock, clock); err != nil {
-		return err
-	}
-	next := head - int64(n)
-	rows := make([][]any, n)
-	for i := range t.events {
-		e := &t.events[i]
-		next++
-		e.Cursor = next
-		rows[i] = []any{e.Cursor, string(e.Type), ms(t.now), e.Channel, e.Conversation, e.Contact, e.MessageID}
-	}
-	if err := t.bulk(insertEvents, rows); err != nil {
-		return err
-	}
-	return t.flush()
+	return t.c.db.number(t, n, t.c.ids.latest())
 }
 
 // rows implements querier; a transaction takes no context of its callers.

@@ -21,8 +21,8 @@ const cgroupFile = "/sys/fs/cgroup/memory.max"
 // is in use, unless GOGC says something. What is in use in these processes is 3
 // to 10 MB, all requests at one time included: Go's own 100 would collect after
 // every 4 MB, which is 300 webhooks, and take a tenth of the time for it. With
-// 400 the heap stays below 50 MB; where it does not, the limit comes first.
-const collectAt = 400
+// 200 the heap stays below 30 MB; where it does not, the limit comes first.
+const collectAt = 200
 
 // Apply sets the soft memory limit from the container's, unless GOMEMLIMIT
 // says something or there is no limit, and how eagerly garbage is collected. It
