@@ -456,10 +456,11 @@ func (c *claim) heads(lanes []*claimedLane) (map[int64]*head, error) {
 }
 
 // lastInbound is when a contact last wrote on a channel, in whichever
-// conversation: a platform's messaging window begins there.
+// conversation: a platform's messaging window begins there. A contact has fewer
+// conversations than a channel, whose index is kept from the planner.
 func lastInbound(ctx context.Context, q querier, channel, contact string) (time.Time, error) {
 	var last int64
-	_, err := one(ctx, q, []any{&last}, `SELECT COALESCE(MAX(last_inbound_at), 0) FROM conversations WHERE contact = ? AND channel = ?`, contact, channel)
+	_, err := one(ctx, q, []any{&last}, `SELECT COALESCE(MAX(last_inbound_at), 0) FROM conversations WHERE contact = ? AND channel || '' = ?`, contact, channel)
 	return fromMS(last), err
 }
 

@@ -132,7 +132,7 @@ type outboxSQL struct {
 }
 
 func newOutboxSQL(d dialect) outboxSQL {
-	first := `(SELECT (SELECT message FROM deliveries WHERE lane = w.value AND state = 'queued' ORDER BY message LIMIT 1) FROM ` + d.values("bigint") + `)`
+	first := `FROM (SELECT (SELECT message FROM deliveries WHERE lane = w.value AND state = 'queued' ORDER BY message LIMIT 1) AS message FROM ` + d.values("bigint") + `) AS f `
 	return outboxSQL{
 		ledgerSQL:     newLedgerSQL(d),
 		sendSQL:       newSendSQL(d),
@@ -140,9 +140,9 @@ func newOutboxSQL(d dialect) outboxSQL {
 		dueChannels:   `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds LIMIT ?`,
 		dueLanes:      `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at, id LIMIT ?` + d.skipLocked(),
 		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable,
-			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel = v.channel)
-			FROM deliveries d JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity WHERE d.message IN ` + first,
-		headParts: `SELECT message, part, state, lease, unknowns, payload FROM delivery_parts WHERE message IN ` + first + ` ORDER BY message, part`,
+			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)
+			` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
+		headParts: `SELECT p.message, p.part, p.state, p.lease, p.unknowns, p.payload ` + first + `JOIN delivery_parts p ON p.message = f.message ORDER BY p.message, p.part`,
 	}
 }
 
