@@ -15,6 +15,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/store/walfile"
 )
 
 //go:embed migrations
@@ -34,10 +36,10 @@ const (
 	sqliteBusyTimeout = 5000
 
 	// sqliteWriterCache is the writer's page cache in KiB: the hot pages of the
-	// indexes of some 30 000 active contacts (about 400 bytes each). What is not
+	// indexes of some 15 000 active contacts (about 400 bytes each). What is not
 	// in it is in the system's, three microseconds away; and after each commit in
 	// which a page was split, SQLite walks the whole cache.
-	sqliteWriterCache = 16 << 10
+	sqliteWriterCache = 8 << 10
 
 	// sqliteCheckpointPages is the log's length, in pages of 4 KiB, at which the
 	// writer itself copies it back: 64 MiB. The committer asks for a checkpoint
@@ -146,7 +148,10 @@ func openSQLite(ctx context.Context, dir string) (*database, error) {
 }
 
 func (db *database) openSQLitePools(ctx context.Context, path string) error {
-	var err error
+	err := walfile.Register()
+	if err != nil {
+		return err
+	}
 	if db.writer, err = sql.Open("sqlite", sqliteDSN(path, sqliteWriterCache)); err != nil {
 		return err
 	}
@@ -173,11 +178,11 @@ func (db *database) closePools() error {
 }
 
 func sqliteDSN(path string, cacheKiB int) string {
-	q := url.Values{"_txlock": {"immediate"}}
+	q := url.Values{"_txlock": {"immediate"}, "vfs": {walfile.Name}}
 	for _, p := range []string{
 		"busy_timeout(" + strconv.Itoa(sqliteBusyTimeout) + ")",
 		"journal_mode(WAL)",
-		"synchronous(FULL)", // an acknowledged message survives a power cut
+		"synchronous(FULL)", // an acknowledged message survives a power cut; walfile needs it, too
 		"foreign_keys(1)",
 		"cache_size(-" + strconv.Itoa(cacheKiB) + ")",
 		"wal_autocheckpoint(" + strconv.Itoa(sqliteCheckpointPages) + ")",
