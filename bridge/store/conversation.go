@@ -30,9 +30,11 @@ const selectConversations = `SELECT v.id, v.channel, v.contact, v.identity, i.ex
 	v.state, v.owner_kind, v.owner_name, v.epoch, v.follow_up_of, v.snoozed_until, v.created_at, v.updated_at, v.solved_at, v.last_inbound_at
 	FROM conversations v JOIN contacts c ON c.id = v.contact JOIN identities i ON i.id = v.identity `
 
-func scanConversation(rows *sql.Rows) (v convRow, err error) {
+func scanConversation(rows *sql.Rows) (convRow, error) { return readConversation(rows.Scan) }
+
+func readConversation(scan func(...any) error) (v convRow, err error) {
 	var reachable int64
-	err = rows.Scan(&v.id, &v.channel, &v.contact, &v.identityID, &v.address, &v.displayName, &v.username, &v.language, &reachable,
+	err = scan(&v.id, &v.channel, &v.contact, &v.identityID, &v.address, &v.displayName, &v.username, &v.language, &reachable,
 		&v.state, &v.owner.Kind, &v.owner.Name, &v.epoch, &v.followUpOf, &v.snoozedUntil, &v.createdAt, &v.updatedAt, &v.solvedAt, &v.lastInboundAt)
 	v.reachable, v.namespace = reachable == 1, namespaceOf(v.channel)
 	return v, err
@@ -56,9 +58,13 @@ func (s *Store) conversation(ctx context.Context, q querier, scope Scope, id str
 		return convRow{}, err
 	}
 	if len(list) == 0 || !scope.Allows(list[0].namespace) {
-		return convRow{}, fmt.Errorf("conversation %s: %w", id, ErrNotFound)
+		return convRow{}, notThere(id)
 	}
 	return list[0], nil
+}
+
+func notThere(conversation string) error {
+	return fmt.Errorf("conversation %s: %w", conversation, ErrNotFound)
 }
 
 // lockConversation reads a conversation in order to change it.

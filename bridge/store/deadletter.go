@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
@@ -207,7 +208,8 @@ func (s *Store) Requeue(ctx context.Context, scope Scope, id string, policy Unkn
 }
 
 func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
-	d, l, err := loadDelivery(t, id)
+	b := s.newLedger(t)
+	d, err := b.delivery(id)
 	if err != nil {
 		return err
 	}
@@ -220,7 +222,7 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 	if d == nil || d.state != deliveryFailed && d.state != deliveryUnknown && (d.state != deliverySent || refused == 0) {
 		return fmt.Errorf("message %s is no dead letter: only one that failed, or whose outcome is unknown, can be sent again: %w", id, ErrConflict)
 	}
-	if err := s.mayRequeue(t, d, l); err != nil {
+	if err := s.mayRequeue(t, d); err != nil {
 		return err
 	}
 	if err := d.revive(policy); err != nil {
@@ -231,32 +233,36 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 			return err
 		}
 	}
-	if err := d.save(t); err != nil {
-		return err
-	}
-	if err := s.refreshMessage(t, d, l); err != nil {
-		return err
-	}
 	switch {
 	case d.state == deliveryQueued:
-		return s.joinQueue(t, l)
+		err = b.joinQueue(d.lane)
 	case d.state == deliverySent && d.action != "": // taken as done: so it is here too
-		return (&turn{s: s, t: t, ch: s.channelOrStub(l.channel), d: d, l: l}).effect()
+		u := &turn{ledger: b, ch: s.channelOrStub(d.lane.channel), d: d, l: d.lane}
+		b.effects = append(b.effects, u.effect)
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	return b.save()
 }
 
 // mayRequeue checks what is checked when a message is queued.
-func (s *Store) mayRequeue(t *txn, d *delivery, l *laneRow) error {
+func (s *Store) mayRequeue(t *txn, d *delivery) error {
 	conv, err := s.lockConversation(t, Scope{All: true}, d.conversation)
 	if err != nil {
 		return err
 	}
 	o := &outgoing{s: s, conv: conv, req: SendRequest{Author: message.Author{Kind: d.authorKind}, Epoch: d.epoch}}
-	if err := o.serve(l.channel); err != nil {
+	if err := o.serve(d.lane.channel); err != nil {
 		return err
 	}
-	return o.allowed(background, t, conv)
+	var last time.Time
+	if o.caps.Window > 0 {
+		if last, err = lastInbound(background, t, conv.channel, conv.contact); err != nil {
+			return err
+		}
+	}
+	return o.allowed(conv, last)
 }
 
 // partRefused is true of a part p that the platform took and then failed to deliver.

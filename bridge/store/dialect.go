@@ -25,9 +25,12 @@ type dialect interface {
 	// begin opens a transaction on a writer's connection and takes locks, in
 	// their order.
 	begin(ctx context.Context, conn *sql.Conn, locks []lock) (opening, error)
-	// commit ends it. An error says that nothing was committed or, when the
-	// connection was lost meanwhile, that nobody knows.
-	commit(ctx context.Context, conn *sql.Conn) error
+	// number gives the transaction's events their cursors and appends them to the
+	// log. n is how many there are.
+	number(t *txn, n int, clock int64) error
+	// commit ends it, after all that waits. An error says that nothing was
+	// committed or, when the connection was lost meanwhile, that nobody knows.
+	commit(t *txn) error
 	// lock takes one more lock within a transaction; with wait false it gives up
 	// at once where somebody else has it.
 	lock(t *txn, l lock, wait bool) (bool, error)
@@ -43,6 +46,16 @@ type dialect interface {
 	// forUpdate ends a SELECT whose rows are written afterwards on the strength of
 	// what they say; empty where there is one writer only.
 	forUpdate() string
+	// among is the condition that a column is one of a list, which is its one
+	// argument (list).
+	among(column string) string
+	// values is a table w (value) of a list of values of a type ("text", "bigint").
+	values(kind string) string
+	// list makes an argument of []string or []int64.
+	list(values any) any
+	// pairs is a table w (a, b) of pairs of texts, whose arguments pairList makes.
+	pairs() string
+	pairList(pairs [][2]string) []any
 	// maxParams is how many placeholders one statement may have.
 	maxParams() int
 }

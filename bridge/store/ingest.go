@@ -69,7 +69,7 @@ type element struct {
 }
 
 // take brings an envelope into the database: fence, journal, then each element
-// for itself.
+// for itself. The results of messages are there once the transaction has settled.
 func (s *Store) take(t *txn, env *intake) (wire.EnvelopeResult, error) {
 	if verdict, err := fence(t, env); err != nil || verdict != "" {
 		return verdicts(env, verdict), err
@@ -87,8 +87,13 @@ func (s *Store) take(t *txn, env *intake) (wire.EnvelopeResult, error) {
 		if results[i] = e.verdict; e.verdict.Result != "" {
 			continue
 		}
-		a := &arrival{element: e, s: s, t: t, raw: raw}
-		if results[i], err = a.run(stagesOf(e)); err != nil {
+		a := &arrival{element: e, s: s, t: t, raw: raw, result: &results[i]}
+		stages := stagesOf(e)
+		if stages == nil {
+			t.gather(a)
+			continue
+		}
+		if results[i], err = a.run(stages); err != nil {
 			return wire.EnvelopeResult{}, err
 		}
 	}
@@ -147,8 +152,20 @@ func journal(t *txn, env *intake) (string, error) {
 			return kept, err
 		}
 	}
-	err = t.inRows(&t.raws, id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), trusted, env.Raw)
-	return id, err
+	t.wrote = true
+	t.raws = append(t.raws, []any{id, env.Platform, namespace, channel, env.Transport, ms(env.ReceivedAt), boolInt(unrouted), trusted, env.Raw})
+	return id, nil
+}
+
+var insertRaws = bulkInsert("raw_entries", "", "id text", "platform text", "namespace text", "channel text", "transport text", "received_at bigint",
+	"unrouted bigint", "trust text", "payload bytea")
+
+// flushRaws inserts the journal's entries. Nothing in a transaction reads them,
+// and no other row refers to them, so that they go in at its end.
+func (t *txn) flushRaws() error {
+	rows := t.raws
+	t.raws = t.raws[:0]
+	return t.bulk(insertRaws, rows)
 }
 
 // journaled is the entry of the same payload on the same URL, trusted by the
@@ -161,7 +178,7 @@ func (t *txn) journaled(env *intake, trusted, id string) (string, error) {
 	if err != nil || kept == id {
 		return "", err
 	}
-	if err := t.flushRows(&t.raws); err != nil {
+	if err := t.flushRaws(); err != nil {
 		return "", err
 	}
 	var n int
@@ -237,13 +254,13 @@ func whereabouts(env *intake) (channel, namespace string, unrouted, any bool) {
 // it and hand on to each other.
 type arrival struct {
 	*element
-	s   *Store
-	t   *txn
-	raw string // entry of the journal
+	s      *Store
+	t      *txn
+	raw    string // entry of the journal
+	result *wire.ElementResult
 
 	id      string // of the message; for other events a number of their own
-	party   party
-	met     bool       // party is known
+	party   *party
 	media   []mediaRow // attachments to fetch
 	waiting bool       // parked events may wait for this message
 }
@@ -252,25 +269,16 @@ type arrival struct {
 // with a result, or hands on with none.
 type stage func(*arrival) (wire.Result, error)
 
-// The stages of each kind of event, in order. Between conversation and events
-// is where a message is decided upon (who gets it, does it answer a question).
+// The stages of each kind of event, in order. Messages share some of them with
+// each other; see settle.
 var (
-	messageStages = []stage{
-		(*arrival).dedupe,
-		(*arrival).identify,
-		(*arrival).profile,
-		(*arrival).converse,
-		(*arrival).keep,
-		(*arrival).fetchMedia,
-		(*arrival).announce,
-		(*arrival).applyParked,
-	}
 	effectStages     = []stage{(*arrival).dedupe, (*arrival).affect}
 	receiptStages    = []stage{(*arrival).dedupe, (*arrival).receive}
 	membershipStages = []stage{(*arrival).dedupe, (*arrival).identify, (*arrival).profile, (*arrival).reach}
 	migrationStages  = []stage{(*arrival).dedupe, (*arrival).migrate}
 )
 
+// stagesOf is nil for a message.
 func stagesOf(e *element) []stage {
 	switch {
 	case e.event.Receipt != nil:
@@ -281,9 +289,8 @@ func stagesOf(e *element) []stage {
 		return migrationStages
 	case isEffect(e.event.Message.Type):
 		return effectStages
-	default:
-		return messageStages
 	}
+	return nil
 }
 
 // isEffect says whether a message changes another one instead of being one.
@@ -312,14 +319,7 @@ func (a *arrival) messageID() string {
 // taken before: the constraint decides, nothing that is remembered elsewhere.
 func (a *arrival) dedupe() (wire.Result, error) {
 	a.id = a.t.newID()
-	var n int64
-	var err error
-	key := []any{a.channel.Name, a.kind, a.key, string(a.direction), a.id}
-	if who := a.who(); who != nil { // whom identify is going to ask for, on the same way
-		n, a.met, err = a.t.execThen(insertKey, key, a.party.fields(), selectParty, a.channel.Name, a.key, a.channel.Name, who.ExternalID)
-	} else {
-		n, err = a.t.exec(insertKey, key...)
-	}
+	n, err := a.t.exec(insertKey, a.channel.Name, a.kind, a.key, string(a.direction), a.id)
 	if err != nil || n == 1 {
 		return "", err
 	}

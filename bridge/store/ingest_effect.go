@@ -136,16 +136,6 @@ func (t *txn) messageByExternalID(channel, externalID string) (id string, found 
 	return id, found, err
 }
 
-// recordExternalID puts a sent part's platform id under the unique key and
-// applies what came before it. owner is the message that has the id: another
-// one where an echo was faster than the answer to the send.
-func (s *Store) recordExternalID(t *txn, ch *Channel, direction message.Direction, externalID, messageID string) (owner string, err error) {
-	if owner, err = t.takeKey(ch.Name, "message", externalID, direction, messageID); err != nil || owner != messageID {
-		return owner, err
-	}
-	return owner, s.applyParked(t, ch, externalID, messageID, direction)
-}
-
 // park keeps an event until the message comes that it is about.
 func (t *txn) park(id, channel, target string, event message.Event) error {
 	raw, err := json.Marshal(event)

@@ -21,16 +21,11 @@ type party struct {
 	state        ConversationState
 	solvedAt     int64
 
-	reachableNow int64 // as the column has it
-	waiting      int   // parked events
+	met     bool // it was there, or is by now
+	written bool // the contact has written into the conversation
 }
 
 const (
-	selectParty = `SELECT i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
-		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0),
-		(SELECT COUNT(*) FROM parked_events p WHERE p.channel = ? AND p.target = ?)
-		FROM identities i JOIN contacts c ON c.id = i.contact LEFT JOIN conversations v ON v.id = i.conversation
-		WHERE i.channel = ? AND i.external_id = ?`
 	insertContact = `INSERT INTO contacts (id, namespace, display_name, language, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
 	// An address of the contact on this very channel, under another name: the
 	// contact has moved on from the address that it was first known by.
@@ -49,20 +44,43 @@ func (a *arrival) who() *message.Contact {
 	return nil
 }
 
-// fields are the columns of selectParty.
-func (p *party) fields() []any {
-	return []any{&p.identity, &p.contact, &p.displayName, &p.language, &p.username, &p.reachableNow,
-		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.waiting}
+// parties reads those that are there of the given addresses (external id,
+// channel).
+func (t *txn) parties(addresses [][2]string, into map[[2]string]*party) question {
+	return question{
+		query: selectParties(t.c.db), args: t.c.db.pairList(addresses),
+		row: func(scan func(...any) error) error {
+			p, reachable, at := party{met: true}, int64(0), [2]string{}
+			err := scan(&at[0], &at[1], &p.identity, &p.contact, &p.displayName, &p.language, &p.username, &reachable,
+				&p.reachableAt, &p.conversation, &p.state, &p.solvedAt)
+			p.reachable = reachable == 1
+			*into[at] = p
+			return err
+		},
+	}
+}
+
+func selectParties(d dialect) string {
+	return `SELECT i.external_id, i.channel, i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
+		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0)
+		FROM ` + d.pairs() + ` JOIN identities i ON i.external_id = w.a AND i.channel = w.b JOIN contacts c ON c.id = i.contact
+		LEFT JOIN conversations v ON v.id = i.conversation`
 }
 
 // identify finds whom the event is from, or makes their acquaintance.
 func (a *arrival) identify() (wire.Result, error) {
-	c, p := a.who(), &a.party
-	p.reachable, a.waiting = p.reachableNow == 1, p.waiting > 0 || !a.met
-	if a.met { // dedupe has asked
+	c := a.who()
+	if a.party == nil { // it is no message: those are asked for together
+		a.party = &party{}
+		at := [2]string{c.ExternalID, a.channel.Name}
+		if err := a.t.ask(a.t.parties([][2]string{at}, map[[2]string]*party{at: a.party})); err != nil {
+			return "", err
+		}
+	}
+	if a.party.met {
 		return "", nil
 	}
-	*p = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true}
+	*a.party = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true, met: true}
 	return "", a.meet(c)
 }
 
@@ -70,7 +88,7 @@ func (a *arrival) identify() (wire.Result, error) {
 // The contact's id follows from where it was first met, so a channel that was
 // recreated under another name finds its old contacts again.
 func (a *arrival) meet(c *message.Contact) error {
-	p, ch := &a.party, a.channel
+	p, ch := a.party, a.channel
 	for generation := 0; ; generation++ {
 		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation)
 		made, err := a.t.exec(insertContact, p.contact, ch.Namespace, c.DisplayName, c.Language, ms(a.t.now))
@@ -101,7 +119,7 @@ func (a *arrival) meet(c *message.Contact) error {
 // that it does not tell stay as they are. An inbound message also proves that
 // its writer can be written to, unless they opted out after writing it.
 func (a *arrival) profile() (wire.Result, error) {
-	c, p := a.who(), &a.party
+	c, p := a.who(), a.party
 	name, language, username := or(c.DisplayName, p.displayName), or(c.Language, p.language), or(c.Username, p.username)
 	reachable := p.reachable || a.event.Message != nil && a.direction == message.Inbound && ms(a.event.Message.Timestamp) > p.reachableAt
 	changed := false
@@ -120,6 +138,7 @@ func (a *arrival) profile() (wire.Result, error) {
 	if changed {
 		a.t.event(Event{Type: EventContactUpdated, Channel: a.channel.Name, Contact: p.contact})
 	}
+	p.displayName, p.language, p.username, p.reachable = name, language, username, reachable
 	return "", nil
 }
 
@@ -157,7 +176,7 @@ func courseOf(state ConversationState, solved, now time.Time, window time.Durati
 
 // converse finds the conversation of the message, or begins one.
 func (a *arrival) converse() (wire.Result, error) {
-	p, t := &a.party, a.t
+	p, t := a.party, a.t
 	echo := a.direction == message.Outbound
 	inboundAt := ms(t.now)
 	if echo {
@@ -171,25 +190,26 @@ func (a *arrival) converse() (wire.Result, error) {
 	case courseOpen:
 		err := t.later(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
 			ms(t.now), inboundAt, p.conversation)
+		p.state, p.solvedAt = ConversationOpen, 0
 		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
 		return "", err
 	}
 	if echo {
 		return "", t.touchConversation(p.conversation)
 	}
-	err := t.later(`UPDATE conversations SET updated_at = ?, last_inbound_at = ? WHERE id = ?`, ms(t.now), inboundAt, p.conversation)
-	return "", err
+	p.written = true
+	return "", nil
 }
 
 // beginConversation makes a conversation: open, or pending where the shop has
 // written first and waits for the contact.
 func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int64) error {
-	p, t := &a.party, a.t
+	p, t := a.party, a.t
 	state := ConversationOpen
 	if echo {
 		state = ConversationPending
 	}
-	p.conversation = t.newID()
+	p.conversation, p.state, p.solvedAt = t.newID(), state, 0
 	if err := t.later(`INSERT INTO conversations (id, channel, contact, identity, state, follow_up_of, created_at, updated_at, last_inbound_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, p.conversation, a.channel.Name, p.contact, p.identity,
 		string(state), followUpOf, ms(t.now), ms(t.now), inboundAt); err != nil {
@@ -200,18 +220,17 @@ func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int6
 	return err
 }
 
-// keep stores the message itself.
-func (a *arrival) keep() (wire.Result, error) {
+// keep is the message's row.
+func (a *arrival) keep() (row messageRow, err error) {
 	m, content := a.event.Message, a.content
 	if len(m.Attachments) > 0 {
 		with := *m
 		with.Attachments, a.media = a.t.adopt(a.channel, m.Attachments, nil)
-		var err error
 		if content, err = encodeContent(with); err != nil {
-			return "", err
+			return row, err
 		}
 	}
-	row := messageRow{
+	row = messageRow{
 		ID: a.id, Channel: a.channel.Name, Conversation: a.party.conversation, Direction: a.direction, Type: m.Type,
 		ExternalID: a.key, Timestamp: m.Timestamp, AuthorKind: message.AuthorContact, Text: m.Text, Content: content,
 		ReplyTo: m.ReplyTo, Status: message.StatusReceived, Raw: a.raw,
@@ -224,29 +243,7 @@ func (a *arrival) keep() (wire.Result, error) {
 		if m.Author != nil {
 			row.AuthorKind, row.AuthorName = m.Author.Kind, m.Author.Name
 		}
-		var err error
-		if row.Status, err = watermarkStatus(a.t, a.channel.Name, a.party.contact, m.Timestamp); err != nil {
-			return "", err
-		}
+		row.Status, err = watermarkStatus(a.t, a.channel.Name, a.party.contact, m.Timestamp)
 	}
-	return "", a.t.insertMessage(row)
-}
-
-// fetchMedia queues the attachments that a bridge has to fetch.
-func (a *arrival) fetchMedia() (wire.Result, error) {
-	return "", a.t.insertMedia(a.id, a.media)
-}
-
-// announce tells the event log.
-func (a *arrival) announce() (wire.Result, error) {
-	a.t.event(Event{Type: EventMessageCreated, Channel: a.channel.Name, Conversation: a.party.conversation, Contact: a.party.contact, MessageID: a.id})
-	return "", nil
-}
-
-// applyParked applies what came before its message.
-func (a *arrival) applyParked() (wire.Result, error) {
-	if !a.waiting {
-		return "", nil
-	}
-	return "", a.s.applyParked(a.t, a.channel, a.key, a.id, a.direction)
+	return row, err
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -21,27 +22,39 @@ func laneFor(t *txn, channel, contact string) (laneRow, error) {
 
 // joinQueue makes a lane due that just got something to send. A lane that is
 // leased, or waits for its turn already, is left alone.
-func (s *Store) joinQueue(t *txn, l *laneRow) error {
-	due := max(ms(t.now), l.readyAt)
-	n, err := t.exec(`UPDATE lanes SET due_at = ? WHERE id = ? AND due_at = 0 AND lease_until = 0`, due, l.id)
-	if err != nil || n == 0 {
-		return err
+func (b *ledger) joinQueue(l *laneRow) error {
+	if l.dueAt != 0 || l.leaseUntil != 0 || slices.Contains(b.ended, l) {
+		return nil
 	}
-	return s.channelDue(t, l.channel, due)
+	return b.requeue(l, true)
+}
+
+// requeue makes a lane that is not leased due when it is ready, or puts it to
+// rest when nothing is left.
+func (b *ledger) requeue(l *laneRow, busy bool) error {
+	l.dueAt, l.dirty = 0, true
+	if !busy {
+		return nil
+	}
+	l.dueAt = max(ms(b.t.now), l.readyAt)
+	return b.channelDue(l.channel, l.dueAt)
 }
 
 // channelDue makes a channel due no later than one of its lanes, and wakes a
 // bridge for it. A channel's first lane brings its row.
-func (s *Store) channelDue(t *txn, channel string, due int64) error {
-	bridge := sendingBridge(s.state.Load(), channel)
-	n, err := t.exec(`INSERT INTO outbox_channels (channel, bridge, due_at) VALUES (?, ?, ?)
-		ON CONFLICT (channel) DO UPDATE SET due_at = CASE WHEN outbox_channels.ready_at > excluded.due_at THEN outbox_channels.ready_at ELSE excluded.due_at END
-		WHERE outbox_channels.due_at = 0 OR outbox_channels.due_at > excluded.due_at AND outbox_channels.due_at > outbox_channels.ready_at`,
-		channel, bridge, due)
-	if err == nil && n > 0 && bridge != "" {
-		t.ring(bridge)
+func (b *ledger) channelDue(channel string, due int64) error {
+	c, err := b.channel(channel)
+	if err != nil {
+		return err
 	}
-	return err
+	bridge := sendingBridge(b.s.state.Load(), channel)
+	if !c.kept {
+		c.bridge = bridge
+	}
+	if c.becomeDue(due) && bridge != "" {
+		b.t.ring(bridge)
+	}
+	return nil
 }
 
 // sendingBridge is the Bridge whose pods may send for a channel now.
@@ -73,32 +86,21 @@ func (s *Store) syncChannels(t *txn, st *state) error {
 	return nil
 }
 
-// endTurn takes a lane back from its holder and makes it due again, if
-// something is left to send, after delay. released counts a turn in which
-// nothing was tried.
-func (s *Store) endTurn(t *txn, l *laneRow, delay time.Duration, released bool) error {
+// endTurn takes a lane back from its holder. When the ledger is saved it becomes
+// due again, if something is left to send, after delay. released counts a turn
+// in which nothing was tried.
+func (b *ledger) endTurn(l *laneRow, delay time.Duration, released bool) {
 	if delay > 0 { // without one it is due by due_at alone, which a clock that is set back does not hold up
-		l.readyAt = max(l.readyAt, ms(t.now)+ceilMS(delay))
+		l.readyAt = max(l.readyAt, ms(b.t.now)+ceilMS(delay))
 	}
 	l.releases++
 	if !released {
 		l.releases = 0
 	}
-	var next string
-	busy, err := one(background, t, []any{&next}, `SELECT message FROM deliveries WHERE lane = ? AND state = 'queued' ORDER BY message LIMIT 1`, l.id)
-	if err != nil {
-		return err
+	l.leaseUntil, l.leaseDelivery, l.dirty = 0, "", true
+	if !slices.Contains(b.ended, l) {
+		b.ended = append(b.ended, l)
 	}
-	due := int64(0)
-	if busy {
-		due = max(ms(t.now), l.readyAt)
-	}
-	l.leaseUntil, l.leaseDelivery = 0, ""
-	if err := t.later(`UPDATE lanes SET lease_until = 0, lease_delivery = '', due_at = ?, ready_at = ?, releases = ? WHERE id = ?`,
-		due, l.readyAt, l.releases, l.id); err != nil || !busy {
-		return err
-	}
-	return s.channelDue(t, l.channel, due)
 }
 
 // expireLeases ends the leases that are over, if there are any.
@@ -124,32 +126,62 @@ func (s *Store) expire(t *txn) error {
 	if err != nil {
 		return err
 	}
+	return s.expireLanes(t, lanes)
+}
+
+func (s *Store) expireLanes(t *txn, lanes []laneRow) error {
+	b := s.newLedger(t)
+	var ours []*laneRow
 	for i := range lanes {
-		ours, err := t.try(spaceOutbox, lanes[i].channel)
+		l := &lanes[i]
+		held, err := t.try(spaceOutbox, l.channel)
 		if err != nil {
 			return err
 		}
-		if !ours {
-			continue // somebody works there and ends it, or whoever looks next
+		if held { // else somebody works there and ends it, or whoever looks next
+			ours = append(ours, b.lane(l))
 		}
-		if err := s.expireLane(t, &lanes[i]); err != nil {
+	}
+	if len(ours) == 0 {
+		return nil
+	}
+	if err := b.expire(ours); err != nil {
+		return err
+	}
+	return b.save()
+}
+
+// reasonSilent is why the outcome of a send is unknown when a lease is over.
+const reasonSilent = "the bridge began to send and did not report before its lease was over; the message may have arrived"
+
+// expire ends the leases of lanes.
+func (b *ledger) expire(lanes []*laneRow) error {
+	var messages, channels []string
+	for _, l := range lanes {
+		if b.deliveries[l.leaseDelivery] == nil {
+			messages = append(messages, l.leaseDelivery)
+		}
+		if b.channels[l.channel] == nil {
+			channels = append(channels, l.channel)
+		}
+	}
+	if err := b.load(messages, channels); err != nil {
+		return err
+	}
+	for _, l := range lanes {
+		if err := b.expireLane(l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reasonSilent is why the outcome of a send is unknown when a lease is over.
-const reasonSilent = "the bridge began to send and did not report before its lease was over; the message may have arrived"
-
-func (s *Store) expireLane(t *txn, l *laneRow) error {
-	t.afterCommit(s.outbox.metrics.expired.Inc)
-	d, _, err := loadDelivery(t, l.leaseDelivery)
-	if err != nil {
-		return err
-	}
+func (b *ledger) expireLane(l *laneRow) error {
+	b.t.afterCommit(b.s.outbox.metrics.expired.Inc)
+	d := b.deliveries[l.leaseDelivery]
 	if d == nil { // removed by retention
-		return s.endTurn(t, l, 0, false)
+		b.endTurn(l, 0, false)
+		return nil
 	}
 	delay := time.Duration(0)
 	for i := range d.parts {
@@ -157,7 +189,7 @@ func (s *Store) expireLane(t *txn, l *laneRow) error {
 		if p.state != partSending {
 			continue
 		}
-		v, err := s.judge(t, d, l, p, wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: reasonSilent})
+		v, err := b.judge(d, p, wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: reasonSilent})
 		if err != nil {
 			return err
 		}
@@ -165,13 +197,8 @@ func (s *Store) expireLane(t *txn, l *laneRow) error {
 		delay = max(delay, v.LaneDelay)
 	}
 	d.settle()
-	if err := d.save(t); err != nil {
-		return err
-	}
-	if err := s.refreshMessage(t, d, l); err != nil {
-		return err
-	}
-	return s.endTurn(t, l, delay, false)
+	b.endTurn(l, delay, false)
+	return nil
 }
 
 // ceilMS is a duration in milliseconds, rounded up: what waits for it must not

@@ -54,6 +54,7 @@ var errWaited = errors.New("nothing to do")
 
 // claim is one call of Lease.
 type claim struct {
+	*ledger  // of the transaction
 	s        *Store
 	bridge   string
 	instance string
@@ -75,7 +76,7 @@ func (c *claim) try(ctx context.Context) (found []wire.Delivery, wait time.Durat
 	if err := c.s.followClock(ctx); err != nil {
 		return nil, 0, err
 	}
-	due, err := c.nextDue(ctx)
+	due, needs, err := c.look(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -84,10 +85,6 @@ func (c *claim) try(ctx context.Context) (found []wire.Delivery, wait time.Durat
 			wait = idleWait
 		}
 		return nil, wait, nil
-	}
-	needs, err := c.needs(ctx)
-	if err != nil {
-		return nil, 0, err
 	}
 	if err := c.s.writeLocked(ctx, c.max, needs, func(t *txn) error {
 		found, err = c.run(t)
@@ -105,23 +102,27 @@ func (c *claim) try(ctx context.Context) (found []wire.Delivery, wait time.Durat
 	return found, emptyWait, nil
 }
 
-// nextDue is when there is next something to do for this caller; zero: not
-// before somebody rings.
-func (c *claim) nextDue(ctx context.Context) (time.Time, error) {
+// look says when there is next something to do for this caller (zero: not before
+// somebody rings), and takes down the locks of the channels that are due and can
+// be served. Those that become due meanwhile are for the next claim.
+func (c *claim) look(ctx context.Context) (next time.Time, needs *locks, err error) {
 	var due int64
 	if _, err := one(ctx, c.s.read, []any{&due}, `SELECT lease_until FROM lanes WHERE lease_until > 0 ORDER BY lease_until LIMIT 1`); err != nil {
-		return time.Time{}, err
+		return time.Time{}, nil, err
 	}
-	rows, err := c.s.read.rows(ctx, `SELECT channel, due_at FROM outbox_channels WHERE bridge = ? AND due_at > 0 ORDER BY due_at, rounds`, c.bridge)
+	within, cancel := c.s.read.bounded(ctx)
+	defer cancel()
+	rows, err := c.s.read.rows(within, `SELECT channel, due_at FROM outbox_channels WHERE bridge = ? AND due_at > 0 ORDER BY due_at, rounds`, c.bridge)
 	if err != nil {
-		return time.Time{}, err
+		return time.Time{}, nil, late(ctx, err)
 	}
 	defer rows.Close()
-	for rows.Next() {
+	needs = newLocks()
+	for now := ms(c.s.now()); rows.Next() && len(needs.others) < min(c.max, maxLocks/4); {
 		var channel string
 		var at int64
 		if err := rows.Scan(&channel, &at); err != nil {
-			return time.Time{}, err
+			return time.Time{}, nil, err
 		}
 		if c.paused[channel] {
 			continue
@@ -129,26 +130,15 @@ func (c *claim) nextDue(ctx context.Context) (time.Time, error) {
 		if due == 0 || at < due {
 			due = at
 		}
-		break
-	}
-	return fromMS(due), rows.Err()
-}
-
-// needs are the locks of the channels that are due and can be served. Those
-// that become due meanwhile are for the next claim.
-func (c *claim) needs(ctx context.Context) (*locks, error) {
-	l := newLocks()
-	if !c.s.db.shared {
-		return l, nil
-	}
-	due, err := all(ctx, c.s.read, scanText, `SELECT channel FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds`,
-		c.bridge, ms(c.s.now()))
-	for _, channel := range due {
-		if !c.paused[channel] && len(l.others) < min(c.max, maxLocks/4) {
-			l.outbox(channel)
+		if at > now {
+			break
 		}
+		needs.outbox(channel)
 	}
-	return l, err
+	if err := rows.Err(); err != nil {
+		return time.Time{}, nil, late(ctx, c.s.read.fail(err))
+	}
+	return fromMS(due), needs, nil
 }
 
 func (c *claim) giveBack(found []wire.Delivery) {
@@ -164,49 +154,31 @@ func (c *claim) giveBack(found []wire.Delivery) {
 // servedChannel is a channel whose turn it is.
 type servedChannel struct {
 	*Channel
-	caps     platform.Capabilities
-	rate     float64
-	readyAt  int64
-	failures int
-	bucket   bucket
+	caps   platform.Capabilities
+	rate   float64
+	row    *channelRow
+	bucket bucket
+	// may is how many of its lanes can be claimed now, share how many are asked for.
+	may, share int
+	lanes      []*laneRow // due, in order; one more than the share where there is one
 }
 
 // run claims within a transaction: the channels that waited longest, an equal
 // share from each.
 func (c *claim) run(t *txn) ([]wire.Delivery, error) {
-	if err := c.s.expire(t); err != nil {
-		return nil, err
-	}
-	channels, err := c.dueChannels(t)
+	c.ledger = c.s.newLedger(t)
+	channels, err := c.dueChannels()
 	if err != nil || len(channels) == 0 {
+		return nil, errors.Join(err, c.save())
+	}
+	if err := c.claimLanes(channels); err != nil {
 		return nil, err
 	}
-	var found []wire.Delivery
-	for i := range channels {
-		left := len(channels) - i // what one does not use is for those after it
-		share := (c.max - len(found) + left - 1) / left
-		ds, err := c.serve(t, &channels[i], share)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, ds...)
-	}
-	return found, nil
-}
-
-// dueChannels are the channels to serve, longest waiting first. Those that are
-// due and cannot be served are put off, as every long poll would go on trying.
-func (c *claim) dueChannels(t *txn) ([]servedChannel, error) {
-	list, putOff, err := c.lookAtDue(t)
+	found, err := c.deliveriesOf(channels)
 	if err != nil {
 		return nil, err
 	}
-	for channel, wait := range putOff {
-		if _, err := t.exec(`UPDATE outbox_channels SET due_at = ? WHERE channel = ?`, ms(t.now.Add(wait)), channel); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return found, c.save()
 }
 
 const (
@@ -218,74 +190,76 @@ const (
 	strangeWait = time.Minute
 )
 
-func (c *claim) lookAtDue(t *txn) (list []servedChannel, putOff map[string]time.Duration, err error) {
-	st := c.s.state.Load()
-	rows, err := t.query(`SELECT channel, ready_at, failures, tokens, refilled_at FROM outbox_channels
-		WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds`, c.bridge, ms(t.now))
-	if err != nil {
-		return nil, nil, err
+// dueChannels are the channels to serve, longest waiting first. Those that are
+// due and cannot be served are put off, as every long poll would go on trying.
+func (c *claim) dueChannels() (list []*servedChannel, err error) {
+	var expired []laneRow
+	var due []*channelRow
+	look := []question{
+		{c.s.outbox.sql.expiredLeases, []any{ms(c.t.now), expireBatch}, func(scan func(...any) error) error {
+			var l laneRow
+			err := scan(l.fields()...)
+			expired = append(expired, l)
+			return err
+		}},
+		{c.s.outbox.sql.dueChannels, []any{c.bridge, ms(c.t.now), c.max + len(c.paused)}, func(scan func(...any) error) error {
+			row := &channelRow{kept: true}
+			due = append(due, row)
+			return scan(row.fields()...)
+		}},
 	}
-	defer rows.Close()
-	putOff = map[string]time.Duration{}
-	for len(list) < c.max && rows.Next() {
-		var name string
-		var refilled int64
-		var ch servedChannel
-		if err := rows.Scan(&name, &ch.readyAt, &ch.failures, &ch.bucket.tokens, &refilled); err != nil {
-			return nil, nil, err
-		}
-		if c.paused[name] || !t.holds(spaceOutbox, name) {
-			continue
-		}
-		if sendingBridge(st, name) != c.bridge { // the document rules
-			putOff[name] = lagWait
-			continue
-		}
-		ch.Channel = st.channel(name)
-		var known bool
-		if ch.caps, known = c.s.capabilities(ch.Channel); !known {
-			putOff[name] = strangeWait // queued by another version of the store
-			continue
-		}
-		ch.rate = sendRate(ch.Channel, ch.caps)
-		ch.bucket.refilled = fromMS(refilled)
-		list = append(list, ch)
+	if err := c.t.ask(look...); err != nil {
+		return nil, err
 	}
-	return list, putOff, rows.Err()
-}
-
-// serve claims up to n lanes of a channel, as its rate allows, and puts the
-// channel at the end of the round.
-func (c *claim) serve(t *txn, ch *servedChannel, n int) ([]wire.Delivery, error) {
-	ch.bucket = ch.bucket.refill(t.now, ch.rate)
-	if ch.rate > 0 {
-		n = min(n, int(ch.bucket.tokens+tokenSlack))
-	}
-	if ch.readyAt > ms(t.now) {
-		n = 0
-	}
-	if ch.failures > 0 && n > 0 { // one tries for all whether the platform takes the channel again
-		n, ch.readyAt = 1, ms(t.now.Add(probeWait))
-	}
-	var found []wire.Delivery
-	if n > 0 {
-		lanes, err := all(background, t, scanLane, c.s.outbox.sql.claimLanes, c.bridge, c.instance, ms(t.now.Add(leaseFor)), ch.Name, ms(t.now), n)
-		if err != nil {
+	if len(expired) > 0 { // their channels have become due
+		if err := c.s.expireLanes(c.t, expired); err != nil {
 			return nil, err
 		}
-		slices.SortFunc(lanes, func(a, b laneRow) int { return cmp.Compare(a.id, b.id) }) // RETURNING has no order
-		for i := range lanes {
-			d, err := c.s.nextDelivery(t, ch, &lanes[i])
-			if err != nil {
-				return nil, err
-			}
-			if d != nil {
-				ch.bucket.tokens -= float64(len(d.Parts))
-				found = append(found, *d)
-			}
+		due = nil
+		if err := c.t.ask(look[1]); err != nil {
+			return nil, err
 		}
 	}
-	return found, c.reschedule(t, ch)
+	for _, row := range due {
+		if c.paused[row.name] || !c.t.holds(spaceOutbox, row.name) || len(list) == c.max {
+			continue
+		}
+		c.channels[row.name] = row
+		ch, putOff := c.served(row)
+		if ch == nil {
+			row.dueAt, row.dirty = ms(c.t.now.Add(putOff)), true
+			continue
+		}
+		list = append(list, ch)
+	}
+	return list, nil
+}
+
+// served is a channel that is due, unless it cannot be served for a while.
+func (c *claim) served(row *channelRow) (*servedChannel, time.Duration) {
+	st := c.s.state.Load()
+	if sendingBridge(st, row.name) != c.bridge { // the document rules
+		return nil, lagWait
+	}
+	ch := &servedChannel{Channel: st.channel(row.name), row: row}
+	var known bool
+	if ch.caps, known = c.s.capabilities(ch.Channel); !known {
+		return nil, strangeWait // queued by another version of the store
+	}
+	ch.rate = sendRate(ch.Channel, ch.caps)
+	ch.bucket = bucket{row.tokens, fromMS(row.refilledAt)}.refill(c.t.now, ch.rate)
+	ch.may = c.max
+	if ch.rate > 0 {
+		ch.may = min(ch.may, int(ch.bucket.tokens+tokenSlack))
+	}
+	if row.readyAt > ms(c.t.now) {
+		ch.may = 0
+	}
+	if row.failures > 0 && ch.may > 0 { // one tries for all whether the platform takes the channel again
+		ch.may, row.readyAt = 1, ms(c.t.now.Add(probeWait))
+	}
+	ch.may = max(ch.may, 0)
+	return ch, 0
 }
 
 // probeWait is how long the rest of a refused channel waits for the one delivery
@@ -296,27 +270,118 @@ const probeWait = 10 * time.Second
 // tokenSlack absorbs the rounding of a token that is 0.9999… after exactly its time.
 const tokenSlack = 1e-6
 
-// reschedule writes the channel's bucket and when it wants to be served next.
-func (c *claim) reschedule(t *txn, ch *servedChannel) error {
-	now := ms(t.now)
+// claimLanes finds the lanes to claim: equal shares, and what one channel does
+// not use is for the others.
+func (c *claim) claimLanes(channels []*servedChannel) error {
+	left := c.max
+	for i, ch := range channels {
+		n := len(channels) - i
+		ch.share = min(ch.may, (left+n-1)/n)
+		left -= ch.share
+	}
+	for ask := channels; len(ask) > 0; {
+		if err := c.askLanes(ask); err != nil {
+			return err
+		}
+		left = c.max
+		ask = nil
+		for _, ch := range channels {
+			left -= min(ch.share, len(ch.due(c.t)))
+			if ch.share < ch.may && len(ch.due(c.t)) > ch.share {
+				ask = append(ask, ch)
+			}
+		}
+		for i, ch := range ask {
+			n := len(ask) - i
+			more := min(ch.may-ch.share, (left+n-1)/n)
+			ch.share += more
+			left -= more
+		}
+		ask = slices.DeleteFunc(ask, func(ch *servedChannel) bool { return len(ch.lanes) > ch.share })
+	}
+	return nil
+}
+
+// due are the lanes that can be claimed, and perhaps one more.
+func (ch *servedChannel) due(t *txn) []*laneRow {
+	n := slices.IndexFunc(ch.lanes, func(l *laneRow) bool { return l.dueAt > ms(t.now) })
+	if n < 0 {
+		return ch.lanes
+	}
+	return ch.lanes[:n]
+}
+
+// askLanes reads the lanes of channels that are due first, and one more, which
+// says when a channel is due again.
+func (c *claim) askLanes(channels []*servedChannel) error {
+	questions := make([]question, len(channels))
+	for i, ch := range channels {
+		ch.lanes = nil
+		questions[i] = question{c.s.outbox.sql.dueLanes, []any{ch.Name, ch.share + 1}, func(scan func(...any) error) error {
+			l := &laneRow{}
+			err := scan(l.fields()...)
+			ch.lanes = append(ch.lanes, c.lane(l))
+			return err
+		}}
+	}
+	return c.t.ask(questions...)
+}
+
+// deliveriesOf hands out what the claimed lanes have to send, and puts the
+// channels at the end of the round.
+func (c *claim) deliveriesOf(channels []*servedChannel) ([]wire.Delivery, error) {
+	var claimed []*claimedLane
+	for _, ch := range channels {
+		lanes := ch.due(c.t)
+		lanes = lanes[:min(len(lanes), ch.share)]
+		ch.reschedule(c.t.now, ch.lanes[len(lanes):])
+		slices.SortFunc(lanes, func(a, b *laneRow) int { return cmp.Compare(a.id, b.id) })
+		for _, l := range lanes {
+			claimed = append(claimed, &claimedLane{ch: ch, l: l})
+		}
+	}
+	if err := c.nextDeliveries(claimed); err != nil {
+		return nil, err
+	}
+	var found []wire.Delivery
+	for _, x := range claimed {
+		if x.h == nil { // nothing is left
+			x.l.dueAt, x.l.releases, x.l.dirty = 0, 0, true
+			continue
+		}
+		x.ch.bucket.tokens -= float64(len(x.parts))
+		found = append(found, c.handOut(x))
+	}
+	for _, ch := range channels {
+		ch.putBack(c.t.now)
+	}
+	return found, nil
+}
+
+// reschedule says when the channel has a lane again, after the claimed ones.
+func (ch *servedChannel) reschedule(now time.Time, rest []*laneRow) {
+	ch.row.dueAt = 0
+	if len(rest) > 0 {
+		ch.row.dueAt = max(rest[0].dueAt, ms(now))
+	}
+}
+
+// putBack writes the channel's bucket, and when it wants to be served next.
+func (ch *servedChannel) putBack(now time.Time) {
+	row := ch.row
 	if ch.rate > 0 && ch.bucket.tokens+tokenSlack < 1 {
-		ch.readyAt = max(ch.readyAt, now+ceilMS(ch.bucket.readyIn(ch.rate)))
+		row.readyAt = max(row.readyAt, ms(now)+ceilMS(ch.bucket.readyIn(ch.rate)))
 	}
-	var due int64
-	if _, err := one(background, t, []any{&due}, `SELECT due_at FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at LIMIT 1`, ch.Name); err != nil {
-		return err
+	if row.dueAt > 0 {
+		row.dueAt = max(row.dueAt, row.readyAt)
 	}
-	if due > 0 {
-		due = max(due, ch.readyAt, now)
-	}
-	_, err := t.exec(`UPDATE outbox_channels SET due_at = ?, rounds = rounds + 1, ready_at = ?, tokens = ?, refilled_at = ? WHERE channel = ?`,
-		due, ch.readyAt, ch.bucket.tokens, ms(ch.bucket.refilled), ch.Name)
-	return err
+	row.rounds++
+	row.tokens, row.refilledAt, row.dirty = ch.bucket.tokens, ms(ch.bucket.refilled), true
 }
 
 // head is a lane's first delivery with what is checked before it goes out.
 type head struct {
-	delivery
+	*delivery
 	convEpoch   int64
 	contact     string
 	address     string
@@ -324,54 +389,78 @@ type head struct {
 	lastInbound time.Time
 }
 
-// nextDelivery is what a claimed lane has to send; nil when nothing is left.
-// What may not be sent any more is settled on the way.
-func (s *Store) nextDelivery(t *txn, ch *servedChannel, l *laneRow) (*wire.Delivery, error) {
-	for {
-		h, err := loadHead(t, ch, l)
-		if err != nil {
-			return nil, err
-		}
-		if h == nil {
-			return nil, s.endTurn(t, l, 0, false)
-		}
-		parts := h.remaining()
-		if len(parts) > 0 && !h.refuse(ch, t.now) {
-			return s.handOut(t, ch, l, h, parts)
-		}
-		if err := h.save(t); err != nil {
-			return nil, err
-		}
-		if err := s.refreshMessage(t, &h.delivery, l); err != nil {
-			return nil, err
-		}
-	}
+// claimedLane is a lane with what it has to send.
+type claimedLane struct {
+	ch    *servedChannel
+	l     *laneRow
+	h     *head
+	parts []wire.Part
 }
 
-func loadHead(t *txn, ch *servedChannel, l *laneRow) (*head, error) {
-	h := &head{}
-	var reachable, last int64
-	found, err := one(background, t, append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &last),
-		`SELECT `+deliveryColumns+`, v.epoch, v.contact, i.external_id, i.reachable, v.last_inbound_at
-		FROM deliveries d JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity
-		WHERE d.lane = ? AND d.state = 'queued' ORDER BY d.message LIMIT 1`, l.id)
-	if err != nil || !found {
-		return nil, err
-	}
-	h.reachable, h.lastInbound = reachable == 1, fromMS(last)
-	if ch.caps.Window > 0 {
-		if h.lastInbound, err = lastInbound(background, t, ch.Name, h.contact); err != nil {
-			return nil, err
+// nextDeliveries finds what claimed lanes have to send; what may not be sent any
+// more is settled on the way.
+func (c *claim) nextDeliveries(claimed []*claimedLane) error {
+	for left := claimed; len(left) > 0; {
+		heads, err := c.heads(left)
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(slices.Clone(left), func(x *claimedLane) bool {
+			x.h = heads[x.l.id]
+			if x.h == nil {
+				return true
+			}
+			x.parts = x.h.remaining()
+			return len(x.parts) > 0 && !x.h.refuse(x.ch, c.t.now)
+		})
+		if len(left) == 0 {
+			return nil
+		}
+		if err := c.settle(); err != nil {
+			return err
 		}
 	}
-	return h, h.loadParts(t)
+	return nil
+}
+
+// heads reads the first delivery of each lane.
+func (c *claim) heads(lanes []*claimedLane) (map[int64]*head, error) {
+	ids := make([]int64, len(lanes))
+	for i, x := range lanes {
+		ids[i] = x.l.id
+	}
+	heads, byMessage := map[int64]*head{}, map[string]*head{}
+	list := []any{c.t.c.db.list(ids)}
+	err := c.t.ask(question{c.s.outbox.sql.heads, list, func(scan func(...any) error) error {
+		h := &head{delivery: &delivery{}}
+		var reachable, last int64
+		if err := scan(append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &last)...); err != nil {
+			return err
+		}
+		h.reachable, h.lastInbound, h.lane = reachable == 1, fromMS(last), c.lanes[h.laneID]
+		heads[h.laneID], byMessage[h.message] = h, h
+		c.deliveries[h.message] = h.delivery
+		return nil
+	}}, question{c.s.outbox.sql.headParts, list, func(scan func(...any) error) error {
+		var id string
+		var p partRow
+		if err := scan(&id, &p.index, &p.state, &p.lease, &p.unknowns, &p.payload); err != nil {
+			return err
+		}
+		if h := byMessage[id]; h != nil {
+			h.parts = append(h.parts, p)
+		}
+		return nil
+	}})
+	return heads, err
 }
 
 // lastInbound is when a contact last wrote on a channel, in whichever
-// conversation: a platform's messaging window begins there.
+// conversation: a platform's messaging window begins there. A contact has fewer
+// conversations than a channel, whose index is kept from the planner.
 func lastInbound(ctx context.Context, q querier, channel, contact string) (time.Time, error) {
 	var last int64
-	_, err := one(ctx, q, []any{&last}, `SELECT COALESCE(MAX(last_inbound_at), 0) FROM conversations WHERE contact = ? AND channel = ?`, contact, channel)
+	_, err := one(ctx, q, []any{&last}, `SELECT COALESCE(MAX(last_inbound_at), 0) FROM conversations WHERE contact = ? AND channel || '' = ?`, contact, channel)
 	return fromMS(last), err
 }
 
@@ -458,24 +547,21 @@ func (h *head) remaining() []wire.Part {
 }
 
 // handOut begins an attempt of a delivery.
-func (s *Store) handOut(t *txn, ch *servedChannel, l *laneRow, h *head, parts []wire.Part) (*wire.Delivery, error) {
+func (c *claim) handOut(x *claimedLane) wire.Delivery {
+	h, l, now := x.h, x.l, ms(c.t.now)
 	h.attempts++
 	if h.firstAttempt == 0 {
-		h.firstAttempt = ms(t.now)
+		h.firstAttempt = now
 	}
 	h.dirty = true
-	if err := h.save(t); err != nil {
-		return nil, err
+	if x.ch.caps.LaneRate > 0 {
+		l.readyAt = now + ceilMS(time.Duration(float64(len(x.parts))/x.ch.caps.LaneRate*float64(time.Second)))
 	}
-	if ch.caps.LaneRate > 0 {
-		l.readyAt = ms(t.now) + ceilMS(time.Duration(float64(len(parts))/ch.caps.LaneRate*float64(time.Second)))
-	}
-	if _, err := t.exec(`UPDATE lanes SET lease_delivery = ?, ready_at = ? WHERE id = ?`, h.message, l.readyAt, l.id); err != nil {
-		return nil, err
-	}
-	out := &wire.Delivery{ID: h.message, Channel: ch.Name, To: h.address, Extended: h.window(ch, t.now) == windowExtended, Lease: l.lease, Expires: leaseFor, Attempt: h.attempts, Parts: parts}
-	if parts[0].Index == 0 {
+	l.lease++
+	l.dueAt, l.leaseBridge, l.leaseInstance, l.leaseDelivery, l.leaseUntil, l.dirty = 0, c.bridge, c.instance, h.message, now+leaseFor.Milliseconds(), true
+	out := wire.Delivery{ID: h.message, Channel: x.ch.Name, To: h.address, Extended: h.window(x.ch, c.t.now) == windowExtended, Lease: l.lease, Expires: leaseFor, Attempt: h.attempts, Parts: x.parts}
+	if x.parts[0].Index == 0 {
 		out.ReplyTo = h.replyTo
 	}
-	return out, nil
+	return out
 }

@@ -134,9 +134,9 @@ func (t *txn) nameMedia(messageID, mediaID string) error {
 	return err
 }
 
-// linkMedia makes an outbound message name the media that it sends, so that
-// they live as long as it does. They must be stored and of its namespace.
-func (s *Store) linkMedia(t *txn, namespace, messageID string, mediaIDs []string) error {
+// mayLink says whether an outbound message may name the media that it sends, so
+// that they live as long as it does. They must be stored and of its namespace.
+func (s *Store) mayLink(t *txn, namespace string, mediaIDs []string) error {
 	for i, id := range mediaIDs {
 		m, err := loadMedia(background, t, id)
 		switch {
@@ -146,9 +146,6 @@ func (s *Store) linkMedia(t *txn, namespace, messageID string, mediaIDs []string
 			return &FieldError{Field: fmt.Sprintf("attachments[%d].mediaId", i), Message: "there is no such media in this namespace"}
 		case m.State != message.MediaStored:
 			return &FieldError{Field: fmt.Sprintf("attachments[%d].mediaId", i), Message: fmt.Sprintf("the media is %s, it can be sent once it is stored", m.State)}
-		}
-		if err := t.nameMedia(messageID, id); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -306,7 +306,7 @@ func TestOpenMediaForBridge(t *testing.T) {
 		if err := tx.insertMessage(row); err != nil {
 			return err
 		}
-		return s.linkMedia(tx, "shop", row.ID, []string{id})
+		return tx.nameMedia(row.ID, id)
 	}))
 	meta, body, err := s.OpenMediaForBridge(t.Context(), shopBridge, id)
 	require.NoError(t, err)

@@ -30,11 +30,16 @@ type messageRow struct {
 }
 
 func (t *txn) insertMessage(m messageRow) error {
-	err := t.later(`INSERT INTO messages (id, channel, conversation, direction, type, external_id, timestamp, author_kind, author_name, text, content, reply_to, status, reason, raw)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.ID, m.Channel, m.Conversation, string(m.Direction), string(m.Type), m.ExternalID, ms(m.Timestamp), string(m.AuthorKind), m.AuthorName,
-		m.Text, m.Content, m.ReplyTo, string(m.Status), m.Reason, m.Raw)
-	return err
+	return t.bulk(insertMessages, [][]any{m.values()})
+}
+
+var insertMessages = bulkInsert("messages", "", "id text", "channel text", "conversation text", "direction text", "type text", "external_id text",
+	"timestamp bigint", "author_kind text", "author_name text", "text text", "content text", "reply_to text", "status text", "reason text", "raw text")
+
+// values are the columns of insertMessages.
+func (m *messageRow) values() []any {
+	return []any{m.ID, m.Channel, m.Conversation, string(m.Direction), string(m.Type), m.ExternalID, ms(m.Timestamp), string(m.AuthorKind), m.AuthorName,
+		m.Text, m.Content, m.ReplyTo, string(m.Status), m.Reason, m.Raw}
 }
 
 // content is what a message holds beside its text, as JSON in one column: it

@@ -63,9 +63,10 @@ const (
 // outbox is what the outbox keeps in memory; nothing of it is needed after a
 // restart.
 type outbox struct {
-	bells *bells
-	draw  func() float64 // for jitter, in [0, 1)
-	sql   outboxSQL
+	bells   *bells
+	senders *senders
+	draw    func() float64 // for jitter, in [0, 1)
+	sql     outboxSQL
 	// opened is when this process began to serve: sessions could not renew before.
 	opened time.Time
 	// synced is the document that the rows are in line with.
@@ -75,7 +76,7 @@ type outbox struct {
 
 // openOutbox hangs the outbox and the sessions into the store.
 func (s *Store) openOutbox() {
-	s.outbox = &outbox{bells: newBells(), draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries, s.openBreakers)}
+	s.outbox = &outbox{bells: newBells(), senders: &senders{s: s}, draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries, s.openBreakers)}
 	s.hooks.receipt = s.applyReceipt
 	s.hooks.documentLoaded = s.documentLoaded
 	s.loops = append(s.loops, s.runLeases, s.runSessions)
@@ -124,16 +125,24 @@ func sendRate(ch *Channel, caps platform.Capabilities) float64 {
 
 // outboxSQL are statements that differ between databases.
 type outboxSQL struct {
-	claimLanes    string
-	expiredLeases string
+	ledgerSQL
+	sendSQL
+	expiredLeases, dueChannels, dueLanes string
+	heads, headParts                     string
 }
 
 func newOutboxSQL(d dialect) outboxSQL {
+	first := `FROM (SELECT (SELECT message FROM deliveries WHERE lane = w.value AND state = 'queued' ORDER BY message LIMIT 1) AS message FROM ` + d.values("bigint") + `) AS f `
 	return outboxSQL{
-		claimLanes: `UPDATE lanes SET lease = lease + 1, lease_bridge = ?, lease_instance = ?, lease_until = ?, lease_delivery = '', due_at = 0
-			WHERE id IN (SELECT id FROM lanes WHERE channel = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?` + d.skipLocked() + `)
-			RETURNING ` + laneColumns,
+		ledgerSQL:     newLedgerSQL(d),
+		sendSQL:       newSendSQL(d),
 		expiredLeases: `SELECT ` + laneColumns + ` FROM lanes WHERE lease_until > 0 AND lease_until <= ? ORDER BY lease_until LIMIT ?` + d.skipLocked(),
+		dueChannels:   `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds LIMIT ?`,
+		dueLanes:      `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at, id LIMIT ?` + d.skipLocked(),
+		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable,
+			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)
+			` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
+		headParts: `SELECT p.message, p.part, p.state, p.lease, p.unknowns, p.payload ` + first + `JOIN delivery_parts p ON p.message = f.message ORDER BY p.message, p.part`,
 	}
 }
 

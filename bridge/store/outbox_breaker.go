@@ -57,38 +57,51 @@ func (b breaker) strike(lane int64, now time.Time, draw float64) breaker {
 }
 
 // strike counts a lane that was not answered against the channel.
-func (u *turn) strike() error {
-	var b breaker
-	if _, err := one(background, u.t, []any{&b.failures, &b.strikes, &b.pausedUntil, &b.strikeLane},
-		`SELECT failures, strikes, paused_until, strike_lane FROM outbox_channels WHERE channel = ?`, u.l.channel); err != nil {
-		return err
+func (c *channelRow) strike(lane int64, now time.Time, draw float64) {
+	next := c.breaker.strike(lane, now, draw)
+	if next == c.breaker {
+		return
 	}
-	next := b.strike(u.l.id, u.t.now, u.s.outbox.draw())
-	if next == b {
-		return nil
+	opened := next.failures != c.failures
+	c.breaker, c.dirty = next, true
+	if !opened {
+		return
 	}
-	if next.failures == b.failures {
-		_, err := u.t.exec(`UPDATE outbox_channels SET strikes = ?, strike_lane = ? WHERE channel = ?`, next.strikes, next.strikeLane, u.l.channel)
-		return err
+	c.refused, c.readyAt = string(wire.ErrRetryable), next.pausedUntil
+	if c.dueAt != 0 {
+		c.dueAt = next.pausedUntil
 	}
-	_, err := u.t.exec(`UPDATE outbox_channels SET strikes = ?, strike_lane = ?, failures = ?, refused = ?, paused_until = ?, ready_at = ?,
-		due_at = CASE WHEN due_at = 0 THEN due_at ELSE ? END WHERE channel = ?`,
-		next.strikes, next.strikeLane, next.failures, string(wire.ErrRetryable), next.pausedUntil, next.pausedUntil, next.pausedUntil, u.l.channel)
-	return err
 }
 
-// resumeChannel ends a channel's trouble: the platform took something from it
-// again. What was on its way when the trouble began proves nothing, and what
-// the platform asked to be waited for is waited for.
-func (u *turn) resumeChannel() error {
-	now := ms(u.t.now)
-	n, err := u.t.exec(`UPDATE outbox_channels SET ready_at = CASE WHEN failures > 0 THEN ? ELSE ready_at END,
-		due_at = CASE WHEN failures > 0 AND due_at > ? THEN ? ELSE due_at END, failures = 0, refused = '', strikes = 0, strike_lane = 0, paused_until = 0
-		WHERE channel = ? AND (failures > 0 OR strikes > 0) AND paused_until <= ?`, now, now, now, u.l.channel, now)
-	if err == nil && n > 0 {
-		u.t.ring(u.ch.Bridge)
+// resume ends a channel's trouble: the platform took something from it again.
+// What was on its way when the trouble began proves nothing, and what the
+// platform asked to be waited for is waited for. It says whether somebody should
+// look.
+func (c *channelRow) resume(now int64) bool {
+	if c.failures == 0 && c.strikes == 0 || c.pausedUntil > now {
+		return false
 	}
-	return err
+	if c.failures > 0 {
+		c.readyAt, c.dueAt = now, min(c.dueAt, now)
+	}
+	c.breaker, c.refused, c.dirty = breaker{}, "", true
+	return true
+}
+
+// pause keeps the whole channel waiting. Several lanes that meet the same
+// refusal at the same time count as one failure.
+func (c *channelRow) pause(v verdict, class wire.ErrorClass, now int64) {
+	if v.ChannelFailed {
+		c.refused = string(class)
+		if c.pausedUntil <= now {
+			c.failures++
+		}
+	}
+	c.pausedUntil = max(c.pausedUntil, now+ceilMS(v.ChannelDelay))
+	c.readyAt, c.dirty = c.pausedUntil, true
+	if c.dueAt != 0 {
+		c.dueAt = c.pausedUntil
+	}
 }
 
 // mendable are the classes of refusals that end when somebody changes the

@@ -44,10 +44,8 @@ func (s *Store) cancelSome(t *txn, channel string) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, id := range ids {
-		if err := s.cancelDelivery(t, id); err != nil {
-			return false, err
-		}
+	if err := s.cancelDeliveries(t, ids); err != nil {
+		return false, err
 	}
 	if len(ids) == cancelBatch {
 		return false, nil
@@ -59,14 +57,13 @@ func (s *Store) cancelSome(t *txn, channel string) (done bool, err error) {
 	return true, err
 }
 
-func (s *Store) cancelDelivery(t *txn, id string) error {
-	d, l, err := loadDelivery(t, id)
-	if err != nil || d == nil {
+func (s *Store) cancelDeliveries(t *txn, ids []string) error {
+	b := s.newLedger(t)
+	if err := b.load(ids, nil); err != nil {
 		return err
 	}
-	d.withdraw(deliveryCancelled, reasonChannelDeleted)
-	if err := d.save(t); err != nil {
-		return err
+	for _, d := range b.inOrder() {
+		d.withdraw(deliveryCancelled, reasonChannelDeleted)
 	}
-	return s.refreshMessage(t, d, l)
+	return b.save()
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -26,12 +27,16 @@ func (s *Store) Report(ctx context.Context, bridge string, req wire.ReportReques
 	}
 	err := s.writeLocked(ctx, len(req.Reports), needs, func(t *txn) error {
 		accepted = make([]bool, len(req.Reports))
+		b, err := s.loadReports(t, bridge, req.Reports, groups)
+		if err != nil {
+			return err
+		}
 		for _, g := range groups {
-			if err := s.reportDelivery(t, bridge, req.Reports, g, accepted); err != nil {
+			if err := b.report(bridge, req.Reports, g, accepted); err != nil {
 				return err
 			}
 		}
-		return nil
+		return b.save()
 	})
 	if err != nil {
 		return wire.ReportResponse{}, err
@@ -63,50 +68,127 @@ func groupReports(reports []wire.PartReport) [][]int {
 	return groups
 }
 
+// loadReports reads everything that reports are about, and ends the leases
+// among it that are over.
+func (s *Store) loadReports(t *txn, bridge string, reports []wire.PartReport, groups [][]int) (*ledger, error) {
+	var messages, channels []string
+	for _, g := range groups {
+		messages = append(messages, reports[g[0]].Delivery)
+	}
+	var ids []address
+	for _, r := range reports {
+		channels = append(channels, r.Channel)
+		for _, id := range r.ExternalIDs {
+			ids = append(ids, address{r.Channel, id})
+		}
+	}
+	slices.Sort(messages)
+	messages = slices.Compact(messages)
+	slices.Sort(channels)
+	channels = slices.Compact(channels)
+	for {
+		b := s.newLedger(t)
+		if err := b.loadWith(messages, channels, b.lookUp(ids)...); err != nil {
+			return nil, err
+		}
+		again, err := b.holdMisnamed(bridge)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			return b, b.expireOver(bridge)
+		}
+	}
+}
+
+// holdMisnamed takes the locks of channels that reports named wrongly, or not at
+// all; what was read without them is read again.
+func (b *ledger) holdMisnamed(bridge string) (again bool, err error) {
+	for _, d := range b.inOrder() {
+		channel := d.lane.channel
+		if b.t.holds(spaceOutbox, channel) || !b.mayReport(bridge, d.lane) {
+			continue
+		}
+		again = true
+		if err := b.t.hold(spaceOutbox, channel); err != nil {
+			return false, err
+		}
+	}
+	return again, nil
+}
+
+// mayReport says whether a Bridge has anything to say about a lane.
+func (b *ledger) mayReport(bridge string, l *laneRow) bool {
+	return b.s.channelOrStub(l.channel).Bridge == bridge || l.leaseBridge == bridge
+}
+
+// expireOver ends the leases that are over before anything is said about them.
+func (b *ledger) expireOver(bridge string) error {
+	var over []*laneRow
+	for _, d := range b.inOrder() {
+		l := d.lane
+		if l.leaseUntil > 0 && l.leaseUntil <= ms(b.t.now) && b.mayReport(bridge, l) && !slices.Contains(over, l) {
+			over = append(over, l)
+		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	return b.expire(over)
+}
+
+// lookUp asks who has external ids, and what waits for them.
+func (b *ledger) lookUp(ids []address) []question {
+	var pairs [][2]string
+	for _, id := range ids {
+		if id.externalID != "" && b.ids[id] == nil {
+			b.ids[id] = &externalID{}
+			pairs = append(pairs, [2]string{id.channel, id.externalID})
+		}
+	}
+	if len(pairs) == 0 {
+		return nil
+	}
+	args := b.t.c.db.pairList(pairs)
+	return []question{
+		{b.sql().owners, args, func(scan func(...any) error) error {
+			var id address
+			var owner string
+			err := scan(&id.channel, &id.externalID, &owner)
+			b.ids[id].owner = owner
+			return err
+		}},
+		{b.sql().parked, args, func(scan func(...any) error) error {
+			var id address
+			err := scan(&id.channel, &id.externalID)
+			b.ids[id].parked = true
+			return err
+		}},
+	}
+}
+
 // turn is one group of reports on its way.
 type turn struct {
-	s  *Store
-	t  *txn
+	*ledger
 	ch *Channel
 	d  *delivery
 	l  *laneRow
 
-	over    bool          // the turn ends with these reports
-	hold    time.Duration // the holder asks for a lease of this length
-	tried   bool          // something was sent in it, or tried to
-	delay   time.Duration
-	firstID string
-	was     deliveryState
+	over  bool          // the turn ends with these reports
+	hold  time.Duration // the holder asks for a lease of this length
+	tried bool          // something was sent in it, or tried to
+	delay time.Duration
+	was   deliveryState
 }
 
-func (s *Store) reportDelivery(t *txn, bridge string, reports []wire.PartReport, group []int, accepted []bool) error {
+func (b *ledger) report(bridge string, reports []wire.PartReport, group []int, accepted []bool) (err error) {
 	first := reports[group[0]]
-	d, l, err := loadDelivery(t, first.Delivery)
-	if err != nil || d == nil {
-		return err
-	}
-	ch := s.channelOrStub(l.channel)
-	if ch.Bridge != bridge && l.leaseBridge != bridge {
+	d := b.deliveries[first.Delivery]
+	if d == nil || !b.mayReport(bridge, d.lane) {
 		return nil
 	}
-	if first.Channel != l.channel { // named wrongly, or not at all
-		if err := t.hold(spaceOutbox, l.channel); err != nil {
-			return err
-		}
-		if d, l, err = loadDelivery(t, first.Delivery); err != nil || d == nil {
-			return err
-		}
-	}
-	if l.leaseUntil > 0 && l.leaseUntil <= ms(t.now) {
-		if err := s.expireLane(t, l); err != nil {
-			return err
-		}
-		if d, l, err = loadDelivery(t, first.Delivery); err != nil || d == nil {
-			return err
-		}
-	}
-	u := &turn{s: s, t: t, ch: ch, d: d, l: l, was: d.state}
-	held := l.heldBy(first.Lease, d.message, t.now)
+	u := &turn{ledger: b, ch: b.s.channelOrStub(d.lane.channel), d: d, l: d.lane, was: d.state}
+	held := u.l.heldBy(first.Lease, d.message, b.t.now)
 	for _, i := range group {
 		r := reports[i]
 		if r.Part < 0 || r.Part >= len(d.parts) {
@@ -148,7 +230,7 @@ func (u *turn) held(r wire.PartReport, p *partRow) (accepted bool, err error) {
 		u.hold = min(max(u.hold, r.Hold), holdMax)
 		return true, nil
 	}
-	v, err := u.s.judge(u.t, u.d, u.l, p, r)
+	v, err := u.judge(u.d, p, r)
 	if err != nil {
 		return false, err
 	}
@@ -165,15 +247,15 @@ func (u *turn) follow(r wire.PartReport, p *partRow, v verdict) error {
 	if v.ChannelFailed { // not the message's attempt: it waits as long as it takes
 		u.d.attempts, u.d.firstAttempt, u.d.dirty = 0, 0, true
 	}
+	c, err := u.channel(u.l.channel)
+	if err != nil {
+		return err
+	}
 	if v.ChannelDelay > 0 {
-		if err := u.pauseChannel(v, r.Class); err != nil {
-			return err
-		}
+		c.pause(v, r.Class, ms(u.t.now))
 	}
 	if unanswered(r) {
-		if err := u.strike(); err != nil {
-			return err
-		}
+		c.strike(u.l.id, u.t.now, u.s.outbox.draw())
 	}
 	if v.RecipientGone {
 		if err := u.unreachable(); err != nil {
@@ -195,7 +277,7 @@ func (u *turn) late(r wire.PartReport, p *partRow) error {
 		return nil
 	}
 	// The part was unknown because of this lease, and now its holder tells.
-	v, err := u.s.judge(u.t, u.d, u.l, p, r)
+	v, err := u.judge(u.d, p, r)
 	if err != nil {
 		return err
 	}
@@ -215,8 +297,12 @@ func (u *turn) sent(r wire.PartReport, p *partRow) error {
 	if p.state != partSent {
 		p.set(partSent)
 		p.lease = r.Lease
-		if err := u.resumeChannel(); err != nil {
+		c, err := u.channel(u.l.channel)
+		if err != nil {
 			return err
+		}
+		if c.resume(ms(u.t.now)) {
+			u.t.ring(u.ch.Bridge)
 		}
 	}
 	if err := u.migrate(r.NewAddress); err != nil {
@@ -233,24 +319,47 @@ func (u *turn) sent(r wire.PartReport, p *partRow) error {
 		if id == "" {
 			continue
 		}
-		if u.firstID == "" {
-			u.firstID = id
+		if u.d.firstID == "" {
+			u.d.firstID = id
 		}
-		if _, err := u.t.exec(`INSERT INTO sent_ids (channel, external_id, message, part, lane, sent_at, receipt) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-			u.l.channel, id, u.d.message, p.index, u.l.id, ms(at), string(u.l.watermark(at))); err != nil {
+		u.refresh(u.d)
+		u.sentIDs = append(u.sentIDs, []any{u.l.channel, id, u.d.message, int64(p.index), u.l.id, ms(at), string(u.l.watermark(at))})
+		if err := u.own(id); err != nil {
 			return err
-		}
-		owner, err := u.s.recordExternalID(u.t, u.ch, message.Outbound, id, u.d.message)
-		if err != nil {
-			return err
-		}
-		if owner != u.d.message { // an echo was faster than this report
-			if err := u.absorb(id, owner); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// own puts a sent part's platform id under the unique key, and applies what came
+// before it. Where an echo was faster than the answer to the send, the echo has
+// it, and is absorbed.
+func (u *turn) own(id string) error {
+	at := address{u.l.channel, id}
+	if u.ids[at] == nil { // its channel was named wrongly
+		if err := u.t.ask(u.lookUp([]address{at})...); err != nil {
+			return err
+		}
+	}
+	switch x := u.ids[at]; x.owner {
+	case u.d.message:
+		return nil
+	case "":
+		x.owner = u.d.message
+		u.keys = append(u.keys, []any{id, u.l.channel, "message", string(message.Outbound), u.d.message})
+		if !x.parked {
+			return nil
+		}
+		if err := u.settle(); err != nil {
+			return err
+		}
+		return u.s.applyParked(u.t, u.ch, id, u.d.message, message.Outbound)
+	default:
+		if err := u.settle(); err != nil {
+			return err
+		}
+		return u.absorb(id, x.owner)
+	}
 }
 
 // finish brings everything in line after the group's last report.
@@ -264,24 +373,16 @@ func (u *turn) finish(held bool) error {
 	}
 	u.d.settle()
 	u.over = u.over || u.d.state != deliveryQueued
-	if err := u.d.save(u.t); err != nil {
-		return err
-	}
-	if err := u.s.refresh(u.t, u.d, u.l, u.firstID); err != nil {
-		return err
-	}
 	if u.d.state == deliverySent && u.was != deliverySent && u.d.action != "" {
-		if err := u.effect(); err != nil {
-			return err
-		}
+		u.effects = append(u.effects, u.effect)
 	}
 	switch {
 	case held && u.over:
-		return u.s.endTurn(u.t, u.l, u.delay, released)
+		u.endTurn(u.l, u.delay, released)
 	case held:
-		return u.renew()
+		u.renew()
 	case u.d.state == deliveryQueued:
-		return u.s.joinQueue(u.t, u.l)
+		return u.joinQueue(u.l)
 	}
 	return nil
 }
@@ -294,7 +395,7 @@ func (u *turn) abandon() error {
 		if p.state != partSending {
 			continue
 		}
-		v, err := u.s.judge(u.t, u.d, u.l, p, wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: "the bridge began to send it and did not say what became of it"})
+		v, err := u.judge(u.d, p, wire.PartReport{Outcome: wire.OutcomeUnknown, Reason: "the bridge began to send it and did not say what became of it"})
 		if err != nil {
 			return err
 		}
@@ -317,32 +418,12 @@ func (u *turn) abandon() error {
 // renew begins the lease anew. While two thirds of it are left (60 s, twice a
 // send's timeout) that is not worth a write; a longer one that the holder asks
 // for is, and is never shortened.
-func (u *turn) renew() error {
+func (u *turn) renew() {
 	until := ms(u.t.now.Add(max(leaseFor, u.hold)))
 	if until <= u.l.leaseUntil || u.hold == 0 && until-u.l.leaseUntil < leaseFor.Milliseconds()/3 {
-		return nil
+		return
 	}
-	_, err := u.t.exec(`UPDATE lanes SET lease_until = ? WHERE id = ?`, until, u.l.id)
-	return err
-}
-
-// pauseChannel keeps the whole channel waiting. Several lanes that meet the
-// same refusal at the same time count as one failure.
-func (u *turn) pauseChannel(v verdict, class wire.ErrorClass) error {
-	now := ms(u.t.now)
-	until := now + ceilMS(v.ChannelDelay)
-	refused := ""
-	if v.ChannelFailed {
-		refused = string(class)
-	}
-	_, err := u.t.exec(`UPDATE outbox_channels SET
-		refused = CASE WHEN ? = '' THEN refused ELSE ? END,
-		failures = CASE WHEN paused_until <= ? THEN failures + ? ELSE failures END,
-		paused_until = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
-		ready_at = CASE WHEN paused_until > ? THEN paused_until ELSE ? END,
-		due_at = CASE WHEN due_at = 0 THEN 0 WHEN paused_until > ? THEN paused_until ELSE ? END
-		WHERE channel = ?`, refused, refused, now, boolInt(v.ChannelFailed), until, until, until, until, until, until, u.l.channel)
-	return err
+	u.l.leaseUntil, u.l.dirty = until, true
 }
 
 // unreachable records that the contact cannot be written to any more, until
@@ -372,7 +453,11 @@ func (u *turn) migrate(to string) error {
 // effect does to the target message what the platform has done: an edit, a
 // deletion, a reaction of the shop.
 func (u *turn) effect() error {
-	part, err := u.d.parts[0].content()
+	p := u.d.parts[0]
+	if _, err := one(background, u.t, []any{&p.payload}, `SELECT payload FROM delivery_parts WHERE message = ? AND part = ?`, u.d.message, p.index); err != nil {
+		return err
+	}
+	part, err := p.content()
 	if err != nil {
 		return err
 	}
@@ -391,19 +476,20 @@ func (u *turn) effect() error {
 }
 
 // judge asks for the verdict on a report, with what the database knows.
-func (s *Store) judge(t *txn, d *delivery, l *laneRow, p *partRow, r wire.PartReport) (verdict, error) {
-	ch := s.channelOrStub(l.channel)
-	caps, _ := s.capabilities(ch)
-	a := attempt{Now: t.now, Number: max(d.attempts, 1), First: fromMS(d.firstAttempt), Releases: l.releases, Unknowns: p.unknowns,
-		Idempotent: caps.Idempotent, ResendUnknown: ch.ResendUnknown, Draw: s.outbox.draw()}
+func (b *ledger) judge(d *delivery, p *partRow, r wire.PartReport) (verdict, error) {
+	ch := b.s.channelOrStub(d.lane.channel)
+	caps, _ := b.s.capabilities(ch)
+	a := attempt{Now: b.t.now, Number: max(d.attempts, 1), First: fromMS(d.firstAttempt), Releases: d.lane.releases, Unknowns: p.unknowns,
+		Idempotent: caps.Idempotent, ResendUnknown: ch.ResendUnknown, Draw: b.s.outbox.draw()}
 	if a.First.IsZero() {
-		a.First = t.now
+		a.First = b.t.now
 	}
-	var paused int64
-	if _, err := one(background, t, []any{&a.ChannelFailures, &paused}, `SELECT failures, paused_until FROM outbox_channels WHERE channel = ?`, l.channel); err != nil {
+	c, err := b.channel(d.lane.channel)
+	if err != nil {
 		return verdict{}, err
 	}
-	if paused > ms(t.now) { // another lane met the same failure: it is not one more
+	a.ChannelFailures = c.failures
+	if c.pausedUntil > ms(b.t.now) { // another lane met the same failure: it is not one more
 		a.ChannelFailures = max(0, a.ChannelFailures-1)
 	}
 	switch r.Outcome {

@@ -15,20 +15,25 @@ type laneRow struct {
 	id             int64
 	channel        string
 	contact        string
+	dueAt          int64
 	readyAt        int64
 	releases       int
 	lease          int64
 	leaseBridge    string
+	leaseInstance  string
 	leaseDelivery  string
 	leaseUntil     int64
 	deliveredUntil int64
 	readUntil      int64
+
+	dirty bool // watermarks apart, which receipts write
 }
 
-const laneColumns = `id, channel, contact, ready_at, releases, lease, lease_bridge, lease_delivery, lease_until, delivered_until, read_until`
+const laneColumns = `id, channel, contact, due_at, ready_at, releases, lease, lease_bridge, lease_instance, lease_delivery, lease_until, delivered_until, read_until`
 
 func (l *laneRow) fields() []any {
-	return []any{&l.id, &l.channel, &l.contact, &l.readyAt, &l.releases, &l.lease, &l.leaseBridge, &l.leaseDelivery, &l.leaseUntil, &l.deliveredUntil, &l.readUntil}
+	return []any{&l.id, &l.channel, &l.contact, &l.dueAt, &l.readyAt, &l.releases, &l.lease, &l.leaseBridge, &l.leaseInstance, &l.leaseDelivery, &l.leaseUntil,
+		&l.deliveredUntil, &l.readUntil}
 }
 
 func scanLane(rows *sql.Rows) (l laneRow, err error) { return l, rows.Scan(l.fields()...) }
@@ -41,7 +46,7 @@ func (l *laneRow) heldBy(lease int64, delivery string, now time.Time) bool {
 // delivery is an outbound message in the outbox.
 type delivery struct {
 	message      string
-	lane         int64
+	laneID       int64
 	conversation string
 	state        deliveryState
 	action       message.Type
@@ -52,21 +57,24 @@ type delivery struct {
 	firstAttempt int64
 	reason       string
 
-	parts []partRow
-	dirty bool
+	parts   []partRow
+	lane    *laneRow
+	firstID string // the first external id that was told since it was read
+	dirty   bool
+	refresh bool // its message is in the ledger's list
 }
 
 const deliveryColumns = `d.message, d.lane, d.conversation, d.state, d.action, d.author_kind, d.epoch, d.reply_to, d.attempts, d.first_attempt_at, d.reason`
 
 func (d *delivery) fields() []any {
-	return []any{&d.message, &d.lane, &d.conversation, &d.state, &d.action, &d.authorKind, &d.epoch, &d.replyTo, &d.attempts, &d.firstAttempt, &d.reason}
+	return []any{&d.message, &d.laneID, &d.conversation, &d.state, &d.action, &d.authorKind, &d.epoch, &d.replyTo, &d.attempts, &d.firstAttempt, &d.reason}
 }
 
 // partRow is one platform request of a delivery.
 type partRow struct {
 	index    int
 	state    partState
-	payload  string
+	payload  string // where it is to be sent
 	lease    int64
 	unknowns int
 	dirty    bool
@@ -85,28 +93,6 @@ func (p *partRow) content() (wire.Part, error) {
 		return part, fmt.Errorf("part %d: %w", p.index, err)
 	}
 	return part, nil
-}
-
-func scanPart(rows *sql.Rows) (p partRow, err error) {
-	return p, rows.Scan(&p.index, &p.state, &p.payload, &p.lease, &p.unknowns)
-}
-
-// loadParts reads a delivery's parts in order.
-func (d *delivery) loadParts(t *txn) (err error) {
-	d.parts, err = all(background, t, scanPart, `SELECT part, state, payload, lease, unknowns FROM delivery_parts WHERE message = ? ORDER BY part`, d.message)
-	return err
-}
-
-// loadDelivery reads a delivery and its lane; nil when there is none (any more).
-func loadDelivery(t *txn, id string) (*delivery, *laneRow, error) {
-	d, l := &delivery{}, &laneRow{}
-	found, err := one(background, t, append(d.fields(), l.fields()...),
-		`SELECT `+deliveryColumns+`, l.id, l.channel, l.contact, l.ready_at, l.releases, l.lease, l.lease_bridge, l.lease_delivery, l.lease_until, l.delivered_until, l.read_until
-		FROM deliveries d JOIN lanes l ON l.id = d.lane WHERE d.message = ?`, id)
-	if err != nil || !found {
-		return nil, nil, err
-	}
-	return d, l, d.loadParts(t)
 }
 
 // settle brings the parts that were not tried, and the delivery's state, in
@@ -166,24 +152,40 @@ func (d *delivery) fail(reason string) {
 	d.settle()
 }
 
-// save writes what has changed.
-func (d *delivery) save(t *txn) error {
-	for i := range d.parts {
-		p := &d.parts[i]
-		if !p.dirty {
-			continue
-		}
-		if err := t.later(`UPDATE delivery_parts SET state = ?, lease = ?, unknowns = ? WHERE message = ? AND part = ?`,
-			string(p.state), p.lease, p.unknowns, d.message, p.index); err != nil {
-			return err
-		}
-		p.dirty = false
+// channelRow is a channel in the outbox, with its breaker.
+type channelRow struct {
+	name, bridge string
+	dueAt        int64
+	rounds       int64
+	readyAt      int64
+	tokens       float64 // of its rate, when they were counted
+	refilledAt   int64
+	refused      string
+	breaker
+
+	kept, dirty bool // it is in the database; it is not as there
+}
+
+const channelColumns = `channel, bridge, due_at, rounds, ready_at, paused_until, failures, tokens, refilled_at, refused, strikes, strike_lane`
+
+func (c *channelRow) fields() []any {
+	return []any{&c.name, &c.bridge, &c.dueAt, &c.rounds, &c.readyAt, &c.pausedUntil, &c.failures, &c.tokens, &c.refilledAt, &c.refused, &c.strikes, &c.strikeLane}
+}
+
+// channelState is what a ledger writes of a channel.
+var channelState = []string{"due_at bigint", "rounds bigint", "ready_at bigint", "paused_until bigint", "failures bigint", "tokens float8",
+	"refilled_at bigint", "refused text", "strikes bigint", "strike_lane bigint"}
+
+func (c *channelRow) state() []any {
+	return []any{c.dueAt, c.rounds, c.readyAt, c.pausedUntil, int64(c.failures), c.tokens, c.refilledAt, c.refused, int64(c.strikes), c.strikeLane}
+}
+
+// becomeDue makes a channel due no later than one of its lanes, as soon as it is
+// ready. It says whether somebody should look.
+func (c *channelRow) becomeDue(at int64) bool {
+	if c.dueAt != 0 && (c.dueAt <= at || c.dueAt <= c.readyAt) {
+		return false
 	}
-	if !d.dirty {
-		return nil
-	}
-	d.dirty = false
-	err := t.later(`UPDATE deliveries SET state = ?, attempts = ?, first_attempt_at = ?, reason = ? WHERE message = ?`,
-		string(d.state), d.attempts, d.firstAttempt, d.reason, d.message)
-	return err
+	c.dueAt, c.dirty = max(at, c.readyAt), true
+	return true
 }

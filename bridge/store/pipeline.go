@@ -2,10 +2,10 @@ package store
 
 import (
 	"database/sql"
-	"math/bits"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -30,6 +30,9 @@ const maxPending = 128
 // later runs a statement whose number of changed rows does not matter, at the
 // latest with the next one that is run. The arguments must stay as they are.
 func (t *txn) later(query string, args ...any) error {
+	if err := t.settle(); err != nil {
+		return err
+	}
 	if t.c.db.postgres == nil {
 		_, err := t.exec(query, args...)
 		return err
@@ -41,54 +44,22 @@ func (t *txn) later(query string, args ...any) error {
 	return nil
 }
 
-// rowsToInsert are rows of one table that nothing in the transaction reads, and
-// no other row refers to: they go in together, at the end.
-type rowsToInsert struct {
-	insert func(rows int) string
-	width  int
-	args   []any
-}
-
-// insertTogether is how many rows one statement inserts at most; the rest goes
-// in powers of two, so that there are few texts of statements.
-const insertTogether = 32
-
-// inRows inserts a row at the end, or at once where that makes no difference.
-func (t *txn) inRows(r *rowsToInsert, args ...any) error {
-	if t.c.db.postgres == nil {
-		_, err := t.exec(r.insert(1), args...)
+// flushAll brings everything that waits to the database: messages that were
+// gathered, entries of the journal, statements.
+func (t *txn) flushAll() error {
+	if err := t.complete(); err != nil {
 		return err
 	}
-	t.wrote, r.width = true, len(args)
-	r.args = append(r.args, args...)
-	return nil
+	return t.flush()
 }
 
-func (t *txn) flushRows(r *rowsToInsert) error {
-	for size := insertTogether; size > 0; {
-		n := size * r.width
-		if n == 0 || len(r.args) < n {
-			size /= 2
-			continue
-		}
-		if err := t.later(r.insert(size), r.args[:n:n]...); err != nil {
-			return err
-		}
-		r.args = r.args[n:]
+// complete makes statements of everything that waits.
+func (t *txn) complete() error {
+	if err := t.settle(); err != nil {
+		return err
 	}
-	return nil
+	return t.flushRaws()
 }
-
-// insertRaws inserts entries of the raw journal.
-func insertRaws(rows int) string { return rawInserts[bits.Len(uint(rows))-1] } //nolint:gosec // 1 to insertTogether
-
-var rawInserts = func() (texts []string) {
-	for n := 1; n <= insertTogether; n *= 2 {
-		texts = append(texts, `INSERT INTO raw_entries (id, platform, namespace, channel, transport, received_at, unrouted, trust, payload) VALUES `+
-			strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?, ?, ?), ", n), ", "))
-	}
-	return texts
-}()
 
 // flush sends what waits.
 func (t *txn) flush() error {
@@ -99,50 +70,114 @@ func (t *txn) flush() error {
 	return err
 }
 
-// execThen runs a statement, and a query right after it, on one way. found says
-// whether dest was filled from the query's first row.
-func (t *txn) execThen(query string, args []any, dest []any, then string, thenArgs ...any) (changed int64, found bool, err error) {
-	if t.c.db.postgres == nil {
-		if changed, err = t.exec(query, args...); err != nil || changed == 0 {
-			return changed, false, err
-		}
-		found, err = one(t.ctx, t, dest, then, thenArgs...)
-		return changed, found, err
+// question is a query with a function that takes its rows, one by one, by the
+// driver's scan.
+type question struct {
+	query string
+	args  []any
+	row   func(scan func(dest ...any) error) error
+}
+
+// ask runs queries one after another, on one way. Statements with RETURNING
+// count as a write.
+func (t *txn) ask(questions ...question) error {
+	if err := t.settle(); err != nil {
+		return err
 	}
-	changed, err = t.send(&statement{query, args}, func(results pgx.BatchResults) error {
-		rows, err := results.Query()
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if rows.Next() {
-			if err := rows.Scan(dest...); err != nil {
+	if t.c.db.postgres == nil {
+		for _, q := range questions {
+			if err := t.askOne(q); err != nil {
 				return err
 			}
-			found = true
 		}
-		rows.Close()
-		return rows.Err()
-	}, statement{then, thenArgs})
-	return changed, found, err
+		return nil
+	}
+	queries := make([]statement, len(questions))
+	for i, q := range questions {
+		queries[i] = statement{q.query, q.args}
+		t.wrote = t.wrote || !strings.HasPrefix(q.query, "SELECT")
+	}
+	_, err := t.send(nil, answersTo(questions), queries...)
+	return err
+}
+
+// answersTo gives each question its rows.
+func answersTo(questions []question) func(pgx.BatchResults) error {
+	return func(results pgx.BatchResults) error {
+		for _, q := range questions {
+			rows, err := results.Query()
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				if err := q.row(rows.Scan); err != nil {
+					rows.Close()
+					return err
+				}
+			}
+			if err := rows.Err(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// bulkThen runs a bulk, and questions right after it, on one way. It returns
+// how many rows the bulk changed.
+func (t *txn) bulkThen(b *bulk, rows [][]any, questions ...question) (changed int64, err error) {
+	if t.c.db.postgres == nil {
+		if changed, err = t.bulkEach(b, rows); err != nil {
+			return changed, err
+		}
+		return changed, t.ask(questions...)
+	}
+	queries := make([]statement, len(questions))
+	for i, q := range questions {
+		queries[i] = statement{q.query, q.args}
+	}
+	return t.send(&statement{b.all, inColumns(rows)}, answersTo(questions), queries...)
+}
+
+func (t *txn) askOne(q question) error {
+	rows, err := t.query(q.query, q.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := q.row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return t.fail(err)
+	}
+	return nil
 }
 
 // send sends what waits, then a statement whose number of changed rows is
 // returned, and then queries whose results read takes.
 func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries ...statement) (changed int64, err error) {
+	err = t.sendBatch(last, queries, read, func(tag pgconn.CommandTag) { changed = tag.RowsAffected() })
+	return changed, err
+}
+
+func (t *txn) sendBatch(last *statement, queries []statement, read func(pgx.BatchResults) error, ended func(pgconn.CommandTag)) error {
 	var batch pgx.Batch
 	for _, s := range t.pending {
 		batch.Queue(t.w.rebound(s.query), s.args...)
 	}
 	waiting := len(t.pending)
-	t.pending, t.wrote = t.pending[:0], true
+	t.pending = t.pending[:0]
 	if last != nil {
+		t.wrote = true
 		batch.Queue(t.w.rebound(last.query), last.args...)
 	}
 	for _, q := range queries {
 		batch.Queue(t.w.rebound(q.query), q.args...)
 	}
-	err = onConnection(t.w.conn, func(conn *pgx.Conn) error {
+	err := onConnection(t.w.conn, func(conn *pgx.Conn) error {
 		results := conn.SendBatch(t.ctx, &batch)
 		defer results.Close()
 		for range waiting {
@@ -155,7 +190,7 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 			if err != nil {
 				return err
 			}
-			changed = tag.RowsAffected()
+			ended(tag)
 		}
 		if read != nil {
 			if err := read(results); err != nil {
@@ -165,9 +200,15 @@ func (t *txn) send(last *statement, read func(pgx.BatchResults) error, queries .
 		return results.Close()
 	})
 	if err != nil {
-		return 0, t.fail(err)
+		return t.fail(err)
 	}
-	return changed, nil
+	return nil
+}
+
+// finish sends what waits, and a last statement, whose tag it returns.
+func (t *txn) finish(last statement) (tag string, err error) {
+	err = t.sendBatch(&last, nil, nil, func(got pgconn.CommandTag) { tag = got.String() })
+	return tag, err
 }
 
 // onConnection lends the driver's connection.
@@ -187,7 +228,7 @@ func (w *scribe) rebound(query string) string {
 
 // direct runs a statement that is not worth keeping, or cannot be prepared.
 func (t *txn) direct(query string) error {
-	if err := t.flush(); err != nil {
+	if err := t.flushAll(); err != nil {
 		return err
 	}
 	if _, err := t.w.conn.ExecContext(t.ctx, query); err != nil {

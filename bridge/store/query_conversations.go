@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 )
 
 // conversationStates is every state, as parts of a merged list.
@@ -12,6 +13,10 @@ type activity struct {
 	channel string
 	state   ConversationState
 }
+
+// activityOf is the column that the index has in place of updated_at, which every
+// message changes: its minute.
+func activityOf(updatedAt int64) int64 { return updatedAt / time.Minute.Milliseconds() }
 
 // Conversations lists conversations, the one with the latest activity first.
 func (s *Store) Conversations(ctx context.Context, scope Scope, q ConversationQuery) (Page[Conversation], error) {
@@ -47,9 +52,9 @@ func (s *Store) loadConversations(ctx context.Context, ids []string) ([]Conversa
 func (s *Store) conversationKeys(ctx context.Context, scope Scope, q ConversationQuery, before *sortKey, limit int) ([]sortKey, error) {
 	read := func(c conditions) ([]sortKey, error) {
 		if before != nil {
-			c.add("(v.updated_at, v.id) < (?, ?)", before.at, before.id)
+			c.add("v.activity <= ? AND (v.updated_at, v.id) < (?, ?)", activityOf(before.at), before.at, before.id)
 		}
-		return all(ctx, s.read, scanKey, `SELECT v.updated_at, v.id FROM conversations v `+c.where()+`ORDER BY v.updated_at DESC, v.id DESC LIMIT ?`, append(c.args, limit)...)
+		return all(ctx, s.read, scanKey, `SELECT v.updated_at, v.id FROM conversations v `+c.where()+`ORDER BY v.activity DESC, v.updated_at DESC, v.id DESC LIMIT ?`, append(c.args, limit)...)
 	}
 	channels := []string{q.Channel}
 	if q.Channel != "" {
@@ -73,7 +78,7 @@ func (s *Store) conversationKeys(ctx context.Context, scope Scope, q Conversatio
 		var c conditions
 		c.add("v.channel = ? AND v.state = ?", a.channel, string(a.state))
 		if bound != nil {
-			c.add("(v.updated_at, v.id) > (?, ?)", bound.at, bound.id)
+			c.add("v.activity >= ? AND (v.updated_at, v.id) > (?, ?)", activityOf(bound.at), bound.at, bound.id)
 		}
 		return read(c)
 	})

@@ -226,9 +226,9 @@ func TestListsFollowAnIndex(t *testing.T) {
 		"all messages":               `SELECT e.cursor, e.message FROM events e WHERE e.type = 'message.created' AND e.cursor > 5 ORDER BY e.cursor LIMIT 5`,
 		"messages of a contact":      `SELECT 0, m.id FROM messages m WHERE m.conversation IN (SELECT id FROM conversations WHERE contact = 'c') AND m.id > 'x' ORDER BY m.id LIMIT 5`,
 		"messages of a conversation": `SELECT m.timestamp, m.id FROM messages m WHERE m.conversation = 'c' AND (m.timestamp, m.id) > (1, 'x') ORDER BY m.timestamp, m.id LIMIT 5`,
-		"conversations of a channel": `SELECT v.updated_at, v.id FROM conversations v WHERE v.channel = 'a' AND v.state = 'open' AND (v.updated_at, v.id) < (1, 'x') ORDER BY v.updated_at DESC, v.id DESC LIMIT 5`,
+		"conversations of a channel": `SELECT v.updated_at, v.id FROM conversations v WHERE v.channel = 'a' AND v.state = 'open' AND v.activity <= 1 AND (v.updated_at, v.id) < (1, 'x') ORDER BY v.activity DESC, v.updated_at DESC, v.id DESC LIMIT 5`,
 		"channels":                   `SELECT MIN(channel) FROM conversations WHERE channel > 'a' AND channel < 'b'`,
-		"party":                      selectParty,
+		"parties":                    selectParties(s.db),
 		"message by external id":     `SELECT id FROM external_ids WHERE channel = 'a' AND kind = 'message' AND external_id = 'x' ORDER BY direction LIMIT 1`,
 		"oldest aged key":            selectAgedKey,
 		"aged keys":                  deleteAgedKeys,
@@ -242,9 +242,10 @@ func TestListsFollowAnIndex(t *testing.T) {
 		args := slices.Repeat([]any{"x"}, strings.Count(query, "?"))
 		steps := explain(t, s, query, args...)
 		for _, step := range steps {
-			require.False(t, strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "INDEX media_pending"), "%s: %s", name, steps)
+			list := strings.HasPrefix(step, "SCAN json_each") // of the arguments
+			require.False(t, strings.HasPrefix(step, "SCAN") && !list && !strings.Contains(step, "INDEX media_pending"), "%s: %s", name, steps)
 			if name != "messages of a contact" && !strings.HasPrefix(name, "media") {
-				require.NotContains(t, step, "TEMP B-TREE FOR ORDER BY", name)
+				require.NotContains(t, step, "TEMP B-TREE FOR ORDER BY", name) // of a minute's conversations it says FOR LAST 2 TERMS
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -33,7 +34,7 @@ func (s *Store) applyReceipt(t *txn, ch *Channel, r message.Receipt) (id string,
 	if err := t.later(`UPDATE sent_ids SET receipt = ?, reason = ? WHERE channel = ? AND external_id = ?`, string(r.Status), r.Reason, ch.Name, r.ExternalID); err != nil {
 		return "", false, err
 	}
-	return id, true, s.refreshByID(t, id)
+	return id, true, s.refresh(t, id)
 }
 
 // receiptForEcho applies a receipt to a message that the shop wrote in the
@@ -139,7 +140,7 @@ func (s *Store) expandToSent(t *txn, l *laneRow, r message.Receipt, after, until
 	if err != nil {
 		return err
 	}
-	changed := map[string]bool{}
+	var changed []string
 	for _, x := range covered {
 		if joinReceipt(x.receipt, r.Status) == x.receipt {
 			continue
@@ -147,18 +148,10 @@ func (s *Store) expandToSent(t *txn, l *laneRow, r message.Receipt, after, until
 		if err := t.later(`UPDATE sent_ids SET receipt = ?, reason = '' WHERE channel = ? AND external_id = ?`, string(r.Status), l.channel, x.externalID); err != nil {
 			return err
 		}
-		changed[x.message] = true
+		changed = append(changed, x.message)
 	}
-	for _, x := range covered {
-		if !changed[x.message] {
-			continue
-		}
-		delete(changed, x.message)
-		if err := s.refreshByID(t, x.message); err != nil {
-			return err
-		}
-	}
-	return nil
+	slices.Sort(changed)
+	return s.refresh(t, slices.Compact(changed)...)
 }
 
 func (s *Store) expandToEchoes(t *txn, ch *Channel, contact string, r message.Receipt, after, until int64) error {
@@ -177,72 +170,17 @@ func (s *Store) expandToEchoes(t *txn, ch *Channel, contact string, r message.Re
 	return nil
 }
 
-// refreshByID brings a message's status in line after a receipt.
-func (s *Store) refreshByID(t *txn, id string) error {
-	d, l, err := loadDelivery(t, id)
-	if err != nil || d == nil {
-		return err
-	}
-	return s.refreshMessage(t, d, l)
-}
-
-// refreshMessage brings a message's status in line with its delivery.
-func (s *Store) refreshMessage(t *txn, d *delivery, l *laneRow) error {
-	return s.refresh(t, d, l, "")
-}
-
-// refresh writes a message's status, reason and, once there is one, its first
-// external id; a change of the first two is an event.
-func (s *Store) refresh(t *txn, d *delivery, l *laneRow, externalID string) error {
-	var have message.Status
-	var haveReason string
-	found, err := one(background, t, []any{&have, &haveReason}, `SELECT status, reason FROM messages WHERE id = ?`, d.message)
-	if err != nil || !found {
-		return err
-	}
-	status, reason, err := statusOf(t, d)
-	if err != nil {
-		return err
-	}
-	changed := status != have || reason != haveReason
-	if !changed && externalID == "" {
+// refresh brings messages' statuses in line after receipts.
+func (s *Store) refresh(t *txn, ids ...string) error {
+	if len(ids) == 0 {
 		return nil
 	}
-	if err := t.later(`UPDATE messages SET status = ?, reason = ?, external_id = CASE WHEN external_id = '' THEN ? ELSE external_id END WHERE id = ?`,
-		string(status), reason, externalID, d.message); err != nil || !changed {
+	b := s.newLedger(t)
+	if err := b.load(ids, nil); err != nil {
 		return err
 	}
-	t.event(Event{Type: EventMessageUpdated, Channel: l.channel, Conversation: d.conversation, Contact: l.contact, MessageID: d.message})
-	if status != have {
-		t.afterCommit(func() { s.outbox.metrics.status(status) })
+	for _, d := range b.inOrder() {
+		b.refresh(d)
 	}
-	return nil
-}
-
-// statusOf is what people see of a delivery, and why when that is not good.
-func statusOf(t *txn, d *delivery) (message.Status, string, error) {
-	switch d.state {
-	case deliverySent:
-	case deliveryQueued:
-		return message.StatusQueued, "", nil
-	default:
-		return messageStatus(d.state, nil), d.reason, nil
-	}
-	type receipt struct {
-		status message.Status
-		reason string
-	}
-	list, err := all(background, t, func(rows *sql.Rows) (r receipt, err error) { return r, rows.Scan(&r.status, &r.reason) },
-		`SELECT receipt, reason FROM sent_ids WHERE message = ? AND part >= 0 ORDER BY part, external_id`, d.message)
-	if err != nil {
-		return "", "", err
-	}
-	statuses, reason := make([]message.Status, len(list)), ""
-	for i, r := range list {
-		statuses[i] = r.status
-		if r.status == message.StatusFailed && reason == "" {
-			reason = r.reason
-		}
-	}
-	return messageStatus(d.state, statuses), reason, nil
+	return b.save()
 }

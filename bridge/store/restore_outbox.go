@@ -75,27 +75,20 @@ func (s *Store) disownOutbox(ctx context.Context) (unknown int, err error) {
 }
 
 func (s *Store) disownDeliveries(t *txn, ids []string) error {
-	for _, id := range ids {
-		d, l, err := loadDelivery(t, id)
-		if err != nil {
-			return err
-		}
-		if d == nil || !d.disown() {
-			continue
-		}
-		if err := d.save(t); err != nil {
-			return err
-		}
-		if err := s.refreshMessage(t, d, l); err != nil {
-			return err
-		}
+	b := s.newLedger(t)
+	if err := b.load(ids, nil); err != nil {
+		return err
 	}
-	return nil
+	for _, d := range b.inOrder() {
+		d.disown()
+	}
+	return b.save()
 }
 
 // disown makes every part that waits unknown, not only the first, so that "skip"
-// of a requeue sends nothing at all. It says whether there was one.
-func (d *delivery) disown() (changed bool) {
+// of a requeue sends nothing at all.
+func (d *delivery) disown() {
+	changed := false
 	for i := range d.parts {
 		switch p := &d.parts[i]; p.state {
 		case partQueued, partSending, partHeld:
@@ -108,5 +101,4 @@ func (d *delivery) disown() (changed bool) {
 		d.setReason(reasonRestored)
 		d.settle()
 	}
-	return changed
 }

@@ -26,25 +26,25 @@ func TestRollbackOfOneCallerKeepsTheRawEntriesOfAnother(t *testing.T) {
 	ingestEnvelope(t, s, refused) // the journal has it: once more, it is looked for
 	env := envelope(telegram, text("a1", "x"))
 	env.Raw = []byte(`{"a":1}`)
-	takes := func(env *wire.Envelope, then error, id *string) *job {
+	takes := func(env *wire.Envelope, then error, result *wire.EnvelopeResult) *job {
 		in := s.prepare(routeFor(s.state.Load(), shopBridge), env)
 		return jobOf(func(t *txn) error {
 			r, err := s.take(t, in)
-			if err == nil && id != nil {
-				*id = r.Elements[0].ID
+			if result != nil {
+				*result = r
 			}
 			return errors.Join(err, then)
 		})
 	}
-	var id, last string
+	var first, last wire.EnvelopeResult
 	again := envelope(telegram, text("a2", "y"))
 	again.Raw = []byte(`{"a":2}`)
-	jobs := []*job{takes(&env, nil, &id), takes(&refused, errAfterwards, nil), takes(&again, nil, &last), takes(&refused, errAfterwards, nil)}
+	jobs := []*job{takes(&env, nil, &first), takes(&refused, errAfterwards, nil), takes(&again, nil, &last), takes(&refused, errAfterwards, nil)}
 	runBatch(s, jobs)
 	for i, j := range jobs {
 		require.Equal(t, i%2 == 1, errors.Is(<-j.done, errAfterwards), i)
 	}
-	for _, id := range []string{id, last} {
+	for _, id := range []string{first.Elements[0].ID, last.Elements[0].ID} {
 		var raw string
 		found, err := one(t.Context(), s.read, []any{&raw}, `SELECT raw FROM messages WHERE id = ?`, id)
 		require.NoError(t, err)

@@ -16,6 +16,12 @@ type scribe struct {
 	generation int64
 	stmts      map[string]*sql.Stmt
 	texts      map[string]string // of rebound
+
+	// Of SQLite: its connection below database/sql, its statements, and room for
+	// their arguments. They end with the connection.
+	driver driver.ConnPrepareContext
+	below  map[string]driver.StmtExecContext
+	values []driver.NamedValue
 	renew      chan struct{}     // of 1: look whether the connection is out of date
 }
 
@@ -30,7 +36,14 @@ func (w *scribe) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.stmts, w.texts, w.generation = conn, map[string]*sql.Stmt{}, map[string]string{}, w.c.db.generationNow()
-	return nil
+	if w.c.db.postgres != nil {
+		return nil
+	}
+	w.below = map[string]driver.StmtExecContext{}
+	return conn.Raw(func(c any) error {
+		w.driver = c.(driver.ConnPrepareContext) //nolint:errcheck // the driver of SQLite is one
+		return nil
+	})
 }
 
 func (w *scribe) disconnect() {
@@ -45,6 +58,10 @@ func (w *scribe) disconnect() {
 	for _, s := range w.stmts {
 		s.Close()
 	}
+	for _, s := range w.below {
+		_ = s.(driver.Stmt).Close()
+	}
+	w.driver, w.below = nil, nil
 	w.conn.Close()
 	w.conn, w.stmts = nil, nil
 }
@@ -148,25 +165,27 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
-	if err := errors.Join(t.flushRows(&t.raws), t.flush()); err != nil {
-		return nil, nil, orRedo(err, savepoints)
-	}
-	if err := t.numberEvents(); err != nil {
-		return nil, nil, w.c.db.classify(err)
-	}
-	if err := w.c.db.commit(ctx, w.conn); err != nil {
-		return nil, nil, w.c.db.classify(err)
+	if err := t.end(); err != nil {
+		err = w.c.db.classify(err)
+		if savepoints || errors.Is(err, ErrUnavailable) || w.c.db.lost(err) {
+			return nil, nil, err
+		}
+		// Of a statement that was kept back: whose it is, an attempt with savepoints
+		// tells.
+		return nil, nil, errRedo
 	}
 	return t, errs, nil
 }
 
-// orRedo is for the error of a statement that was kept back: whose it is, an
-// attempt with savepoints tells.
-func orRedo(err error, savepoints bool) error {
-	if savepoints || errors.Is(err, ErrUnavailable) {
+// end brings to the database what waits, numbers the events and commits.
+func (t *txn) end() error {
+	if err := t.complete(); err != nil {
 		return err
 	}
-	return errRedo
+	if err := t.numberEvents(); err != nil {
+		return err
+	}
+	return t.c.db.commit(t)
 }
 
 // begin opens the transaction with the locks of the whole batch. A connection
@@ -223,7 +242,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 	if result == nil && savepoint {
 		// An error is this function's. Nothing of it waits when the next savepoint
 		// opens, which would take it along when it is rolled back.
-		result = errors.Join(t.flushRows(&t.raws), t.flush())
+		result = t.flushAll()
 	}
 	if result == nil && t.failed {
 		// PostgreSQL has given the transaction up: it would take the COMMIT and
@@ -243,7 +262,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 		return result, nil
 	}
 	if result != nil {
-		t.pending = t.pending[:0]
+		t.pending, t.gathered, t.raws = t.pending[:0], t.gathered[:0], t.raws[:0]
 		if err := t.direct("ROLLBACK TO caller"); err != nil {
 			return nil, err
 		}

@@ -35,35 +35,24 @@ const (
 // to, the channel is deleted, an automated author no longer has the
 // conversation, or the idempotency key was used with other content.
 func (s *Store) Send(ctx context.Context, scope Scope, conversation string, req SendRequest) (message.Message, error) {
-	conv, err := s.conversation(ctx, s.read, scope, conversation)
-	if err != nil {
-		return message.Message{}, err
-	}
-	out := &outgoing{s: s, req: req, conv: conv}
-	if err := out.checkKey(); err != nil {
-		return message.Message{}, err
-	}
-	// A repeated request gets its first answer even when it would be refused by
-	// now: that one was carried out.
-	first, err := out.first(ctx, s.read)
-	if err == nil && first == "" {
-		if err = out.plan(ctx); err == nil {
-			err = s.writeLocked(ctx, 1+len(out.parts), newLocks().party(conv.channel, conv.address).outbox(conv.channel), func(t *txn) (err error) {
-				first, err = out.queue(t)
-				return err
-			})
-		}
-	}
-	if err != nil {
-		return message.Message{}, err
-	}
-	return s.Message(ctx, scope, first)
+	return s.outbox.senders.do(ctx, &outgoing{s: s, scope: scope, id: conversation, req: req, done: make(chan struct{})})
 }
 
 // outgoing is a message on its way into the outbox.
 type outgoing struct {
-	s    *Store
-	req  SendRequest
+	s     *Store
+	scope Scope
+	id    string // of the conversation
+	req   SendRequest
+	fate  fate
+	done  chan struct{}
+
+	// What became of it: the id of the message (of the first one, where the request
+	// is repeated) and how it reads now, or what was wrong.
+	first string
+	sent  message.Message
+	err   error
+
 	conv convRow
 	hash string
 	// Set by plan.
@@ -73,6 +62,12 @@ type outgoing struct {
 	parts []wire.Part
 	media []string
 }
+
+// party is whom it goes to: a contact on a channel.
+func (o *outgoing) party() address { return address{o.conv.channel, o.conv.contact} }
+
+// key is its idempotency key within its namespace.
+func (o *outgoing) key() [2]string { return [2]string{o.conv.namespace, o.req.IdempotencyKey} }
 
 // checkKey prepares the idempotency key: content that differs in anything is
 // other content.
@@ -98,31 +93,22 @@ func (o *outgoing) checkKey() error {
 	return nil
 }
 
-// first is the message that was queued under the same key; "" when there is none.
-func (o *outgoing) first(ctx context.Context, q querier) (id string, err error) {
-	if o.req.IdempotencyKey == "" {
+// repeats is the message that was queued under the same key; "" when there is none.
+func (o *outgoing) repeats(known map[[2]string]keyRow) (id string, err error) {
+	first, found := known[o.key()]
+	if o.req.IdempotencyKey == "" || !found {
 		return "", nil
 	}
-	var hash string
-	found, err := one(ctx, q, []any{&id, &hash}, `SELECT message, hash FROM idempotency_keys WHERE namespace = ? AND key = ?`, o.conv.namespace, o.req.IdempotencyKey)
-	if err != nil || !found {
-		return "", err
+	if first.hash != o.hash {
+		return "", fmt.Errorf("idempotency key %q was used for another message (%s); use a new key for other content: %w", first.key, first.message, ErrConflict)
 	}
-	if hash != o.hash {
-		return "", fmt.Errorf("idempotency key %q was used for another message (%s); use a new key for other content: %w", o.req.IdempotencyKey, id, ErrConflict)
-	}
-	return id, nil
+	return first.message, nil
 }
 
-// plan checks the message and divides it into parts, outside of any transaction.
-func (o *outgoing) plan(ctx context.Context) error {
-	if err := o.serve(o.conv.channel); err != nil {
-		return err
-	}
-	if err := checkAuthor(o.req); err != nil {
-		return err
-	}
-	if err := o.allowed(ctx, o.s.read, o.conv); err != nil {
+// plan checks the message and divides it into parts. last is when the contact
+// last wrote.
+func (o *outgoing) plan(ctx context.Context, last time.Time) error {
+	if err := o.allowed(o.conv, last); err != nil {
 		return err
 	}
 	o.m = o.message()
@@ -156,8 +142,9 @@ func (o *outgoing) serve(channel string) error {
 	return nil
 }
 
-// allowed checks what may change between now and the transaction.
-func (o *outgoing) allowed(ctx context.Context, q querier, conv convRow) error {
+// allowed checks what may change between now and the transaction. last is when
+// the contact last wrote on the channel, for platforms that have a window.
+func (o *outgoing) allowed(conv convRow, last time.Time) error {
 	if automated(o.req.Author.Kind) && o.req.Epoch != conv.epoch {
 		return fmt.Errorf("conversation %s is at epoch %d, the author %s speaks for epoch %d: another owner has it by now: %w",
 			conv.id, conv.epoch, o.req.Author.Kind, o.req.Epoch, ErrConflict)
@@ -165,14 +152,8 @@ func (o *outgoing) allowed(ctx context.Context, q querier, conv convRow) error {
 	if !conv.reachable {
 		return fmt.Errorf("the contact of conversation %s blocked this account or left, and cannot be written to until they write or opt in again: %w", conv.id, ErrConflict)
 	}
-	if o.caps.Window > 0 {
-		last, err := lastInbound(ctx, q, conv.channel, conv.contact)
-		if err != nil {
-			return err
-		}
-		if windowOf(o.caps, o.ch.AgentWindow, o.req.Author.Kind, last, o.s.now()) == windowClosed {
-			return fmt.Errorf("conversation %s: %s: %w", conv.id, windowReason(o.caps, o.ch.AgentWindow, o.req.Author.Kind), ErrConflict)
-		}
+	if windowOf(o.caps, o.ch.AgentWindow, o.req.Author.Kind, last, o.s.now()) == windowClosed {
+		return fmt.Errorf("conversation %s: %s: %w", conv.id, windowReason(o.caps, o.ch.AgentWindow, o.req.Author.Kind), ErrConflict)
 	}
 	return nil
 }
@@ -192,72 +173,6 @@ func (o *outgoing) message() message.Message {
 		m.Reaction, m.Target = &reaction, ""
 	}
 	return m
-}
-
-// queue puts the message into the database, in the last place of its lane.
-func (o *outgoing) queue(t *txn) (string, error) {
-	if id, err := o.first(background, t); err != nil || id != "" {
-		return id, err
-	}
-	conv, err := o.s.lockConversation(t, Scope{All: true}, o.conv.id)
-	if err != nil {
-		return "", err
-	}
-	if err := o.allowed(background, t, conv); err != nil {
-		return "", err
-	}
-	content, err := encodeContent(o.m)
-	if err != nil {
-		return "", err
-	}
-	id := t.newID()
-	if err := t.insertMessage(messageRow{
-		ID: id, Channel: conv.channel, Conversation: conv.id, Direction: message.Outbound, Type: o.m.Type, Timestamp: t.now,
-		AuthorKind: o.req.Author.Kind, AuthorName: o.req.Author.Name, Text: o.m.Text, Content: content, ReplyTo: o.m.ReplyTo, Status: message.StatusQueued,
-	}); err != nil {
-		return "", err
-	}
-	if err := o.s.linkMedia(t, conv.namespace, id, o.media); err != nil {
-		return "", err
-	}
-	if err := o.queueDelivery(t, id, conv); err != nil {
-		return "", err
-	}
-	if o.req.IdempotencyKey != "" {
-		// Another replica may have taken the key for another conversation meanwhile:
-		// this fails then, and the next attempt finds it.
-		if err := t.later(`INSERT INTO idempotency_keys (namespace, key, hash, message, created_at) VALUES (?, ?, ?, ?, ?)`,
-			conv.namespace, o.req.IdempotencyKey, o.hash, id, ms(t.now)); err != nil {
-			return "", err
-		}
-	}
-	t.event(Event{Type: EventMessageCreated, Channel: conv.channel, Conversation: conv.id, Contact: conv.contact, MessageID: id})
-	return id, t.touchConversation(conv.id)
-}
-
-func (o *outgoing) queueDelivery(t *txn, id string, conv convRow) error {
-	l, err := laneFor(t, conv.channel, conv.contact)
-	if err != nil {
-		return err
-	}
-	epoch := int64(0)
-	if automated(o.req.Author.Kind) {
-		epoch = o.req.Epoch
-	}
-	if err := t.later(`INSERT INTO deliveries (message, lane, conversation, state, action, author_kind, epoch, reply_to) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, l.id, conv.id, string(deliveryQueued), string(o.parts[0].Action), string(o.req.Author.Kind), epoch, o.m.ReplyTo); err != nil {
-		return err
-	}
-	for _, p := range o.parts {
-		payload, err := json.Marshal(p)
-		if err != nil {
-			return err
-		}
-		if err := t.later(`INSERT INTO delivery_parts (message, part, state, payload) VALUES (?, ?, ?, ?)`, id, p.Index, string(partQueued), string(payload)); err != nil {
-			return err
-		}
-	}
-	return o.s.joinQueue(t, &l)
 }
 
 // forgetKeys removes idempotency keys that nobody repeats any more.

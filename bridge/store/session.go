@@ -168,12 +168,11 @@ func (s *Store) endSession(t *txn, x session) error {
 	if err != nil {
 		return err
 	}
+	b := s.newLedger(t)
 	for i := range lanes {
-		if err := s.endTurn(t, &lanes[i], 0, true); err != nil {
-			return err
-		}
+		b.endTurn(b.lane(&lanes[i]), 0, true)
 	}
-	return nil
+	return b.save()
 }
 
 // assignments are the channels of a session, with the revision they belong to.

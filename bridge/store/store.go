@@ -209,6 +209,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Close() (err error) {
 	s.closed.Do(func() {
 		s.commit.stop()
+		s.outbox.senders.active.Wait() // what is cut off fails at once
 		if s.relay != nil {
 			s.disconnect()
 			s.connected.Wait()

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"strings"
 	"time"
 )
@@ -23,7 +25,8 @@ type txn struct {
 	wrote      bool        // since the mark
 	failed     bool        // a statement failed
 	pending    []statement // kept back, see later
-	raws       rowsToInsert
+	gathered   []*arrival  // messages that are taken in together, see settle
+	raws       [][]any     // entries of the journal; they go in at the end
 	events     []Event
 	woken      map[topic]bool
 	rung       map[string]bool // Bridges that have something to send
@@ -32,7 +35,7 @@ type txn struct {
 }
 
 func newTxn(w *scribe, ctx context.Context) *txn {
-	return &txn{c: w.c, w: w, ctx: ctx, raws: rowsToInsert{insert: insertRaws}, woken: map[topic]bool{}, rung: map[string]bool{}}
+	return &txn{c: w.c, w: w, ctx: ctx, woken: map[topic]bool{}, rung: map[string]bool{}}
 }
 
 // hold takes the lock of a name, unless the batch has it: for what could not be
@@ -73,8 +76,14 @@ func (t *txn) take(space lockSpace, name string, wait bool) (bool, error) {
 
 // exec runs a statement and returns how many rows it changed.
 func (t *txn) exec(query string, args ...any) (int64, error) {
+	if err := t.settle(); err != nil {
+		return 0, err
+	}
 	if len(t.pending) > 0 {
 		return t.send(&statement{query, args}, nil)
+	}
+	if t.w.driver != nil {
+		return t.execBelow(query, args)
 	}
 	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
 	if err != nil {
@@ -88,11 +97,40 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 	return r.RowsAffected()
 }
 
+// execBelow runs a statement below database/sql, which costs as much again as a
+// small statement of SQLite: a lock, a context, copies of the arguments.
+func (t *txn) execBelow(query string, args []any) (int64, error) {
+	s, ok := t.w.below[query]
+	if !ok {
+		prepared, err := t.w.driver.PrepareContext(t.ctx, query)
+		if err != nil {
+			return 0, t.fail(err)
+		}
+		s = prepared.(driver.StmtExecContext) //nolint:errcheck // the driver of SQLite has it
+		t.w.below[query] = s
+	}
+	t.wrote = true
+	values := t.w.values[:0]
+	for i, arg := range args {
+		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
+		if err != nil {
+			return 0, err
+		}
+		values = append(values, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	t.w.values = values
+	r, err := s.ExecContext(t.ctx, values)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	return r.RowsAffected()
+}
+
 // query runs a SELECT, or a statement with RETURNING. Read the rows to their
 // end, or close them, before the next statement: not every database can have
 // two at once on one connection.
 func (t *txn) query(query string, args ...any) (*sql.Rows, error) {
-	if err := t.flush(); err != nil {
+	if err := errors.Join(t.settle(), t.flush()); err != nil {
 		return nil, err
 	}
 	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
@@ -152,16 +190,17 @@ func (t *txn) prepare(query string) (*sql.Stmt, error) {
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
-type txnMark struct{ events, afterwards, raws, taken int }
+type txnMark struct{ events, afterwards, gathered, raws, taken int }
 
 func (t *txn) mark() txnMark {
 	t.wrote, t.failed = false, false
-	return txnMark{len(t.events), len(t.afterwards), len(t.raws.args), len(t.taken)}
+	return txnMark{len(t.events), len(t.afterwards), len(t.gathered), len(t.raws), len(t.taken)}
 }
 
 func (t *txn) reset(m txnMark) {
 	t.events, t.afterwards = t.events[:m.events], t.afterwards[:m.afterwards]
-	t.raws.args = t.raws.args[:min(m.raws, len(t.raws.args))]
+	t.gathered = t.gathered[:min(m.gathered, len(t.gathered))]
+	t.raws = t.raws[:min(m.raws, len(t.raws))]
 	// A savepoint that is rolled back lets go of the locks taken in it. Where there
 	// was none they are held still; taking them again costs nothing.
 	for _, name := range t.taken[m.taken:] {
@@ -181,20 +220,6 @@ func (t *txn) topics() []topic {
 	return topics
 }
 
-// eventRows is how many events one statement inserts. Larger ones save little
-// more, and the rest of a batch goes in one by one.
-const eventRows = 32
-
-var (
-	insertEvent     = insertEvents(1)
-	insertEventRows = insertEvents(eventRows)
-)
-
-func insertEvents(rows int) string {
-	return `INSERT INTO events (cursor, type, time, channel, conversation, contact, message) VALUES ` +
-		strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?, ?, ?, ?), ", rows), ", ")
-}
-
 // numberEvents is the last thing a transaction does. Taking the numbers locks
 // the head row until the commit, so that the order of cursors is the order of
 // commits and a reader that has seen a cursor has seen all before it.
@@ -203,33 +228,7 @@ func (t *txn) numberEvents() error {
 	if n == 0 && (!t.drew || !t.c.db.shared) {
 		return nil
 	}
-	var head int64
-	clock := t.c.ids.latest()
-	if _, err := one(t.ctx, t, []any{&head}, `UPDATE event_head SET cursor = cursor + ?, clock = CASE WHEN clock < ? THEN ? ELSE clock END WHERE id = 1 RETURNING cursor`,
-		n, clock, clock); err != nil {
-		return err
-	}
-	next := head - int64(n)
-	args := make([]any, 0, 7*eventRows)
-	for i := range t.events {
-		e := &t.events[i]
-		next++
-		e.Cursor = next
-		args = append(args, e.Cursor, string(e.Type), ms(t.now), e.Channel, e.Conversation, e.Contact, e.MessageID)
-		if len(args) < 7*eventRows {
-			continue
-		}
-		if err := t.later(insertEventRows, args...); err != nil {
-			return err
-		}
-		args = make([]any, 0, 7*eventRows)
-	}
-	for ; len(args) > 0; args = args[7:] {
-		if err := t.later(insertEvent, args[:7:7]...); err != nil {
-			return err
-		}
-	}
-	return t.flush()
+	return t.c.db.number(t, n, t.c.ids.latest())
 }
 
 // rows implements querier; a transaction takes no context of its callers.

@@ -17,6 +17,13 @@ var errNotAWebhook = errors.New("not a webhook request of this Meta product")
 // the raw journal. Refused, Meta would send the whole batch again for a day and
 // a half, and turn the subscription off in the end.
 func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
+	if events, ok := p.parsePlain(account, body); ok {
+		return events, nil
+	}
+	return p.parseParts(account, body)
+}
+
+func (p *Platform) parseParts(account string, body []byte) ([]message.Event, error) {
 	var env envelope
 	if err := json.Unmarshal(body, &env); err != nil || env.Object != p.product.Object {
 		return nil, errNotAWebhook
@@ -33,6 +40,33 @@ func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
 		events = append(events, e.events()...)
 	}
 	return events, nil
+}
+
+// parsePlain reads a request that is as described; ok is false for all others,
+// which are read part by part, with the same result where both can be done.
+func (p *Platform) parsePlain(account string, body []byte) (events []message.Event, ok bool) {
+	var req plain
+	if json.Unmarshal(body, &req) != nil || req.Object != p.product.Object {
+		return nil, false
+	}
+	for _, in := range req.Entry {
+		if len(in.Changes) > 0 || len(in.Field) > 0 {
+			return nil, false
+		}
+		e := entry{ID: in.ID}
+		if e.ID == "" {
+			e.ID = text(account)
+		}
+		for standby, list := range [][]element{in.Messaging, in.Standby} {
+			for _, el := range list {
+				if el.Message != nil && el.Message.MID == "" {
+					return nil, false // its text as it came is its id
+				}
+				events = append(events, e.eventsOf(el, nil, standby == 1)...)
+			}
+		}
+	}
+	return events, true
 }
 
 func (e entry) events() []message.Event {
@@ -73,6 +107,11 @@ func (e entry) elementEvents(raw json.RawMessage, standby bool) []message.Event 
 	if !decode(raw, &el) {
 		return nil
 	}
+	return e.eventsOf(el, raw, standby)
+}
+
+// eventsOf are what a decoded element becomes.
+func (e entry) eventsOf(el element, raw json.RawMessage, standby bool) []message.Event {
 	r := reader{element: el, account: string(e.ID), raw: raw}
 	r.contact, r.outbound = r.whoIsIt()
 	if r.contact == "" || e.ID == "" {

@@ -1,11 +1,13 @@
 package meta
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // envelope is a webhook request.
@@ -23,6 +25,19 @@ type entry struct {
 	Changes   []json.RawMessage `json:"changes"`
 	Field     text              `json:"field"`
 	Value     json.RawMessage   `json:"value"`
+}
+
+// plain is a request as nearly all are: every part of it is what the platform
+// describes. One is read at once instead of part by part, for a fifth of the time.
+type plain struct {
+	Object string `json:"object"`
+	Entry  []struct {
+		ID        text            `json:"id"`
+		Messaging []element       `json:"messaging"`
+		Standby   []element       `json:"standby"`
+		Changes   json.RawMessage `json:"changes"`
+		Field     json.RawMessage `json:"field"`
+	} `json:"entry"`
 }
 
 // change is one element of entry.Changes.
@@ -187,7 +202,11 @@ type text string
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *text) UnmarshalJSON(raw []byte) error {
 	switch {
-	case len(raw) > 0 && raw[0] == '"':
+	case len(raw) > 1 && raw[0] == '"':
+		if inner := raw[1 : len(raw)-1]; !bytes.ContainsRune(inner, '\\') && utf8.Valid(inner) {
+			*t = text(inner) // as nearly all are: nothing to decode
+			return nil
+		}
 		var s string
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
