@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -20,6 +21,9 @@ type party struct {
 	conversation string // '' when there is none (any more)
 	state        ConversationState
 	solvedAt     int64
+	updatedAt    int64
+	owner        Owner
+	epoch        int64
 
 	reachableNow int64 // as the column has it
 	waiting      int   // parked events
@@ -27,7 +31,7 @@ type party struct {
 
 const (
 	selectParty = `SELECT i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
-		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0),
+		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0), COALESCE(v.updated_at, 0), COALESCE(v.owner_kind, ''), COALESCE(v.owner_name, ''), COALESCE(v.epoch, 0),
 		(SELECT COUNT(*) FROM parked_events p WHERE p.channel = ? AND p.target = ?)
 		FROM identities i JOIN contacts c ON c.id = i.contact LEFT JOIN conversations v ON v.id = i.conversation
 		WHERE i.channel = ? AND i.external_id = ?`
@@ -52,7 +56,7 @@ func (a *arrival) who() *message.Contact {
 // fields are the columns of selectParty.
 func (p *party) fields() []any {
 	return []any{&p.identity, &p.contact, &p.displayName, &p.language, &p.username, &p.reachableNow,
-		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.waiting}
+		&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.updatedAt, &p.owner.Kind, &p.owner.Name, &p.epoch, &p.waiting}
 }
 
 // identify finds whom the event is from, or makes their acquaintance.
@@ -172,13 +176,13 @@ func (a *arrival) converse() (wire.Result, error) {
 		err := t.later(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
 			ms(t.now), inboundAt, p.conversation)
 		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
-		return "", err
+		return "", errors.Join(err, a.carried())
 	}
 	if echo {
 		return "", t.touchConversation(p.conversation)
 	}
 	err := t.later(`UPDATE conversations SET updated_at = ?, last_inbound_at = ? WHERE id = ?`, ms(t.now), inboundAt, p.conversation)
-	return "", err
+	return "", errors.Join(err, a.carried())
 }
 
 // beginConversation makes a conversation: open, or pending where the shop has

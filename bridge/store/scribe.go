@@ -151,6 +151,9 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 	if err := errors.Join(t.flushRows(&t.raws), t.flush()); err != nil {
 		return nil, nil, orRedo(err, savepoints)
 	}
+	if err := t.settleTally(); err != nil {
+		return nil, nil, w.c.db.classify(err)
+	}
 	if err := t.numberEvents(); err != nil {
 		return nil, nil, w.c.db.classify(err)
 	}
