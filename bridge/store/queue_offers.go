@@ -37,16 +37,17 @@ func scanOffer(rows *sql.Rows) (o offerRow, err error) {
 	return o, err
 }
 
-// offersWaitMax bounds a long poll for offers; see leaseWaitMax.
-const offersWaitMax = leaseWaitMax
+// OffersWaitMax bounds a long poll for offers, so that a connection that died
+// unnoticed is not waited on for ever; the servers of REST give an answer 30 s.
+const OffersWaitMax = 25 * time.Second
 
 // Offers are the open offers of an agent, the oldest first. Where there are none
-// it waits for one, up to wait (at most 55 s).
+// it waits for one, up to wait (at most OffersWaitMax) or until ctx is done.
 func (s *Store) Offers(ctx context.Context, scope Scope, agent string, wait time.Duration) ([]AgentOffer, error) {
 	if _, err := s.Agent(ctx, scope, agent); err != nil {
 		return nil, err
 	}
-	until := time.NewTimer(min(wait, offersWaitMax))
+	until := time.NewTimer(min(wait, OffersWaitMax))
 	defer until.Stop()
 	for {
 		made := s.signals.next(topicOffers)
@@ -63,7 +64,7 @@ func (s *Store) Offers(ctx context.Context, scope Scope, agent string, wait time
 		case <-until.C:
 			return []AgentOffer{}, nil
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+			return []AgentOffer{}, nil
 		}
 	}
 }
