@@ -140,6 +140,9 @@ func (s *Store) endWaits(t *txn) error {
 		}
 	}
 	t.wake(topicMedia)
+	if err := endRoutingWaits(t); err != nil {
+		return err
+	}
 	return s.endChannelWaits(t)
 }
 

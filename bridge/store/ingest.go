@@ -252,8 +252,8 @@ type arrival struct {
 // with a result, or hands on with none.
 type stage func(*arrival) (wire.Result, error)
 
-// The stages of each kind of event, in order. Between conversation and events
-// is where a message is decided upon (who gets it, does it answer a question).
+// The stages of each kind of event, in order. Once a message is kept and told, it
+// is decided who gets it (route).
 var (
 	messageStages = []stage{
 		(*arrival).dedupe,
@@ -263,6 +263,7 @@ var (
 		(*arrival).keep,
 		(*arrival).fetchMedia,
 		(*arrival).announce,
+		(*arrival).route,
 		(*arrival).applyParked,
 	}
 	effectStages     = []stage{(*arrival).dedupe, (*arrival).affect}
