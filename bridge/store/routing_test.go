@@ -24,7 +24,7 @@ type routed struct {
 
 // chatCaps are of a platform that chats: long texts, quick replies.
 var chatCaps = platform.Capabilities{
-	Text: platform.TextLimit{Max: 4096, Unit: platform.UnitRunes}, QuickReplies: 13, ButtonTitle: platform.TextLimit{Max: 20, Unit: platform.UnitRunes},
+	Text: platform.TextLimit{Max: 4096, Unit: platform.UnitRunes}, Buttons: 3, QuickReplies: 13, ButtonTitle: platform.TextLimit{Max: 20, Unit: platform.UnitRunes},
 	Edit: true, Delete: true,
 }
 
