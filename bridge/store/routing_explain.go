@@ -13,6 +13,17 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
+// Explainer says why conversations are where they are, and keeps what rules go by.
+type Explainer interface {
+	// Routing of a conversation: where it is, and the decisions, latest first. After
+	// the first page only Decisions counts.
+	Routing(ctx context.Context, s Scope, conversation string, q PageQuery) (Routing, error)
+	// SetAttributes replaces the attributes that a contact is known by.
+	SetAttributes(ctx context.Context, s Scope, contact string, attributes map[string]string) (Contact, error)
+}
+
+var _ Explainer = (*Store)(nil)
+
 // Routing is where a conversation is in the policies of its channel, and how it
 // got there.
 type Routing struct {

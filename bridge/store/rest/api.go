@@ -30,6 +30,7 @@ type Engine interface {
 	store.Reader
 	store.Writer
 	store.Desk
+	store.Explainer
 }
 
 // Options of an API.
@@ -78,6 +79,7 @@ func New(engine Engine, opts Options) (*API, error) {
 	a.registerAgents()
 	a.registerQueues()
 	a.registerContacts()
+	a.registerRouting()
 	a.registerMedia()
 	a.registerDeadLetters()
 	a.registerEvents()

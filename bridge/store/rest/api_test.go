@@ -44,6 +44,8 @@ var every = []struct {
 	{"writer", "POST", "/v1/conversations/c:take", `{"by":{"kind":"agent","name":"a1"},"epoch":1}`, 200},
 	{"writer", "POST", "/v1/conversations/c:release", `{"epoch":1}`, 200},
 	{"reader", "GET", "/v1/conversations/c/owners?limit=10", "", 200},
+	{"reader", "GET", "/v1/conversations/c/routing?limit=10", "", 200},
+	{"writer", "PUT", "/v1/contacts/c/attributes", `{"attributes":{"tier":"gold"}}`, 200},
 	{"reader", "GET", "/v1/agents?namespace=shop", "", 200},
 	{"reader", "GET", "/v1/agents/a1", "", 200},
 	{"writer", "POST", "/v1/agents", `{"namespace":"shop","name":"ana","skills":{"lang/fr":5},"classUnits":{"chat":50}}`, 201},
