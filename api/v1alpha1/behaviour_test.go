@@ -178,7 +178,7 @@ func TestGoodManifestsAreTaken(t *testing.T) {
 func TestSamplesAreTaken(t *testing.T) {
 	s := server(t)
 	tried := 0
-	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres"} {
+	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres", "routing-shop", "routing-telecom", "routing-rollout"} {
 		files, err := filepath.Glob(filepath.Join("../../config/samples", sample, "*.yaml"))
 		require.NoError(t, err)
 		for _, f := range files {
@@ -196,7 +196,7 @@ func TestSamplesAreTaken(t *testing.T) {
 			}
 		}
 	}
-	assert.GreaterOrEqual(t, tried, 9)
+	assert.GreaterOrEqual(t, tried, 25)
 }
 
 // TestFullManifestsAreFull keeps the manifests above complete.
