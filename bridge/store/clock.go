@@ -143,6 +143,9 @@ func (s *Store) endWaits(t *txn) error {
 	if err := endRoutingWaits(t); err != nil {
 		return err
 	}
+	if err := endQueueWaits(t); err != nil {
+		return err
+	}
 	return s.endChannelWaits(t)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -65,14 +66,19 @@ func (t *txn) transfer(v *convRow, to Owner, cause ownerCause) error {
 	if v.owner == to {
 		return nil
 	}
-	return t.move(v, to, cause, nil)
+	e, err := t.entry(v.id)
+	if err != nil {
+		return err
+	}
+	return t.move(v, to, cause, e, nil)
 }
 
-// move is transfer with what a queue is told.
-func (t *txn) move(v *convRow, to Owner, cause ownerCause, w *waiting) error {
+// move is transfer with the conversation's entry (nil: none), and what a queue is
+// told.
+func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiting) error {
 	from := v.owner
 	v.owner, v.epoch, v.updatedAt = to, v.epoch+1, ms(t.now)
-	if err := t.moveEntry(v, w); err != nil {
+	if err := t.moveEntry(v, e, w); err != nil {
 		return err
 	}
 	if err := t.later(`INSERT INTO owner_changes (conversation, epoch, from_kind, from_name, to_kind, to_name, cause, caller, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -95,6 +101,21 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, w *waiting) error {
 		return t.botTakesOver(v)
 	}
 	return nil
+}
+
+// lostOwner withdraws what a bot or a policy is about to say in a conversation that
+// another owner has by now: the lease may be older than the change. What is being
+// sent already gets its outcome.
+func (u *turn) lostOwner(p *partRow) (bool, error) {
+	if !automated(u.d.authorKind) || p.state != partQueued {
+		return false, nil
+	}
+	var epoch int64
+	if _, err := one(u.t.ctx, u.t, []any{&epoch}, `SELECT epoch FROM conversations WHERE id = ?`, u.d.conversation); err != nil || epoch == u.d.epoch {
+		return false, err
+	}
+	u.d.withdraw(deliverySuperseded, fmt.Sprintf("the conversation has another owner since (epoch %d, now %d)", u.d.epoch, epoch))
+	return true, nil
 }
 
 // errStale says that the caller acts on what was before.
@@ -123,6 +144,9 @@ func (s *Store) Assign(ctx context.Context, scope Scope, id string, owner Owner,
 		return Conversation{}, err
 	}
 	return s.changeOwner(ctx, scope, id, "assign", epoch, func(t *txn, v *convRow) error {
+		if err := t.checkTarget(v, "owner", owner); err != nil {
+			return err
+		}
 		return t.transfer(v, owner, ownerCause{why: CauseAssigned, caller: scope.Caller})
 	})
 }
@@ -142,6 +166,9 @@ func (s *Store) Request(ctx context.Context, scope Scope, id string, by Owner, e
 		if v.owner.Kind == OwnerAgent || by.Kind == OwnerBot && v.owner.Kind != OwnerNone {
 			return fmt.Errorf("conversation %s has an owner (%s) who does not give it up by being asked; they can pass it, and a supervisor can take it: %w", id, v.owner.Kind, ErrConflict)
 		}
+		if err := t.checkTarget(v, "by", by); err != nil {
+			return err
+		}
 		return t.transfer(v, by, ownerCause{why: CauseRequested, caller: scope.Caller})
 	})
 }
@@ -158,6 +185,9 @@ func (s *Store) Pass(ctx context.Context, scope Scope, id string, to Owner, epoc
 		return Conversation{}, &FieldError{Field: "to.kind", Message: "passing needs somebody to pass to; use :release to let go"}
 	}
 	return s.changeOwner(ctx, scope, id, "pass", epoch, func(t *txn, v *convRow) error {
+		if err := t.checkTarget(v, "to", to); err != nil {
+			return err
+		}
 		return t.transfer(v, to, ownerCause{why: CausePassed, caller: scope.Caller})
 	})
 }
@@ -169,6 +199,9 @@ func (s *Store) Take(ctx context.Context, scope Scope, id string, by Owner, epoc
 		return Conversation{}, err
 	}
 	return s.changeOwner(ctx, scope, id, "take", epoch, func(t *txn, v *convRow) error {
+		if err := t.checkTarget(v, "by", by); err != nil {
+			return err
+		}
 		return t.transfer(v, by, ownerCause{why: CauseTaken, caller: scope.Caller})
 	})
 }
@@ -197,7 +230,28 @@ func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 	if e == nil || e.queue == "" {
 		return t.transfer(v, Owner{Kind: OwnerNone}, cause)
 	}
-	return t.transfer(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause)
+	return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
+}
+
+// checkTarget keeps a conversation in its namespace: queues and bots are named
+// "namespace/name", and agents of the store belong to one. Other names are those
+// of the caller's own desks.
+func (t *txn) checkTarget(v *convRow, field string, to Owner) error {
+	namespace := v.namespace
+	switch to.Kind {
+	case OwnerQueue, OwnerBot:
+		if ns, _, ok := strings.Cut(to.Name, "/"); ok {
+			namespace = ns
+		}
+	case OwnerAgent:
+		if _, err := one(t.ctx, t, []any{&namespace}, `SELECT namespace FROM agents WHERE id = ?`, to.Name); err != nil {
+			return err
+		}
+	}
+	if namespace != v.namespace {
+		return &FieldError{Field: field + ".name", Message: "is of another namespace than the conversation"}
+	}
+	return nil
 }
 
 func checkClaim(by Owner, epoch int64) error {

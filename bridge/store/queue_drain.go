@@ -139,8 +139,10 @@ type drainGroup struct {
 // is.
 func (d *drainage) readAgents() (found bool, err error) {
 	d.known = map[string]bool{}
-	if _, err := one(d.t.ctx, d.t, []any{&d.cursor}, `SELECT cursor FROM queues WHERE queue = ?`, d.q.Name); err != nil {
-		return false, err
+	if d.q.Strategy == routing.RoundRobin {
+		if _, err := one(d.t.ctx, d.t, []any{&d.cursor}, `SELECT cursor FROM queues WHERE queue = ?`, d.q.Name); err != nil {
+			return false, err
+		}
 	}
 	err = d.addAgents(`p.namespace = ? AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units`, namespaceOf(d.q.Name))
 	return len(d.agents) > 0, err
@@ -238,7 +240,14 @@ func (d *drainage) choose() ([]routing.Assignment, error) {
 		if err != nil || len(snapshot.Waiting) == 0 {
 			return nil, err
 		}
-		chosen, _ := routing.Choose(d.q.QueueSpec, snapshot)
+		// Mostly those at the front are who get something: the others are looked at only
+		// if not.
+		front := snapshot
+		front.Waiting = front.Waiting[:min(len(front.Waiting), drainBatch)]
+		chosen, _ := routing.Choose(d.q.QueueSpec, front)
+		if len(chosen) < drainBatch && len(front.Waiting) < len(snapshot.Waiting) {
+			chosen, _ = routing.Choose(d.q.QueueSpec, snapshot)
+		}
 		if len(chosen) >= drainBatch {
 			return chosen[:drainBatch], nil
 		}
@@ -419,7 +428,9 @@ func (d *drainage) give(chosen []routing.Assignment) (step drainStep, err error)
 		if err := d.giveOne(v, e, a); err != nil {
 			return step, err
 		}
-		d.t.note(tallyEntry{queue: d.q.Name, cursor: a.Agent})
+		if d.q.Strategy == routing.RoundRobin {
+			d.t.note(tallyEntry{queue: d.q.Name, cursor: a.Agent})
+		}
 		step.given++
 	}
 	if step.given < len(chosen) && step.passedOver == 0 {
@@ -441,7 +452,7 @@ func (d *drainage) reread(ids []string) error {
 func (d *drainage) giveOne(v *convRow, e *entryRow, a routing.Assignment) error {
 	t := d.t
 	if a.OfferUntil.IsZero() {
-		return t.transfer(v, Owner{Kind: OwnerAgent, Name: a.Agent}, ownerCause{why: CauseGiven})
+		return t.move(v, Owner{Kind: OwnerAgent, Name: a.Agent}, ownerCause{why: CauseGiven}, e, nil)
 	}
 	e.state, e.agent, e.units = entryOffered, a.Agent, int64(a.Units)
 	t.noteLoad(a.Agent, e.class, e.units)

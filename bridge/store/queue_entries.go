@@ -18,7 +18,7 @@ const (
 	entryWaiting  entryState = "waiting"
 	entryOffered  entryState = "offered"  // to one agent, and waits still
 	entryAssigned entryState = "assigned" // an agent has it
-	entryLeft     entryState = "left"     // somebody else has it; should it come back, it is as old as it is
+	entryLeft     entryState = "left"     // solved, or somebody else has it; should it come back, its queue is known
 )
 
 // waiting is what a queue is told about a conversation.
@@ -133,15 +133,32 @@ func (t *txn) saveEntry(e *entryRow) error {
 // is to hold.
 func (t *txn) enqueue(v *convRow, w waiting) error {
 	to := Owner{Kind: OwnerQueue, Name: w.Queue}
-	if v.owner != to {
-		return t.move(v, to, w.Cause, &w)
+	e, err := t.entry(v.id)
+	if err != nil {
+		return err
 	}
-	return t.moveEntry(v, &w)
+	if v.owner != to {
+		return t.move(v, to, w.Cause, e, &w)
+	}
+	return t.moveEntry(v, e, &w)
 }
 
-// dequeue forgets what waits, or what an agent carries, of a conversation: it is
-// solved. Its owner stays, for the case that it is opened again.
+// dequeue ends what waits, or what an agent carries, of a conversation: it is
+// solved. Its owner stays, and so does which queue it was of, for the case that it
+// is opened again.
 func (t *txn) dequeue(conversation string) error {
+	e, err := t.entry(conversation)
+	if err != nil || e == nil {
+		return err
+	}
+	if err := t.unload(e); err != nil {
+		return err
+	}
+	return t.saveEntry(e)
+}
+
+// forgetEntry is for a conversation that is removed.
+func (t *txn) forgetEntry(conversation string) error {
 	e, err := t.entry(conversation)
 	if err != nil || e == nil {
 		return err
@@ -155,10 +172,17 @@ func (t *txn) dequeue(conversation string) error {
 // resume is for a conversation that was solved and is open again: its owner, who
 // stayed, has it again.
 func (t *txn) resume(v *convRow) error {
-	if v.owner.Kind == OwnerAgent || v.owner.Kind == OwnerQueue {
-		return t.moveEntry(v, nil)
+	if v.owner.Kind != OwnerAgent && v.owner.Kind != OwnerQueue {
+		return nil
 	}
-	return nil
+	e, err := t.entry(v.id)
+	if err != nil {
+		return err
+	}
+	if e != nil { // it is another matter: its age begins anew
+		e.waitingSince, e.enteredAt, e.stepAt = ms(t.now), ms(t.now), ms(t.now)
+	}
+	return t.moveEntry(v, e, nil)
 }
 
 // unload takes an entry out of the counters of where it is.
@@ -189,12 +213,9 @@ func (t *txn) withdraw(e *entryRow) error {
 	return nil
 }
 
-// moveEntry brings a conversation's entry in line with its owner.
-func (t *txn) moveEntry(v *convRow, w *waiting) error {
-	e, err := t.entry(v.id)
-	if err != nil {
-		return err
-	}
+// moveEntry brings a conversation's entry (nil: there is none) in line with its
+// owner.
+func (t *txn) moveEntry(v *convRow, e *entryRow, w *waiting) (err error) {
 	carried := v.owner.Kind == OwnerAgent || v.owner.Kind == OwnerQueue
 	switch {
 	case e == nil && (!carried || v.state == ConversationSolved):
@@ -207,8 +228,11 @@ func (t *txn) moveEntry(v *convRow, w *waiting) error {
 			return err
 		}
 	}
-	if v.owner.Kind == OwnerNone || v.state == ConversationSolved {
+	if v.owner.Kind == OwnerNone {
 		return t.later(`DELETE FROM queue_entries WHERE conversation = ?`, v.id)
+	}
+	if v.state == ConversationSolved {
+		return t.saveEntry(e)
 	}
 	st := t.c.queues.state()
 	e.class = st.classOf(v.channel)

@@ -137,7 +137,7 @@ func assigning(name string) routing.QueueSpec {
 }
 
 func TestOfferAcceptDeclineExpire(t *testing.T) {
-	d := testDesk(t, routing.QueueSpec{Name: support, Offer: routing.Offer{Timeout: document.Duration(30 * time.Second)}})
+	d := testDesk(t, routing.QueueSpec{Name: support, Offer: routing.Offer{Timeout: document.Duration(30 * time.Second)}, OnOffline: routing.OnOffline{Action: routing.OfflineKeep}})
 	first, second := d.arrives("c1", support), d.arrives("c2", support)
 	require.Equal(t, Queue{Name: support, InForce: true, Open: true, Depth: 2}, d.queue(support))
 	d.turn()

@@ -186,8 +186,12 @@ func (t *txn) removeEmptied(list []oldMessage, horizon time.Time) error {
 			continue
 		}
 		seen[m.conversation] = true
-		if _, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
-			m.conversation, ms(horizon), m.conversation); err != nil {
+		n, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
+			m.conversation, ms(horizon), m.conversation)
+		if err == nil && n > 0 {
+			err = t.forgetEntry(m.conversation)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -159,6 +159,7 @@ func (o *outgoing) serve(channel string) error {
 // allowed checks what may change between now and the transaction.
 func (o *outgoing) allowed(ctx context.Context, q querier, conv convRow) error {
 	if automated(o.req.Author.Kind) && o.req.Epoch != conv.epoch {
+		o.s.queues.metrics.stale.WithLabelValues("send").Inc()
 		return fmt.Errorf("conversation %s is at epoch %d, the author %s speaks for epoch %d: another owner has it by now: %w",
 			conv.id, conv.epoch, o.req.Author.Kind, o.req.Epoch, ErrConflict)
 	}

@@ -87,7 +87,7 @@ CREATE INDEX queue_members_agent ON queue_members (agent);
 
 -- What waits for an agent, or has one: one row per conversation, so that none
 -- waits twice. It stays while an agent or a bot has the conversation, so that one
--- that comes back is as old as it is.
+-- that comes back is as old as it is, and goes with the conversation.
 CREATE TABLE queue_entries (
     conversation   TEXT    NOT NULL PRIMARY KEY,
     queue          TEXT    NOT NULL, -- '' for what an agent has without one
