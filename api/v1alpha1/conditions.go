@@ -130,16 +130,11 @@ const (
 	ReasonInUse = "InUse"
 	// ReasonNotAttached: no Channel is named or chosen, so that nothing is routed.
 	ReasonNotAttached = "NotAttached"
-	// ReasonNotUsed: nothing uses it yet; it is valid all the same.
-	ReasonNotUsed = "NotUsed"
 	// ReasonProgrammed: every serving pod has loaded it.
 	ReasonProgrammed = "Programmed"
 	// ReasonPartiallyProgrammed: some of the Channels are routed by it, and some
 	// are not yet, or not at all.
 	ReasonPartiallyProgrammed = "PartiallyProgrammed"
-	// ReasonNotAllowedByChannel: the Channel does not let it in, or there is none.
-	// Deliberately the same for both, across namespaces.
-	ReasonNotAllowedByChannel = "NotAllowedByChannel"
 	// ReasonChannelNotReady: the Channel itself is not served.
 	ReasonChannelNotReady = "ChannelNotReady"
 	// ReasonStoreMismatch: an AgentQueue or a Bot belongs to another
