@@ -30,7 +30,7 @@ cluster, "standalone" runs the same files in one process without one.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newManagerCommand(), newStandaloneCommand(), &cobra.Command{
+	root.AddCommand(newManagerCommand(), newStandaloneCommand(), newExplainCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

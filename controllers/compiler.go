@@ -24,7 +24,8 @@ type compiled struct {
 	at time.Time
 	// version of each resource that was looked at; a reconciler that has seen
 	// another one waits for the next compilation.
-	stores, bridges, channels map[compile.Key]version
+	stores, bridges, channels         map[compile.Key]version
+	schedules, queues, bots, policies map[compile.Key]version
 	// documents with hash and shards, as written; of those with a problem, the
 	// last good ones.
 	documents map[owner]*document.Document
@@ -98,6 +99,7 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	next := &compiled{
 		Result: result, at: now,
 		stores: versionsOf(snapshot.Stores), bridges: versionsOf(snapshot.Bridges), channels: versionsOf(snapshot.Channels),
+		schedules: versionsOf(snapshot.Schedules), queues: versionsOf(snapshot.AgentQueues), bots: versionsOf(snapshot.Bots), policies: versionsOf(snapshot.Policies),
 		documents: map[owner]*document.Document{}, problems: map[owner]*compile.Finding{},
 	}
 	c.createDefaults(ctx, result.CreateDefaults)
@@ -160,6 +162,20 @@ func (c *compiler) tell(previous, next *compiled) {
 		moved := was == nil || was.Bridge != r.Bridge || was.Store != r.Store
 		if previous.channels[key] != next.channels[key] || moved || !reflect.DeepEqual(was, r) {
 			c.notify(kindChannel, key)
+		}
+	}
+	tellOf(c, kindSchedule, previous.schedules, next.schedules, previous.Schedules, next.Schedules)
+	tellOf(c, kindAgentQueue, previous.queues, next.queues, previous.AgentQueues, next.AgentQueues)
+	tellOf(c, kindBot, previous.bots, next.bots, previous.Bots, next.Bots)
+	tellOf(c, kindPolicy, previous.policies, next.policies, previous.Policies, next.Policies)
+}
+
+// tellOf notifies the reconcilers of the resources of one kind whose version or
+// result changed.
+func tellOf[R any](c *compiler, kind string, versionsBefore, versions map[compile.Key]version, before, results map[compile.Key]R) {
+	for key, r := range results {
+		if versionsBefore[key] != versions[key] || !reflect.DeepEqual(before[key], r) {
+			c.notify(kind, key)
 		}
 	}
 }

@@ -22,6 +22,10 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 		stores     v1alpha1.ConversationStoreList
 		bridges    v1alpha1.BridgeList
 		channels   v1alpha1.ChannelList
+		schedules  v1alpha1.ScheduleList
+		queues     v1alpha1.AgentQueueList
+		bots       v1alpha1.BotList
+		policies   v1alpha1.RoutingPolicyList
 		secrets    corev1.SecretList
 		namespaces corev1.NamespaceList
 	)
@@ -30,6 +34,7 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 		opts []client.ListOption
 	}{
 		{&stores, nil}, {&bridges, nil}, {&channels, nil},
+		{&schedules, nil}, {&queues, nil}, {&bots, nil}, {&policies, nil},
 		{&secrets, []client.ListOption{client.MatchingLabels{v1alpha1.CredentialsLabel: "true"}}},
 	}
 	for _, l := range lists {
@@ -50,6 +55,7 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 	}
 	s := &compile.Snapshot{
 		Stores: pointers(stores.Items), Bridges: pointers(bridges.Items), Channels: pointers(channels.Items), Secrets: pointers(secrets.Items),
+		Schedules: pointers(schedules.Items), AgentQueues: pointers(queues.Items), Bots: pointers(bots.Items), Policies: pointers(policies.Items),
 		Namespaces:      map[string]map[string]string{},
 		PreviousBridges: map[compile.Key]*document.Document{}, PreviousStores: map[compile.Key]*document.Document{},
 		Fleets: map[compile.Key]*fleet.Fleet{},

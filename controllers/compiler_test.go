@@ -41,7 +41,8 @@ func TestWhatOfAChannelIsCompiled(t *testing.T) {
 		"another condition": {func(ch *v1alpha1.Channel) {
 			apimeta.SetStatusCondition(&ch.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue})
 		}, false},
-		"label": {func(ch *v1alpha1.Channel) { ch.Labels = map[string]string{"team": "desk"} }, false},
+		"label":      {func(ch *v1alpha1.Channel) { ch.Labels = map[string]string{"team": "desk"} }, true}, // policies choose by it
+		"annotation": {func(ch *v1alpha1.Channel) { ch.Annotations = map[string]string{"team": "desk"} }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := telegramChannel("shop", "main", "1")

@@ -5,7 +5,7 @@
 //	resources ──► compiler ──compile──► applied ──kubelet──► pods
 //	                │ result                                  │ /status
 //	                ▼                                         ▼
-//	   store, bridge, channel ◄──────────────────────────── poller
+//	   store, bridge, channel, policy … ◄────────────────── poller
 //	   reconcilers ──► children (workload), conditions
 //
 // There is one compiler for everything: claims and allow-lists look at all

@@ -119,7 +119,7 @@ func (p *podStatuses) merge(o owner, pod string, answer document.Status) change 
 		owner: !e.answered || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
 			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
 			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
-		entries: changedExceptions(old.Status.Exceptions, answer.Exceptions),
+		entries: append(changedExceptions(old.Status.Exceptions, answer.Exceptions), changedTroubles(old.Status.Troubles, answer.Troubles)...),
 	}
 	e.answered = true
 	c.shards, c.allShards = changedShards(old.Status.Shards, answer.Shards)
@@ -282,6 +282,21 @@ func changedExceptions(before, after []document.Exception) []string {
 			out = append(out, e.Entry)
 		}
 		delete(was, e.Entry)
+	}
+	return slices.AppendSeq(out, maps.Keys(was))
+}
+
+func changedTroubles(before, after []document.Trouble) []string {
+	was := map[string]document.Trouble{}
+	for _, t := range before {
+		was[t.Entry] = t
+	}
+	var out []string
+	for _, t := range after {
+		if was[t.Entry] != t {
+			out = append(out, t.Entry)
+		}
+		delete(was, t.Entry)
 	}
 	return slices.AppendSeq(out, maps.Keys(was))
 }

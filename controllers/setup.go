@@ -39,6 +39,8 @@ import (
 //
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels;bridges;conversationstores,verbs=get;list;watch;create;update;patch
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels/status;bridges/status;conversationstores/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies;agentqueues;schedules;bots,verbs=get;list;watch
+// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies/status;agentqueues/status;schedules/status;bots/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels/finalizers;bridges/finalizers;conversationstores/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets;services;serviceaccounts,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
@@ -124,6 +126,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 			},
 			StoreURL:       workload.StoreInternalURL,
 			CreateDefaults: o.CreateDefaults,
+			Programs:       &compile.Programs{},
 		},
 		notify: s.notify, versions: map[types.NamespacedName]string{},
 	}
@@ -132,7 +135,7 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	if err := mgr.Add(s.poller); err != nil {
 		return err
 	}
-	for _, setup := range []func(ctrl.Manager) error{s.setupCompiler, s.setupStore, s.setupBridge, s.setupChannel} {
+	for _, setup := range []func(ctrl.Manager) error{s.setupCompiler, s.setupStore, s.setupBridge, s.setupChannel, s.setupRouting} {
 		if err := setup(mgr); err != nil {
 			return err
 		}
@@ -199,15 +202,23 @@ func (s *shared) podsChanged(o owner, c change) {
 	}
 }
 
-// notifyEntry reconciles the Channel that an entry (or its tombstone) stands for.
+// notifyEntry reconciles the resource that an entry (or its tombstone) stands for.
 func (s *shared) notifyEntry(key string) {
-	kind, name, _ := strings.Cut(key, "/")
-	if k := document.EntryKind(kind); k != document.EntryChannel && k != document.EntryTombstone {
+	parts := strings.Split(key, "/")
+	kind := entryKinds[document.EntryKind(parts[0])]
+	if kind == "" || len(parts) < 3 {
 		return
 	}
-	namespace, name, ok := strings.Cut(name, "/")
-	if ok {
-		s.notify(kindChannel, types.NamespacedName{Namespace: namespace, Name: name})
+	name := types.NamespacedName{Namespace: parts[1], Name: parts[2]}
+	s.notify(kind, name)
+	if kind != kindChannel {
+		return
+	}
+	// A Channel's entry says which policies it has: they wait for it as well.
+	if result := s.compiler.current.Load().Channels[name]; result != nil {
+		for _, policy := range result.Policies {
+			s.notifyEntry(string(document.EntryRoutingPolicy) + "/" + policy)
+		}
 	}
 }
 
@@ -236,6 +247,10 @@ func (s *shared) setupCompiler(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.ConversationStore{}, later, changed).
 		Watches(&v1alpha1.Bridge{}, later, changed).
 		Watches(&v1alpha1.Channel{}, later, builder.WithPredicates(channelChanged)).
+		Watches(&v1alpha1.Schedule{}, later, changed).
+		Watches(&v1alpha1.AgentQueue{}, later, changed).
+		Watches(&v1alpha1.Bot{}, later, changed).
+		Watches(&v1alpha1.RoutingPolicy{}, later, changed).
 		Watches(&corev1.Secret{}, later, builder.WithPredicates(predicate.Funcs{UpdateFunc: secretChanged})).
 		WatchesRawSource(s.capture(kindCompiler))
 	if s.options.Namespaces {
@@ -253,8 +268,9 @@ func secretChanged(e event.UpdateEvent) bool {
 
 // channelChanged is what of a Channel a compilation looks at. Of its status that
 // is one thing: the document remembers that a webhook was registered. Its
-// finalizer is, as it comes before the registration.
-var channelChanged = predicate.Or[client.Object](predicate.GenerationChangedPredicate{},
+// finalizer is, as it comes before the registration; so are its labels, by which
+// RoutingPolicies choose.
+var channelChanged = predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{},
 	predicate.Funcs{UpdateFunc: registrationSeen}, predicate.Funcs{UpdateFunc: finalizerChanged})
 
 // registrationSeen says whether a status begins, or ceases, to tell that the

@@ -46,6 +46,8 @@ type behaviour struct {
 	health *document.Health
 	// refuse makes pods refuse an entry (by key) with this message.
 	refuse map[string]string
+	// troubles are what store pods say of entries that cannot do what they are for.
+	troubles []document.Trouble
 	// row changes what a pod says of an entry.
 	row func(key string, r *document.ChannelStatus)
 }
@@ -268,6 +270,9 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 	}
 	if health := s.in(pod.owner.name.Namespace).health; health != nil && doc.Kind == document.KindStore {
 		pod.status.Store = *health
+	}
+	if doc.Kind == document.KindStore {
+		pod.status.Troubles = s.in(pod.owner.name.Namespace).troubles
 	}
 	seen := map[string]bool{}
 	for _, e := range doc.Entries {

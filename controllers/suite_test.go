@@ -217,6 +217,14 @@ func observed(obj conditioned) int64 {
 		return o.Status.ObservedGeneration
 	case *v1alpha1.Channel:
 		return o.Status.ObservedGeneration
+	case *v1alpha1.Schedule:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.AgentQueue:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.Bot:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.RoutingPolicy:
+		return o.Status.ObservedGeneration
 	}
 	return 0
 }

@@ -29,6 +29,10 @@ var resources = map[string]string{
 	"ConversationStore": "conversationstores",
 	"Bridge":            "bridges",
 	"Channel":           "channels",
+	"Schedule":          "schedules",
+	"AgentQueue":        "agentqueues",
+	"Bot":               "bots",
+	"RoutingPolicy":     "routingpolicies",
 }
 
 // apiServer is a real API server with the CRDs in it, installed as users do
@@ -148,6 +152,12 @@ var minimal = map[string]string{
 	"Bridge":            `{metadata: {name: default, namespace: default}, spec: {}}`,
 	"Channel": `{metadata: {name: telegram-main, namespace: default},
 	             spec: {platform: telegram, telegram: {botID: "110201543"}, credentials: {secretRef: {name: telegram-main}}}}`,
+	"Schedule":   `{metadata: {name: hours, namespace: default}, spec: {timeZone: UTC}}`,
+	"AgentQueue": `{metadata: {name: general, namespace: default}, spec: {}}`,
+	"Bot": `{metadata: {name: menu, namespace: default},
+	         spec: {webhook: {url: "https://bot.example.com/", secretRef: {name: bot}}}}`,
+	"RoutingPolicy": `{metadata: {name: inbound, namespace: default},
+	                   spec: {defaultRoute: {backendRefs: [{kind: AgentQueue, name: general}]}}}`,
 }
 
 // manifest is the minimal manifest of a kind.

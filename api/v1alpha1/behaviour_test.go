@@ -31,6 +31,7 @@ spec:
       - {name: desk, secretRef: {name: desk-token}, namespaces: ["*"], access: Admin}
       - {name: reports, secretRef: {name: reports-token}, namespaces: [shop, support], access: Read}
   allowedBridges: {from: Selector, selector: {matchLabels: {team: sales}}}
+  egress: {cidrs: [203.0.113.0/24], allowPrivateHosts: true}
   resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 1Gi}}`,
 	"Bridge": `
 metadata: {name: full, namespace: default}
@@ -67,8 +68,101 @@ spec:
   limits: {inboundPerSecond: 10, outboundPerSecond: 20, maxMediaBytes: 1048576}
   reopenWindow: 1h30m
   resendUnknown: true
+  allowedPolicies: [{namespaces: {from: Same}}, {namespaces: {from: Selector, selector: {matchLabels: {team: cx}}}, maxPriority: 500}]
   suspend: true`,
+	"Schedule": `
+metadata: {name: full, namespace: default}
+spec:
+  timeZone: Europe/Berlin
+  weekly:
+    - {days: [Mon, Tue, Wed, Thu, Fri], from: "08:00", to: "12:00"}
+    - {days: [Mon, Tue, Wed, Thu, Fri], from: "13:30", to: "24:00"}
+  exceptions:
+    - {date: "2026-12-24", closed: true, name: Christmas Eve}
+    - {date: "2026-12-27", from: "10:00", to: "14:00"}
+  holidaySets: [{name: berlin, dates: ["2026-12-25", "2026-12-26"]}]
+  suspend: true`,
+	"AgentQueue": `
+metadata: {name: full, namespace: default}
+spec:
+  storeRef: {name: main, namespace: platform}
+  selector: {labels: {team: billing}, skills: [{name: lang/fr, minLevel: 3}]}
+  strategy: LongestIdle
+  capacity: {units: 100, costs: {voice: 100, chat: 20, mail: 0}, idleAfter: 15m, idleUnits: 5, maxNew: {count: 10, window: 1h}}
+  offer: {mode: Offer, timeout: 30s, awayAfterMissed: 2}
+  scheduleRef: {name: hours}
+  limits: {maxDepth: 500, maxWait: 30m, onFull: NextStep}
+  priorityBoostPerMinute: 0
+  onOffline: {action: RequeueUnanswered, grace: 5m}
+  suspend: true`,
+	"Bot": `
+metadata: {name: full, namespace: default}
+spec:
+  storeRef: {name: main, namespace: platform}
+  builtIn:
+    defaultLanguage: en
+    greeting: {en: Hello, de: Hallo}
+    menus:
+      - name: main
+        text: {en: "What is it about?", de: "Worum geht es?"}
+        options:
+          - {name: order, title: {en: My order, de: Meine Bestellung}, keywords: {en: [order, parcel]}, then: {text: {en: We look it up., de: Wir sehen nach.}, handover: true, topics: [orders]}}
+          - {name: hours, title: {en: Hours, de: Zeiten}, then: {text: {en: 9 to 5, de: 9 bis 17 Uhr}, menu: main}}
+    answers:
+      - {name: thanks, keywords: {en: [thanks]}, pattern: "(?i)merci", then: {text: {en: You are welcome., de: Gern geschehen.}}}
+    fallback: {en: "Sorry?", de: "Wie bitte?"}
+    handover: {keywords: {en: [agent], de: [mensch]}, text: {en: One moment., de: Moment.}, maxTurns: 12, maxMisses: 2}
+  suspend: true`,
+	"RoutingPolicy": fullPolicy,
 }
+
+// fullPolicy has every field of a RoutingPolicy.
+const fullPolicy = `
+metadata: {name: full, namespace: default}
+spec:
+  parentRefs: [{name: telegram-main}, {name: main, namespace: shop}]
+  channelSelector: {matchLabels: {team: billing}}
+  priority: 100
+  mode: Shadow
+  split: {unit: Conversation, seed: rollout-1}
+  rules:
+    - name: vip
+      matches:
+        - languages: [fr, de]
+          topics: [billing]
+          labels: {brand: acme}
+          attributes: {tier: gold}
+          schedule: {name: hours, is: Open}
+          text: {any: [invoice, bill], all: [help], none: [thanks]}
+          sinceLastContact: {atLeast: 1h, lessThan: 72h}
+          expression: 'contact.attributes.?tier.orValue("") == "gold"'
+      set: {priority: High, labels: {segment: gold}}
+      steps:
+        - {name: known-agent, sticky: {maxAge: 720h, require: OnlineWithCapacity}, timeout: 2m}
+        - name: team
+          backendRefs: [{kind: AgentQueue, name: gold, weight: 95}, {kind: Bot, name: pilot, weight: 5}, {kind: Webhook, name: router, weight: 0}]
+          skills: {required: [{name: lang/fr, minLevel: 2}], preferred: [{name: refunds, minLevel: 1, dropAfter: 5m}]}
+          skipIf: {onlineBelow: 1, availableBelow: 1, depthAbove: 0, oldestWaitAbove: 10m}
+          timeout: 10m
+          clock: Business
+          next: last
+        - {name: last, backendRefs: [{kind: AgentQueue, name: general}]}
+      onExhausted: Default
+  outOfHours:
+    scheduleRef: {name: hours}
+    action: Bot
+    away: {texts: {en: We are back at nine., de: Wir sind um neun zurück.}, oncePer: 12h}
+    botRef: {name: menu}
+  defaultRoute:
+    backendRefs: [{kind: AgentQueue, name: general, weight: 1}]
+    skills: {required: [{name: lang/en}]}
+  reopen: {reroute: IfAgentUnavailable, within: 168h}
+  greeting: {texts: {en: Hello}}
+  autoReply: {texts: {en: We have your message.}, oncePer: 1h}
+  defaultLanguage: en
+  webhooks:
+    - {name: router, url: "https://router.example.com/ask", secretRef: {name: router}, timeout: 2s, includeText: true}
+  suspend: true`
 
 func TestGoodManifestsAreTaken(t *testing.T) {
 	s := server(t)
@@ -84,7 +178,7 @@ func TestGoodManifestsAreTaken(t *testing.T) {
 func TestSamplesAreTaken(t *testing.T) {
 	s := server(t)
 	tried := 0
-	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres"} {
+	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres", "routing-shop", "routing-telecom", "routing-rollout"} {
 		files, err := filepath.Glob(filepath.Join("../../config/samples", sample, "*.yaml"))
 		require.NoError(t, err)
 		for _, f := range files {
@@ -102,7 +196,7 @@ func TestSamplesAreTaken(t *testing.T) {
 			}
 		}
 	}
-	assert.GreaterOrEqual(t, tried, 9)
+	assert.GreaterOrEqual(t, tried, 25)
 }
 
 // TestFullManifestsAreFull keeps the manifests above complete.
@@ -174,6 +268,10 @@ func TestTypesReadEveryField(t *testing.T) {
 		"ConversationStore": func() any { return &v1alpha1.ConversationStore{} },
 		"Bridge":            func() any { return &v1alpha1.Bridge{} },
 		"Channel":           func() any { return &v1alpha1.Channel{} },
+		"Schedule":          func() any { return &v1alpha1.Schedule{} },
+		"AgentQueue":        func() any { return &v1alpha1.AgentQueue{} },
+		"Bot":               func() any { return &v1alpha1.Bot{} },
+		"RoutingPolicy":     func() any { return &v1alpha1.RoutingPolicy{} },
 	} {
 		for _, text := range fulls(kind) {
 			assert.NoError(t, yaml.UnmarshalStrict([]byte(toJSON(t, parse(t, kind, text).Object)), typed()))
@@ -217,7 +315,9 @@ func TestChannelsCanBeSelectedByTheirBridge(t *testing.T) {
 // TestNamesOnTheCommandLine: short names, and the category that lists all kinds.
 func TestNamesOnTheCommandLine(t *testing.T) {
 	s := server(t)
-	for kind, short := range map[string]string{"ConversationStore": "cst", "Bridge": "br", "Channel": "chan"} {
+	for kind, short := range map[string]string{
+		"ConversationStore": "cst", "Bridge": "br", "Channel": "chan", "Schedule": "sched", "AgentQueue": "aq", "Bot": "bot", "RoutingPolicy": "rp",
+	} {
 		s.keep(t, manifest(t, kind))
 		out, err := s.run("", "get", short, "-o", "name")
 		require.NoError(t, err, out)

@@ -55,6 +55,15 @@ type ChannelSpec struct {
 	// +optional
 	ResendUnknown bool `json:"resendUnknown,omitempty"`
 
+	// AllowedPolicies are the namespaces whose RoutingPolicies may route this
+	// Channel's conversations, any of them; only its own namespace, with any
+	// priority, when left out.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	AllowedPolicies []AllowedPolicies `json:"allowedPolicies,omitempty"`
+
 	// Suspend holds outbound messages back and stops polling. Inbound webhooks
 	// are still stored, and nothing is unregistered.
 	// +optional
@@ -78,6 +87,19 @@ type Credentials struct {
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	Overlap *metav1.Duration `json:"overlap,omitempty"`
+}
+
+// AllowedPolicies lets RoutingPolicies of some namespaces in.
+type AllowedPolicies struct {
+	// Namespaces of the policies.
+	Namespaces AllowedNamespaces `json:"namespaces"`
+
+	// MaxPriority of the policies, so that nobody from elsewhere is asked before
+	// one's own; any when left out.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	MaxPriority *int32 `json:"maxPriority,omitempty"`
 }
 
 // ChannelLimits bound a Channel.
@@ -255,6 +277,13 @@ type ChannelStatus struct {
 	// Receive is how messages arrive: Webhook or Polling.
 	// +optional
 	Receive ReceiveMode `json:"receive,omitempty"`
+
+	// Policies are the RoutingPolicies that are attached, in the order in which
+	// they are asked; at most the first 32.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	Policies []string `json:"policies,omitempty"`
 
 	// Effective are the values in force, defaults included.
 	// +optional

@@ -9,8 +9,8 @@ const (
 	// resource without a reference uses.
 	DefaultName = "default"
 
-	// CredentialsLabel with the value "true" marks a Secret that Channels and
-	// ConversationStores of its namespace may use. Without it a Secret is
+	// CredentialsLabel with the value "true" marks a Secret that Channels,
+	// ConversationStores, Bots and RoutingPolicies of its namespace may use. Without it a Secret is
 	// never read: who may create Channels but not read Secrets cannot aim one
 	// at any Secret.
 	CredentialsLabel = "bridgekeeper.dev/credentials"

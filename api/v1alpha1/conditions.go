@@ -33,6 +33,17 @@ const (
 	// the reason says what the upgrade waits for. Present only while true, and
 	// beside Ready: what runs goes on serving.
 	ConditionUpgradePending = "UpgradePending"
+	// ConditionProgrammed: every serving pod of every store that needs it has
+	// loaded this generation of a RoutingPolicy.
+	ConditionProgrammed = "Programmed"
+	// ConditionPartiallyInvalid: rules of a RoutingPolicy are left out; present
+	// only while true.
+	ConditionPartiallyInvalid = "PartiallyInvalid"
+	// ConditionConflicted: another RoutingPolicy of a Channel has the same
+	// priority, so that the names decide; present only while true.
+	ConditionConflicted = "Conflicted"
+	// ConditionStaffed: an AgentQueue has agents who can take conversations.
+	ConditionStaffed = "Staffed"
 )
 
 // Condition reasons. One word per idea, shared by all kinds.
@@ -117,6 +128,37 @@ const (
 	ReasonRouteNotAccepted = "RouteNotAccepted"
 	// ReasonInUse: deletion waits for the resources that use this one.
 	ReasonInUse = "InUse"
+	// ReasonNotAttached: no Channel is named or chosen, so that nothing is routed.
+	ReasonNotAttached = "NotAttached"
+	// ReasonProgrammed: every serving pod has loaded it.
+	ReasonProgrammed = "Programmed"
+	// ReasonPartiallyProgrammed: some of the Channels are routed by it, and some
+	// are not yet, or not at all.
+	ReasonPartiallyProgrammed = "PartiallyProgrammed"
+	// ReasonChannelNotReady: the Channel itself is not served.
+	ReasonChannelNotReady = "ChannelNotReady"
+	// ReasonStoreMismatch: an AgentQueue or a Bot belongs to another
+	// ConversationStore than the Channel.
+	ReasonStoreMismatch = "StoreMismatch"
+	// ReasonBackendNotFound: a backend of a RoutingPolicy is not there or not
+	// valid; the message says what happens to its share.
+	ReasonBackendNotFound = "BackendNotFound"
+	// ReasonScheduleNotFound: a Schedule is not there or not valid.
+	ReasonScheduleNotFound = "ScheduleNotFound"
+	// ReasonInvalidExpression: CEL that does not compile, or can cost too much.
+	ReasonInvalidExpression = "InvalidExpression"
+	// ReasonNoDefaultRoute: a RoutingPolicy without a default route.
+	ReasonNoDefaultRoute = "NoDefaultRoute"
+	// ReasonConflicted: two RoutingPolicies of one Channel have one priority.
+	ReasonConflicted = "Conflicted"
+	// ReasonShadowed: earlier rules take all that this one would match.
+	ReasonShadowed = "Shadowed"
+	// ReasonEgressNotAllowed: the ConversationStore has no spec.egress, so its pods
+	// call no webhooks.
+	ReasonEgressNotAllowed = "EgressNotAllowed"
+	// ReasonStaffed: agents of the AgentQueue are there. A store that reports
+	// trouble gives reasons of its own: NoAgents, NobodyOnline.
+	ReasonStaffed = "Staffed"
 	// ReasonDocumentTooLarge: more channels than fit in a Bridge's document.
 	ReasonDocumentTooLarge = "DocumentTooLarge"
 )

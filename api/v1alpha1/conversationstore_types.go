@@ -46,10 +46,32 @@ type ConversationStoreSpec struct {
 	// +optional
 	AllowedBridges *AllowedNamespaces `json:"allowedBridges,omitempty"`
 
+	// Egress lets the pods call the webhooks of Bots and RoutingPolicies. When left
+	// out they call nobody but the database.
+	// +optional
+	Egress *StoreEgress `json:"egress,omitempty"`
+
 	// Resources of the store's container.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims are not supported: the pods have no resource claims"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
+}
+
+// StoreEgress is what a store's pods may connect to, beside the database.
+type StoreEgress struct {
+	// CIDRs that the NetworkPolicy opens; when left out, everything but the
+	// private ranges.
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=49
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a CIDR like 203.0.113.0/24, with no bits beyond the prefix"
+	// +listType=set
+	CIDRs []string `json:"cidrs,omitempty"`
+
+	// AllowPrivateHosts lets webhooks be in private address ranges, such as
+	// Services of this cluster.
+	// +optional
+	AllowPrivateHosts bool `json:"allowPrivateHosts,omitempty"`
 }
 
 // SQLiteBackend is the embedded database.

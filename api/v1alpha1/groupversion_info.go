@@ -17,6 +17,10 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 		&ConversationStore{}, &ConversationStoreList{},
 		&Bridge{}, &BridgeList{},
 		&Channel{}, &ChannelList{},
+		&Schedule{}, &ScheduleList{},
+		&AgentQueue{}, &AgentQueueList{},
+		&Bot{}, &BotList{},
+		&RoutingPolicy{}, &RoutingPolicyList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -30,7 +30,7 @@ func tokenRule(constraint string, bad, good fields, want string) rule {
 
 func numbered(i int) any { return fmt.Sprintf("n%d", i) }
 
-var storeRules = concat(nameRules(), postgresRules, conditions, allowList("spec.allowedBridges"),
+var storeRules = concat(nameRules(), postgresRules, conditions, egressRules, allowList("spec.allowedBridges"),
 	durations("spec.reopenWindow"), durations("spec.retention.messages"), durations("spec.retention.raw"),
 	durations("spec.retention.events"), durations("spec.retention.media"),
 	[]rule{
@@ -139,7 +139,7 @@ func exposed(field string, usable fields) []rule {
 // public is what an Ingress needs.
 var public = fields{"spec.publicURL": "https://hooks.example.com"}
 
-var bridgeRules = concat(nameRules(), conditions, allowList("spec.allowedChannels"), reference("spec.storeRef"),
+var bridgeRules = concat(egressRules, nameRules(), conditions, allowList("spec.allowedChannels"), reference("spec.storeRef"),
 	exposed("spec.expose.ingress", fields{}), exposed("spec.expose.gateway", gateway),
 	[]rule{
 		{covers: "required spec", field: "spec", bad: nil, good: fields{}, want: "spec: " + required},
@@ -163,12 +163,6 @@ var bridgeRules = concat(nameRules(), conditions, allowList("spec.allowedChannel
 		endpointRule("[].platform enum", fields{"platform": "pigeon"}, nil, enum),
 		endpointRule("[].url maxLength", fields{"url": "https://a.example/" + letters(1007)}, fields{"url": "https://a.example/" + letters(1006)}, "Too long"),
 		endpointRule("[].url rule: "+endpointURL, fields{"url": "telegram.example.com"}, fields{"url": "http://telegram.simulator.svc:8081"}, endpointURL),
-
-		{covers: "spec.egress.cidrs maxItems", field: "spec.egress.cidrs", bad: many(65, network), good: many(64, network), want: tooMany},
-		{covers: "spec.egress.cidrs list", field: "spec.egress.cidrs", bad: list{network(1), network(1)}, good: list{network(1)}, want: duplicate},
-		{covers: "spec.egress.cidrs[] maxLength", field: "spec.egress.cidrs", bad: list{letters(50)}, want: "Too long"},
-		{covers: "spec.egress.cidrs[] rule: " + cidr, field: "spec.egress.cidrs", bad: list{"203.0.113.7"}, good: list{"203.0.113.7/32"}, want: cidr},
-		{covers: "spec.egress.cidrs[] rule: " + cidr, field: "spec.egress.cidrs", bad: list{"203.0.113.7/24"}, good: list{"2001:db8::/32"}, want: cidr},
 
 		{covers: "spec.expose.serviceType enum", field: "spec.expose.serviceType", bad: "ExternalName", good: "LoadBalancer", want: enum},
 		{covers: "spec.expose.nodePort minimum", field: "spec.expose.nodePort", with: fields{"spec.expose.serviceType": "NodePort"}, bad: 0, good: 1, want: atLeast},
@@ -267,7 +261,7 @@ const (
 	profile     = "spec.telegram.profile"
 )
 
-var channelRules = concat(messengerRules, instagramRules, conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
+var channelRules = concat(messengerRules, instagramRules, allowedPoliciesRules, conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
 	bounds("spec.limits.inboundPerSecond", 1, 100000), bounds("spec.limits.outboundPerSecond", 1, 10000),
 	bounds("spec.limits.maxMediaBytes", 1, 1<<30), bounds("spec.telegram.maxConnections", 1, 100),
 	lengths(profile+".name", 1, 64), lengths(profile+".description", 0, 512), lengths(profile+".shortDescription", 0, 120),

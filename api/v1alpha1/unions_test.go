@@ -16,6 +16,14 @@ var others = map[string][]string{
 metadata: {name: full, namespace: default}
 spec:
   postgres: {dsnSecretRef: {name: database}, replicas: 3, port: 6432}`},
+	"Bot": {`
+metadata: {name: full, namespace: default}
+spec:
+  webhook:
+    url: https://bot.example.com/turns
+    secretRef: {name: bot}
+    timeout: 5s
+    handover: {keywords: {en: [agent], de: [mensch]}, text: {en: One moment., de: Moment.}, defaultLanguage: en, maxTurns: 12}`},
 	"Channel": {`
 metadata: {name: full, namespace: default}
 spec:

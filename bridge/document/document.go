@@ -32,13 +32,20 @@ const (
 	EntryTombstone EntryKind = "Tombstone" // bridge document: a deleted channel to unregister; Spec is Tombstone
 	EntryBridge    EntryKind = "Bridge"    // store document: a bridge and its rights; Spec is StoreBridge
 	EntryToken     EntryKind = "Token"     // store document: a REST token; Spec is Token
+
+	// Routing, all of it in store documents; names are "namespace/name".
+	EntrySchedule      EntryKind = "Schedule"      // business hours; Spec is a schedule.Spec
+	EntryAgentQueue    EntryKind = "AgentQueue"    // Spec is a routing.QueueSpec
+	EntryBot           EntryKind = "Bot"           // Spec is Bot
+	EntryRoutingPolicy EntryKind = "RoutingPolicy" // Spec is a routing.Policy that names everything as "namespace/name"
+	EntryWebhook       EntryKind = "Webhook"       // "namespace/policy/webhook", as backendRefs name it; Spec is Webhook
 )
 
 // Entry is one resource's part of a document.
 type Entry struct {
 	Kind EntryKind `json:"kind"`
 	// Name is "namespace/name" of the resource (for a Token: of the store, a
-	// slash and the token's own name).
+	// slash and the token's own name; for a Webhook: of its RoutingPolicy, and so on).
 	Name       string `json:"name"`
 	Generation int64  `json:"generation"`
 	// Hash is of Kind, Name, Generation and Spec: what a pod confirms.
@@ -201,6 +208,8 @@ type StoreSettings struct {
 	// not look at it: it makes the document another one, so that a kubelet that
 	// is slow with the files is touched until it has caught up.
 	Database string `json:"database,omitempty"`
+	// AllowPrivateHosts lets bots and webhooks be in private address ranges.
+	AllowPrivateHosts bool `json:"allowPrivateHosts,omitempty"`
 }
 
 // Retention is how long the store keeps what.
@@ -232,6 +241,10 @@ type StoreChannel struct {
 	ResendUnknown bool `json:"resendUnknown,omitempty"`
 	// Deleting: queued sends are cancelled; only the bridge's last duties remain.
 	Deleting bool `json:"deleting,omitempty"`
+	// Policies are the RoutingPolicies that are attached and permitted, in the
+	// order in which they are asked: by priority, then by name. None: nothing is
+	// routed.
+	Policies []string `json:"policies,omitempty"`
 }
 
 // StoreBridge is the Spec of a Bridge entry: who may call the internal API.

@@ -24,6 +24,9 @@ type Status struct {
 	DocumentError string `json:"documentError,omitempty"`
 	// Exceptions are entries of that document that are not in force.
 	Exceptions []Exception `json:"exceptions,omitempty"`
+	// Troubles are all entries in force that cannot do what they are for; at rest
+	// the list does not change.
+	Troubles []Trouble `json:"troubles,omitempty"`
 	// Store is how this bridge reaches its store; for a store: its own database.
 	Store Health `json:"store"`
 

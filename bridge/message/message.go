@@ -69,6 +69,10 @@ const (
 	AuthorAgent   AuthorKind = "agent"
 	AuthorBot     AuthorKind = "bot"
 	AuthorSystem  AuthorKind = "system"
+	// AuthorPolicy is routing itself, with what it announces: a greeting, that nobody
+	// is there now, a bot's words when it hands over. It speaks for no owner, so
+	// that a new one does not silence it; only the store makes such messages.
+	AuthorPolicy AuthorKind = "policy"
 )
 
 // Message is one normalised message. The JSON form is the one of REST, of

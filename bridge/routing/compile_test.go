@@ -333,6 +333,7 @@ func TestNeeds(t *testing.T) {
 	p := compileAlone(t, readPolicy(t, "telecom"))
 	assert.Equal(t, Needs{
 		Schedules: []string{"telco/hours"}, Queues: []string{"telco/care", "telco/technicians"},
-		Bots: []string{"telco/night", "telco/outage"}, Webhooks: []string{},
+		Bots: []string{"telco/night", "telco/outage"}, Webhooks: []string{}, Agent: true, Contact: true, Sent: true,
 	}, p.Needs())
+	assert.Equal(t, Needs{Schedules: []string{}, Queues: []string{"general"}, Bots: []string{}, Webhooks: []string{}}, compileAlone(t, minimal()).Needs())
 }

@@ -93,9 +93,17 @@ func (p *Program) Archive() []byte { return bytes.Clone(p.archive) }
 // Rules is what became of each rule, in the order of the policy.
 func (p *Program) Rules() []RuleState { return slices.Clone(p.states) }
 
-// Needs are the names of what a decision wants facts about.
+// Needs are what a decision wants facts about: names, sorted, and parts of Facts
+// that it does not look at otherwise. What is left out of the facts is then a
+// matter of cost, never of the result.
 type Needs struct {
-	Schedules, Queues, Bots, Webhooks []string // sorted
+	Schedules, Queues, Bots, Webhooks []string
+	// Agent: Facts.Agent, on every event. (On Reopened it always counts.)
+	Agent bool
+	// Contact: its Attributes and LastContactAt.
+	Contact bool
+	// Sent: when the contact last got the policy's texts.
+	Sent bool
 }
 
 // Needs are the facts to collect before Decide.
@@ -131,7 +139,27 @@ func (p *Program) Needs() Needs {
 	if hours := p.policy.OutOfHours; hours != nil && hours.Bot != "" {
 		bots[hours.Bot] = true
 	}
-	return Needs{Schedules: sortedKeys(schedules), Queues: sortedKeys(queues), Bots: sortedKeys(bots), Webhooks: sortedKeys(webhooks)}
+	n := Needs{Schedules: sortedKeys(schedules), Queues: sortedKeys(queues), Bots: sortedKeys(bots), Webhooks: sortedKeys(webhooks)}
+	p.people(&n)
+	return n
+}
+
+// people says which facts about the contact and their agent count. A webhook is
+// told the contact's attributes.
+func (p *Program) people(n *Needs) {
+	n.Contact = len(n.Webhooks) > 0
+	for _, kind := range []ReplyKind{ReplyGreeting, ReplyAuto, ReplyAway} {
+		n.Sent = n.Sent || p.reply(kind) != nil
+	}
+	for _, r := range p.rules {
+		for _, m := range r.matches {
+			n.Agent = n.Agent || m.expression != nil
+			n.Contact = n.Contact || m.expression != nil || m.spec.SinceLastContact != nil || len(m.spec.Attributes) > 0
+		}
+		for _, s := range r.steps {
+			n.Agent = n.Agent || s.sticky != nil
+		}
+	}
 }
 
 // ScheduleFacts are whether the policy's schedules are open, for Facts.Schedules.

@@ -140,6 +140,12 @@ func (s *Store) endWaits(t *txn) error {
 		}
 	}
 	t.wake(topicMedia)
+	if err := endRoutingWaits(t); err != nil {
+		return err
+	}
+	if err := endQueueWaits(t); err != nil {
+		return err
+	}
 	return s.endChannelWaits(t)
 }
 

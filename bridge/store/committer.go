@@ -30,10 +30,12 @@ const (
 // a lone caller waits for nobody. With several writers (scribes) one fills its
 // transaction while another one waits for the disk.
 type committer struct {
-	db    *database
-	clock func() time.Time
-	ids   *idSource
-	log   *slog.Logger
+	db         *database
+	clock      func() time.Time
+	ids        *idSource
+	log        *slog.Logger
+	queues     *queues
+	dispatcher *dispatcher
 	// committed is told after each commit what to wake.
 	committed func(t *txn)
 

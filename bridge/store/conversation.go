@@ -89,26 +89,6 @@ func (s *Store) Conversation(ctx context.Context, scope Scope, id string) (Conve
 	return v.api(), err
 }
 
-// Assign gives a conversation its owner. With an epoch other than 0 it does so
-// only where the epoch is still the same, so that a late writer cannot take
-// back what another one has given; else it is ErrConflict. A new owner raises
-// the epoch; assigning the owner that it has changes nothing.
-func (s *Store) Assign(ctx context.Context, scope Scope, id string, owner Owner, epoch int64) (Conversation, error) {
-	if err := checkOwner(owner); err != nil {
-		return Conversation{}, err
-	}
-	return s.changeConversation(ctx, scope, id, func(t *txn, v *convRow) (bool, error) {
-		if epoch != 0 && epoch != v.epoch {
-			return false, fmt.Errorf("conversation %s is at epoch %d, not %d: it has another owner by now: %w", id, v.epoch, epoch, ErrConflict)
-		}
-		if v.owner == owner {
-			return false, nil
-		}
-		v.owner, v.epoch = owner, v.epoch+1
-		return true, nil
-	})
-}
-
 func checkOwner(o Owner) error {
 	switch o.Kind {
 	case OwnerNone:
@@ -135,7 +115,7 @@ func (s *Store) Resolve(ctx context.Context, scope Scope, id string) (Conversati
 			return false, nil
 		}
 		v.state, v.solvedAt, v.snoozedUntil = ConversationSolved, ms(t.now), 0
-		return true, nil
+		return true, t.dequeue(v.id)
 	})
 }
 
@@ -160,11 +140,14 @@ func (s *Store) Snooze(ctx context.Context, scope Scope, id string, until time.T
 
 // Reopen opens a conversation that is pending, snoozed or solved.
 func (s *Store) Reopen(ctx context.Context, scope Scope, id string) (Conversation, error) {
-	return s.changeConversation(ctx, scope, id, func(_ *txn, v *convRow) (bool, error) {
+	return s.changeConversation(ctx, scope, id, func(t *txn, v *convRow) (bool, error) {
 		if v.state == ConversationOpen {
 			return false, nil
 		}
-		v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0
+		solved := v.state == ConversationSolved
+		if v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0; solved {
+			return true, t.resume(v)
+		}
 		return true, nil
 	})
 }

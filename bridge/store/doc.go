@@ -20,7 +20,7 @@
 // An element of an envelope goes through stages, in this order; a stage ends
 // the way (duplicate, parked) or hands on:
 //
-//	fence → journal → dedupe → identify → profile → converse → keep → fetchMedia → announce → applyParked
+//	fence → journal → dedupe → identify → profile → converse → keep → fetchMedia → announce → route → applyParked
 //
 // What holds everywhere:
 //

@@ -24,6 +24,8 @@ type Engine interface {
 	Internal
 	Reader
 	Writer
+	Desk
+	Explainer
 }
 
 // Internal is the engine's side of the internal API. bridge is the
@@ -205,8 +207,10 @@ type Contact struct {
 	Namespace   string     `json:"namespace"`
 	DisplayName string     `json:"displayName,omitempty"`
 	Language    string     `json:"language,omitempty"`
-	Identities  []Identity `json:"identities"`
-	CreatedAt   time.Time  `json:"createdAt"`
+	// Attributes that rules of RoutingPolicies go by, such as tier: gold.
+	Attributes map[string]string `json:"attributes,omitempty"`
+	Identities []Identity        `json:"identities"`
+	CreatedAt  time.Time         `json:"createdAt"`
 }
 
 // Identity is an address of a contact on a channel.

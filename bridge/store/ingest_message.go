@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -20,9 +21,13 @@ type party struct {
 	conversation string // '' when there is none (any more)
 	state        ConversationState
 	solvedAt     int64
+	updatedAt    int64
+	owner        Owner
+	epoch        int64
 
 	met     bool // it was there, or is by now
 	written bool // the contact has written into the conversation
+	moved   bool // a message before this one may have changed the owner
 }
 
 const (
@@ -52,7 +57,7 @@ func (t *txn) parties(addresses [][2]string, into map[[2]string]*party) question
 		row: func(scan func(...any) error) error {
 			p, reachable, at := party{met: true}, int64(0), [2]string{}
 			err := scan(&at[0], &at[1], &p.identity, &p.contact, &p.displayName, &p.language, &p.username, &reachable,
-				&p.reachableAt, &p.conversation, &p.state, &p.solvedAt)
+				&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.updatedAt, &p.owner.Kind, &p.owner.Name, &p.epoch)
 			p.reachable = reachable == 1
 			*into[at] = p
 			return err
@@ -62,7 +67,8 @@ func (t *txn) parties(addresses [][2]string, into map[[2]string]*party) question
 
 func selectParties(d dialect) string {
 	return `SELECT i.external_id, i.channel, i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
-		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0)
+		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0), COALESCE(v.updated_at, 0),
+		COALESCE(v.owner_kind, ''), COALESCE(v.owner_name, ''), COALESCE(v.epoch, 0)
 		FROM ` + d.pairs() + ` JOIN identities i ON i.external_id = w.a AND i.channel = w.b JOIN contacts c ON c.id = i.contact
 		LEFT JOIN conversations v ON v.id = i.conversation`
 }
@@ -80,6 +86,7 @@ func (a *arrival) identify() (wire.Result, error) {
 	if a.party.met {
 		return "", nil
 	}
+	a.newContact = true
 	*a.party = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true, met: true}
 	return "", a.meet(c)
 }
@@ -182,7 +189,8 @@ func (a *arrival) converse() (wire.Result, error) {
 	if echo {
 		inboundAt = 0
 	}
-	switch courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo) {
+	a.before, a.course = *p, courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo)
+	switch a.course {
 	case courseBegin:
 		return "", a.beginConversation("", echo, inboundAt)
 	case courseFollowUp:
@@ -190,6 +198,7 @@ func (a *arrival) converse() (wire.Result, error) {
 	case courseOpen:
 		err := t.later(`UPDATE conversations SET state = 'open', snoozed_until = 0, solved_at = 0, updated_at = ?, last_inbound_at = ? WHERE id = ?`,
 			ms(t.now), inboundAt, p.conversation)
+		err = errors.Join(err, a.carried())
 		p.state, p.solvedAt = ConversationOpen, 0
 		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
 		return "", err
@@ -198,7 +207,7 @@ func (a *arrival) converse() (wire.Result, error) {
 		return "", t.touchConversation(p.conversation)
 	}
 	p.written = true
-	return "", nil
+	return "", a.carried()
 }
 
 // beginConversation makes a conversation: open, or pending where the shop has
@@ -209,7 +218,7 @@ func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int6
 	if echo {
 		state = ConversationPending
 	}
-	p.conversation, p.state, p.solvedAt = t.newID(), state, 0
+	p.conversation, p.state, p.solvedAt, p.owner, p.epoch = t.newID(), state, 0, Owner{Kind: OwnerNone}, 1
 	if err := t.later(`INSERT INTO conversations (id, channel, contact, identity, state, follow_up_of, created_at, updated_at, last_inbound_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, p.conversation, a.channel.Name, p.contact, p.identity,
 		string(state), followUpOf, ms(t.now), ms(t.now), inboundAt); err != nil {

@@ -14,7 +14,7 @@ import (
 //	         converse    in memory; what begins or opens a conversation is written at once
 //	         keep        one insert
 //	         touch       one update of all conversations that were written into
-//	         fetchMedia, applyParked: only where there is something
+//	         fetchMedia, route, applyParked: one by one, where there is something
 //
 // The order of a contact's messages is that in which they were gathered, and
 // any other statement of the transaction settles first: nothing can tell the
@@ -73,6 +73,9 @@ func (a *arrival) prepareRow() error {
 func afterwards(set []*arrival) error {
 	for _, a := range set {
 		if err := a.t.insertMedia(a.id, a.media); err != nil {
+			return err
+		}
+		if err := a.route(); err != nil {
 			return err
 		}
 		if a.waiting {

@@ -20,7 +20,8 @@ import (
 //	  ├── inbox of a channel: shared by messages, exclusive for what waits for
 //	  │     │   messages or moves addresses (edits, reactions, migrations)
 //	  │     └── party: one address on the channel, with its conversation
-//	  └── outbox of a channel: its lanes, deliveries, receipts
+//	  ├── outbox of a channel: its lanes, deliveries, receipts
+//	  └── agents of a namespace: who may give them something, and who they are
 //
 // With SQLite there is one writer, and no lock but its own.
 //
@@ -44,6 +45,7 @@ const (
 	spaceSession
 	spaceFence
 	spaceWork // of sessions, not of transactions: see Store.alone
+	spaceAgents
 )
 
 // rootKey is the lock of everything. All others are hashes; one that is equal
@@ -122,6 +124,13 @@ func (l *locks) fence(channel string) *locks {
 		return nil
 	}
 	l.others[lockName{spaceFence, channel}] = true
+	return l
+}
+
+// agents is for giving something to agents of a namespace, and changing who
+// they are. (Taking something from them needs no lock: see tally.go.)
+func (l *locks) agents(namespace string) *locks {
+	l.others[lockName{spaceAgents, namespace}] = true
 	return l
 }
 

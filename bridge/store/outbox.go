@@ -91,6 +91,9 @@ func (s *Store) documentLoaded(t *txn, st *state) error {
 	if err := s.reassignAll(t, st); err != nil {
 		return err
 	}
+	if err := s.syncQueues(t, st); err != nil {
+		return err
+	}
 	t.wake(topicOutbox) // runLeases cancels what deleted channels had to send
 	t.afterCommit(func() {
 		s.outbox.synced.Store(st)

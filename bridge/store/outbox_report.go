@@ -225,6 +225,10 @@ func (u *turn) held(r wire.PartReport, p *partRow) (accepted bool, err error) {
 		u.over = u.over || r.Outcome == wire.OutcomeSending
 		return r.Outcome != wire.OutcomeSending, nil
 	case r.Outcome == wire.OutcomeSending:
+		if lost, err := u.lostOwner(p); err != nil || lost {
+			u.over = true
+			return false, err
+		}
 		p.set(partSending)
 		p.lease = u.l.lease
 		u.hold = min(max(u.hold, r.Hold), holdMax)

@@ -7,13 +7,16 @@ import (
 	"slices"
 )
 
-const selectContacts = `SELECT c.id, c.namespace, c.display_name, c.language, c.created_at FROM contacts c `
+const selectContacts = `SELECT c.id, c.namespace, c.display_name, c.language, c.attributes, c.created_at FROM contacts c `
 
 func scanContact(rows *sql.Rows) (c Contact, err error) {
 	var created int64
-	err = rows.Scan(&c.ID, &c.Namespace, &c.DisplayName, &c.Language, &created)
+	var attributes string
+	if err := rows.Scan(&c.ID, &c.Namespace, &c.DisplayName, &c.Language, &attributes, &created); err != nil {
+		return c, err
+	}
 	c.CreatedAt, c.Identities = fromMS(created), []Identity{}
-	return c, err
+	return c, unmarshalSome(attributes, &c.Attributes)
 }
 
 // Contacts lists contacts in the order of their ids.

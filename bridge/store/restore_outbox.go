@@ -50,7 +50,11 @@ func (s *Store) disownOutbox(ctx context.Context) (unknown int, err error) {
 		if _, err := t.exec(`UPDATE lanes SET due_at = 0, lease_until = 0, lease_delivery = '' WHERE due_at > 0 OR lease_until > 0`); err != nil {
 			return err
 		}
-		_, err := t.exec(`UPDATE outbox_channels SET due_at = 0 WHERE due_at > 0`)
+		if _, err := t.exec(`UPDATE outbox_channels SET due_at = 0 WHERE due_at > 0`); err != nil {
+			return err
+		}
+		// What a bot or a policy was about to say, the other store has said.
+		_, err := t.exec(`DELETE FROM errands WHERE kind <> 'webhook'`)
 		return err
 	}); err != nil {
 		return 0, err

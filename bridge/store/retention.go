@@ -74,7 +74,7 @@ type sweeper struct {
 func (w *sweeper) sweep(ctx context.Context) error {
 	keep := w.s.state.Load().settings.Retention
 	for _, step := range []func(context.Context, document.Retention) error{
-		w.messages, w.keys, w.raw, w.events, w.parked, w.mediaRows, w.mediaFiles,
+		w.messages, w.decisions, w.archive, w.breakers, w.keys, w.raw, w.events, w.parked, w.mediaRows, w.mediaFiles,
 	} {
 		if err := step(ctx, keep); err != nil {
 			return err
@@ -186,8 +186,12 @@ func (t *txn) removeEmptied(list []oldMessage, horizon time.Time) error {
 			continue
 		}
 		seen[m.conversation] = true
-		if _, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
-			m.conversation, ms(horizon), m.conversation); err != nil {
+		n, err := t.exec(`DELETE FROM conversations WHERE id = ? AND updated_at < ? AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation = ?)`,
+			m.conversation, ms(horizon), m.conversation)
+		if err == nil && n > 0 {
+			err = t.forgetEntry(m.conversation)
+		}
+		if err != nil {
 			return err
 		}
 	}

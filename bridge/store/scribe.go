@@ -182,6 +182,9 @@ func (t *txn) end() error {
 	if err := t.complete(); err != nil {
 		return err
 	}
+	if err := t.settleTally(); err != nil {
+		return err
+	}
 	if err := t.numberEvents(); err != nil {
 		return err
 	}

@@ -146,6 +146,7 @@ func (o *outgoing) serve(channel string) error {
 // the contact last wrote on the channel, for platforms that have a window.
 func (o *outgoing) allowed(conv convRow, last time.Time) error {
 	if automated(o.req.Author.Kind) && o.req.Epoch != conv.epoch {
+		o.s.queues.metrics.stale.WithLabelValues("send").Inc()
 		return fmt.Errorf("conversation %s is at epoch %d, the author %s speaks for epoch %d: another owner has it by now: %w",
 			conv.id, conv.epoch, o.req.Author.Kind, o.req.Epoch, ErrConflict)
 	}

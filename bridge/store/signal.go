@@ -11,6 +11,9 @@ const (
 	topicMedia                 // an attachment may be leased
 	topicSnooze                // a conversation was snoozed
 	topicDocument              // another document is in force
+	topicOffers                // an agent was offered something, or an offer is over
+	topicErrands               // something follows a commit of routing
+	topicSteps                 // a step of a policy ends sooner than those before
 	topics
 )
 

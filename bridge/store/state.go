@@ -51,6 +51,11 @@ type state struct {
 	bridges  map[string]document.StoreBridge // by "namespace/name"
 	tokens   map[string]*token
 
+	routes *routes
+	queues map[string]*agentQueue // by "namespace/name"
+	// idling says that some queue frees the capacity of silent conversations.
+	idling bool
+
 	// named are the Channel entries of the document, also those that could not
 	// be loaded: a channel that is not named here is gone.
 	named map[string]bool
@@ -67,7 +72,7 @@ func newState() *state {
 		},
 		channels: map[string]*Channel{}, accounts: map[account]*Channel{},
 		bridges: map[string]document.StoreBridge{}, bridgeHashes: map[string]string{},
-		tokens: map[string]*token{}, named: map[string]bool{},
+		tokens: map[string]*token{}, named: map[string]bool{}, queues: map[string]*agentQueue{}, routes: newRoutes(),
 	}
 }
 
@@ -117,6 +122,7 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 type loader struct {
 	old, next  *state
 	exceptions []document.Exception
+	waiting    []document.Entry // policies, until all is known that they refer to
 }
 
 func (l *loader) load(doc *document.Document) {
@@ -132,6 +138,10 @@ func (l *loader) load(doc *document.Document) {
 			running, err = l.bridge(e)
 		case document.EntryToken:
 			running, err = l.token(e)
+		case document.EntrySchedule, document.EntryBot, document.EntryWebhook, document.EntryRoutingPolicy:
+			running, err = l.route(e)
+		case document.EntryAgentQueue:
+			running, err = l.agentQueue(e)
 		}
 		if err != nil {
 			l.except(e, running, err)
@@ -143,6 +153,7 @@ func (l *loader) load(doc *document.Document) {
 	for _, ch := range l.next.channels {
 		l.account(ch)
 	}
+	l.compilePolicies()
 }
 
 // damaged goes on with the last good version of an entry whose content does not

@@ -118,7 +118,7 @@ func TestBadSettingsKeepTheLastGoodOnes(t *testing.T) {
 
 func TestUnknownEntriesAreLeftAlone(t *testing.T) {
 	s, _ := testStore(t)
-	entries := append(testEntries(t), rawEntry(t, "RoutingPolicy", "shop/default", `{"anything":true}`))
+	entries := append(testEntries(t), rawEntry(t, "Novelty", "shop/default", `{"anything":true}`))
 	require.Empty(t, s.Load(t.Context(), testDocument(t, entries...)))
 }
 

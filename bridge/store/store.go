@@ -75,7 +75,10 @@ type Store struct {
 	passed    func() time.Duration
 	following sync.Mutex // of followClock
 	outbox    *outbox
-	hooks     hooks
+	queues    *queues
+	// dispatcher routes.
+	dispatcher *dispatcher
+	hooks      hooks
 	// relay is there where replicas share the database; its loops run until
 	// disconnect, which waits for connected.
 	relay      *relay
@@ -170,6 +173,8 @@ func (s *Store) open(ctx context.Context) error {
 	s.commit.latest.Store(s.ids.latest())
 	s.loops = append(s.loops, s.runSnooze, s.runRetention)
 	s.openOutbox()
+	s.openQueues()
+	s.openRouting()
 	if s.db.postgres != nil {
 		if err := s.connect(ctx); err != nil {
 			return err

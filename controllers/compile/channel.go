@@ -190,6 +190,9 @@ func (c *compiler) channel(ch *v1alpha1.Channel) *ChannelResult {
 	if !in.taken && !in.appElsewhere {
 		c.serve(in, result)
 	}
+	if result.Entry == nil {
+		c.confirmNothing(in.key)
+	}
 	return result
 }
 
@@ -220,19 +223,23 @@ func (c *compiler) serve(in *channelInput, result *ChannelResult) {
 	result.Entry = &entry
 	result.FormerWebhookURL = formerOf(&entry)
 	if st := in.bridge.store; st != nil {
-		st.serve(in)
+		result.Policies = c.policiesOf(in.key)
+		st.serve(in, result.Policies)
+		c.confirmChannel(in.key, *st.last())
 	}
 }
 
 // serve puts the channel into the store's document; with an invalid spec as it
 // was before, so that both documents speak of the same channel.
-func (st *storeState) serve(in *channelInput) {
+func (st *storeState) serve(in *channelInput, policies []string) {
 	st.result.Channels++
+	spec, generation := storeChannel(in, in.bridge.key), in.channel.Generation
 	if in.invalid != nil && servedBefore(st, in) {
-		st.entries = append(st.entries, *st.before.get(document.EntryChannel, in.key.String()))
-		return
+		before := st.before.get(document.EntryChannel, in.key.String())
+		spec, generation = decodeSpec[document.StoreChannel](before), before.Generation
 	}
-	st.add(document.EntryChannel, in.key.String(), in.channel.Generation, storeChannel(in, in.bridge.key))
+	spec.Policies = policies
+	st.add(document.EntryChannel, in.key.String(), generation, spec)
 }
 
 // storeChannel is the channel as the store sees it.

@@ -27,6 +27,11 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 			Stores:   make(map[Key]*StoreResult, len(s.Stores)),
 			Bridges:  make(map[Key]*BridgeResult, len(s.Bridges)),
 			Channels: make(map[Key]*ChannelResult, len(s.Channels)),
+
+			Schedules:   make(map[Key]*ScheduleResult, len(s.Schedules)),
+			AgentQueues: make(map[Key]*BackendResult, len(s.AgentQueues)),
+			Bots:        make(map[Key]*BackendResult, len(s.Bots)),
+			Policies:    make(map[Key]*PolicyResult, len(s.Policies)),
 		},
 	}
 	c.indexSecrets()
@@ -37,6 +42,7 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 	c.decideClaims(channels)
 	c.decideApps(channels)
 	c.decideAppSecrets(channels)
+	c.resolveRouting(channels) // before the Channels: the store is told their policies
 	// Those that go come last: then it is known who is the last of an app.
 	for _, going := range []bool{false, true} {
 		for _, ch := range channels {
@@ -71,6 +77,7 @@ type compiler struct {
 	// served are the apps with a Channel in a Bridge's document.
 	served   map[servedApp]bool
 	defaults map[Default]bool
+	routing  routingState
 	result   *Result
 }
 

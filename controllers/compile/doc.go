@@ -3,6 +3,7 @@
 // the order of the lists, and nothing is read or written.
 //
 //	ConversationStores, Bridges, Channels  ┐              ┌► a document per Bridge
+//	RoutingPolicies, AgentQueues, Bots …   │              │
 //	labelled Secrets, namespace labels     ├─► Compile ──►├► a document per ConversationStore
 //	previous documents, what pods confirm  │   (now)      ├► findings: what is wrong, where, the way out
 //	                                       ┘              └► what was resolved, for status; defaults to create
@@ -53,6 +54,21 @@
 // must know that another URL there is somebody else's doing. FormerWebhookURL is
 // what was registered and is wanted no more: whoever fetches the messages instead
 // removes it, and so does the tombstone of a Channel that goes before that.
+//
+// Routing. A RoutingPolicy goes into the documents of the stores behind its
+// Channels, with its webhooks apart from it; AgentQueues and Bots into the store
+// that they name; a Schedule into every store in which something names it. The
+// packages bridge/routing, bot and schedule say what is wrong with a spec and what
+// follows; here it is found out what is there, in which store, and who may. A
+// policy is compiled against what its namespace has, wherever that is (the
+// policy's own findings), and against each store (findings of single Channels:
+// a queue of another store). The entry of a Channel names its policies in order,
+// so that a store is never asked to decide by one that the Channel does not let in.
+//
+// Who may. A Channel lets policies in (allowedPolicies, by namespace up to a
+// priority). A store takes AgentQueues and Bots of the namespaces that its
+// allowedBridges names, and of those whose Channels it has: their conversations are
+// there already. Everything else is named within one namespace.
 //
 // Cross-namespace references have the same finding whether the target does
 // not exist or does not let the referrer in.

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 // drawSnapshot makes few names collide often, so that claims, references
@@ -75,7 +77,96 @@ func drawSnapshot(t *rapid.T) *Snapshot {
 		}
 		s.Secrets = append(s.Secrets, secret)
 	}
+	drawRouting(t, s, fresh, namespace, ref)
 	return s
+}
+
+// drawRouting adds routing's resources, of which many names lead nowhere.
+func drawRouting(t *rapid.T, s *Snapshot, fresh func(kind, ns, n string) bool, namespace *rapid.Generator[string], ref *rapid.Generator[*v1alpha1.ObjectReference]) {
+	name := rapid.SampledFrom([]string{"x", "y"})
+	for range rapid.IntRange(0, 2).Draw(t, "schedules") {
+		if o := newSchedule(namespace.Draw(t, "ns"), name.Draw(t, "name")); fresh("h", o.Namespace, o.Name) {
+			if rapid.IntRange(0, 3).Draw(t, "invalid") == 0 {
+				o.Spec.Weekly = nil
+			}
+			s.Schedules = append(s.Schedules, o)
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "queues") {
+		if o := newQueue(namespace.Draw(t, "ns"), name.Draw(t, "name")); fresh("q", o.Namespace, o.Name) {
+			o.Spec.StoreRef, o.Spec.Suspend = ref.Draw(t, "store"), rapid.IntRange(0, 5).Draw(t, "suspended") == 0
+			if rapid.Bool().Draw(t, "schedule") {
+				o.Spec.ScheduleRef = &v1alpha1.LocalReference{Name: name.Draw(t, "schedule name")}
+			}
+			s.AgentQueues = append(s.AgentQueues, o)
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "bots") {
+		if o := newBot(namespace.Draw(t, "ns"), name.Draw(t, "name")); fresh("o", o.Namespace, o.Name) {
+			o.Spec.StoreRef = ref.Draw(t, "store")
+			s.Bots = append(s.Bots, o)
+		}
+	}
+	for range rapid.IntRange(0, 4).Draw(t, "policies") {
+		o := newPolicy(namespace.Draw(t, "ns"), name.Draw(t, "name"), int32(rapid.IntRange(0, 1).Draw(t, "priority")))
+		if !fresh("p", o.Namespace, o.Name) {
+			continue
+		}
+		o.Spec.Rules = []v1alpha1.RoutingRule{rule("r", step("s", toQueue(name.Draw(t, "queue")), backend(v1alpha1.BackendBot, name.Draw(t, "bot"))))}
+		o.Spec.DefaultRoute.BackendRefs[0].Name = name.Draw(t, "default")
+		o.Spec.ParentRefs = nil
+		if r := ref.Draw(t, "parent"); r != nil {
+			o.Spec.ParentRefs = []v1alpha1.ObjectReference{*r}
+		}
+		if rapid.Bool().Draw(t, "selector") {
+			o.Spec.ChannelSelector = &metav1.LabelSelector{}
+		}
+		s.Policies = append(s.Policies, o)
+	}
+}
+
+// What a Channel's policies name is in its store's document, or the Channel is
+// not routed by it: a store never decides by what it does not have. And no
+// policy is attached that the Channel does not let in.
+func TestAttachedPoliciesAreWholeAndPermitted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawWorld(t)
+		r := Compile(s, testOptions(), start)
+		for store, st := range r.Stores {
+			for _, e := range st.Document.Entries {
+				if e.Kind != document.EntryChannel {
+					continue
+				}
+				var ch document.StoreChannel
+				require.NoError(t, json.Unmarshal(e.Spec, &ch))
+				require.True(t, slices.IsSortedFunc(ch.Policies, func(a, b string) int {
+					return byPriority(t, st.Document, a, b)
+				}), "%v", ch.Policies)
+				for _, policy := range ch.Policies {
+					entry, there := st.Document.Find(document.EntryRoutingPolicy, policy)
+					require.True(t, there, "%s of %s is in the document of %s", policy, e.Name, store)
+					require.Equal(t, parseKey(e.Name).Namespace, parseKey(policy).Namespace, "nobody here lets others in")
+					spec := decodeSpec[routing.Policy](&entry)
+					def, there := st.Document.Find(document.EntryAgentQueue, spec.DefaultRoute.BackendRefs[0].Name)
+					require.True(t, there, "its default route works")
+					if queue := decodeSpec[routing.QueueSpec](&def); queue.Schedule != "" {
+						_, known := st.Document.Find(document.EntrySchedule, queue.Schedule)
+						state := r.Schedules[parseKey(queue.Schedule)]
+						require.Equal(t, state != nil && (state.Schedule != nil || known), known, "the Schedules that are used are there")
+					}
+				}
+			}
+		}
+	})
+}
+
+func byPriority(t require.TestingT, doc *document.Document, a, b string) int {
+	priority := func(name string) int {
+		e, found := doc.Find(document.EntryRoutingPolicy, name)
+		require.True(t, found)
+		return decodeSpec[routing.Policy](&e).Priority
+	}
+	return cmp.Or(priority(b)-priority(a), strings.Compare(a, b))
 }
 
 // drawWorld is a snapshot with the documents of an earlier one before it.
@@ -104,6 +195,9 @@ func TestOrderOfListsIsIrrelevant(t *testing.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0)) //nolint:gosec // a shuffle
 		shuffled.Stores, shuffled.Bridges = slices.Clone(s.Stores), slices.Clone(s.Bridges)
 		shuffled.Channels, shuffled.Secrets = slices.Clone(s.Channels), slices.Clone(s.Secrets)
+		shuffled.AgentQueues, shuffled.Policies = slices.Clone(s.AgentQueues), slices.Clone(s.Policies)
+		slices.Reverse(shuffled.AgentQueues)
+		slices.Reverse(shuffled.Policies)
 		rng.Shuffle(len(s.Stores), func(i, j int) {
 			shuffled.Stores[i], shuffled.Stores[j] = shuffled.Stores[j], shuffled.Stores[i]
 		})
@@ -132,15 +226,27 @@ func flat(r *Result) map[string]any {
 	for k, v := range r.Channels {
 		out["channel "+k.String()] = v
 	}
+	for k, v := range r.Schedules {
+		out["schedule "+k.String()] = v
+	}
+	for k, v := range r.AgentQueues {
+		out["queue "+k.String()] = v
+	}
+	for k, v := range r.Bots {
+		out["bot "+k.String()] = v
+	}
+	for k, v := range r.Policies {
+		out["policy "+k.String()] = v
+	}
 	return out
 }
 
 func TestCompileDoesNotChangeItsInput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawWorld(t)
-		before := mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets})
+		before := mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies})
 		Compile(s, testOptions(), start)
-		require.JSONEq(t, string(before), string(mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets})))
+		require.JSONEq(t, string(before), string(mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies})))
 	})
 }
 

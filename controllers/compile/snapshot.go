@@ -22,6 +22,11 @@ type Snapshot struct {
 	Stores   []*v1alpha1.ConversationStore
 	Bridges  []*v1alpha1.Bridge
 	Channels []*v1alpha1.Channel
+	// Schedules, AgentQueues, Bots and Policies (RoutingPolicies) are routing's.
+	Schedules   []*v1alpha1.Schedule
+	AgentQueues []*v1alpha1.AgentQueue
+	Bots        []*v1alpha1.Bot
+	Policies    []*v1alpha1.RoutingPolicy
 	// Secrets with the credentials label; others are ignored.
 	Secrets []*corev1.Secret
 	// Namespaces are the labels of namespaces by name. One that is missing (the
@@ -48,6 +53,8 @@ type Options struct {
 	// RegisterAtOnce is for a single process that is all of its Bridges: there
 	// are no other pods to wait for.
 	RegisterAtOnce bool
+	// Programs remembers compiled policies; nil: each compilation does it anew.
+	Programs *Programs
 }
 
 // Result is what a snapshot comes to. It has an element for every resource of
@@ -56,6 +63,11 @@ type Result struct {
 	Stores   map[Key]*StoreResult
 	Bridges  map[Key]*BridgeResult
 	Channels map[Key]*ChannelResult
+
+	Schedules   map[Key]*ScheduleResult
+	AgentQueues map[Key]*BackendResult
+	Bots        map[Key]*BackendResult
+	Policies    map[Key]*PolicyResult
 	// CreateDefaults are the objects to make, sorted: ConversationStores first.
 	CreateDefaults []Default
 	// NextChange is when the same snapshot compiles to something else (an
@@ -115,6 +127,8 @@ type ChannelResult struct {
 	// FormerWebhookURL is a webhook that the Channel registered before and that
 	// may still stand; empty when there is none.
 	FormerWebhookURL string
+	// Policies in force on it, in the order in which they are asked.
+	Policies []string
 	// Effective are the values in force; nil while the spec is invalid and its
 	// last good version goes on, or while the Channel is being deleted.
 	Effective *v1alpha1.EffectiveChannel

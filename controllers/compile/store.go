@@ -116,6 +116,8 @@ func storeSettings(spec *v1alpha1.ConversationStoreSpec) *document.StoreSettings
 	}
 	messages := duration(r.Messages, 0)
 	return &document.StoreSettings{
+		AllowPrivateHosts: spec.Egress != nil && spec.Egress.AllowPrivateHosts,
+
 		ReopenWindow: duration(spec.ReopenWindow, defaultReopenWindow),
 		Retention: document.Retention{
 			Messages: messages,

@@ -2,6 +2,7 @@ package conditions
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,9 @@ import (
 // platform's first word on the credentials. A probe is one request; platforms
 // answer within a second, and the bridge gives up on one after ten.
 const FirstProbe = 15 * time.Second
+
+// maxPolicies is how many policies stand in a Channel's status.
+const maxPolicies = 32
 
 // ChannelInput is what a Channel's status is made of.
 type ChannelInput struct {
@@ -46,6 +50,7 @@ func Channel(in ChannelInput) (status v1alpha1.ChannelStatus, recheck time.Durat
 	status.Account, status.Receive = in.Result.Account, in.Result.Receive
 	status.Bridge, status.Store = name(in.Result.Bridge), name(in.Result.Store)
 	status.WebhookURL = in.Result.WebhookURL
+	status.Policies = slices.Clone(in.Result.Policies[:min(len(in.Result.Policies), maxPolicies)])
 	if in.Result.Effective != nil {
 		status.Effective = in.Result.Effective.DeepCopy()
 	}

@@ -36,6 +36,8 @@ var told = []string{
 	v1alpha1.ConditionDatabaseReachable,
 	v1alpha1.ConditionStorageLow,
 	v1alpha1.ConditionUpgradePending,
+	v1alpha1.ConditionConflicted,
+	v1alpha1.ConditionStaffed,
 }
 
 // Diff lists the transitions between two statuses that deserve an Event: what
@@ -93,11 +95,11 @@ func transition(old, cur *metav1.Condition) *Transition {
 	}
 }
 
-// bad says whether a condition tells of trouble. StorageLow is trouble when
-// true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
+// bad says whether a condition tells of trouble. StorageLow and Conflicted are
+// trouble when true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
 func bad(c *metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.ConditionStorageLow:
+	case v1alpha1.ConditionStorageLow, v1alpha1.ConditionConflicted:
 		return c.Status == metav1.ConditionTrue
 	case v1alpha1.ConditionUpgradePending: // of those that wait, the one that they wait for tells
 		return c.Reason == v1alpha1.ReasonRolloutFailed

@@ -2,7 +2,7 @@
 // workloads into the status of each kind. It is pure.
 //
 //	compile.Result ─┐
-//	fleet.Fleet ────┼─► Channel, Bridge, Store ──► status (+ when to look again)
+//	fleet.Fleet ────┼─► Channel, Bridge, Store … ─► status (+ when to look again)
 //	workload facts ─┤                                 │
 //	status before ──┘                    Diff ────────┴──► Events, on change only
 //
@@ -32,6 +32,12 @@
 //
 // UpgradePending is present only while pods are to get another version, and
 // stands beside Ready: what runs serves its generation.
+//
+// Programmed is per Channel of a RoutingPolicy, and latched like Ready for its
+// generation and store: it turns true when every serving pod of the store has
+// loaded the policy, its webhooks, and the Channel that names it. The policy's own
+// is true when all of its Channels' are. PartiallyInvalid and Conflicted are present
+// only while true. Staffed is the store's word, which knows the agents.
 //
 // A condition about the platform keeps its last value while nothing newer is
 // known (a pod restarts, a new version of the entry is being loaded, the

@@ -2,6 +2,7 @@ package conditions
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -178,14 +179,17 @@ func (s *set) notLoaded(kind string, doc *document.Document, f *fleet.Fleet, gen
 	return waiting(v1alpha1.ReasonNotLoaded, fmt.Sprintf("waits until all %d serving pods of the %s have loaded this generation", f.Size(), kind))
 }
 
-// refusedOwn: the pods refuse an entry that stands for the store itself. Those
-// of Channels are told on the Channels.
+// ownEntries are those that stand for a store itself, or for what has no status.
+// The others are told on their own resources.
+var ownEntries = []document.EntryKind{document.EntryBridge, document.EntryToken}
+
+// refusedOwn: the pods refuse an entry that stands for the store itself.
 func refusedOwn(doc *document.Document, f *fleet.Fleet) *verdict {
 	if doc == nil {
 		return nil
 	}
 	for _, e := range doc.Entries {
-		if e.Kind == document.EntryChannel {
+		if !slices.Contains(ownEntries, e.Kind) {
 			continue
 		}
 		if x := f.Refusal(doc, e.Key()); x != nil {

@@ -158,6 +158,23 @@ func (f *Fleet) Row(key, hash string) *document.ChannelStatus {
 	return nil
 }
 
+// EntryTrouble is what a serving pod says of an entry that is in force and cannot
+// do what it is for, in whatever version; nil when none does. The pods of a
+// store look at one database, so the first one's word is enough.
+func (f *Fleet) EntryTrouble(key string) *document.Trouble {
+	if f == nil {
+		return nil
+	}
+	for i := range f.pods {
+		for j := range f.pods[i].Status.Troubles {
+			if t := &f.pods[i].Status.Troubles[j]; t.Entry == key {
+				return t
+			}
+		}
+	}
+	return nil
+}
+
 // Trouble is the worst trouble with sending that any serving pod reports for an
 // entry, in whatever version: every replica sends, not only the holder. nil
 // when none does.

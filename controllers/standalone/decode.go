@@ -29,6 +29,10 @@ var kinds = map[string]func() client.Object{
 	v1alpha1.GroupVersion.String() + "/ConversationStore": func() client.Object { return &v1alpha1.ConversationStore{} },
 	v1alpha1.GroupVersion.String() + "/Bridge":            func() client.Object { return &v1alpha1.Bridge{} },
 	v1alpha1.GroupVersion.String() + "/Channel":           func() client.Object { return &v1alpha1.Channel{} },
+	v1alpha1.GroupVersion.String() + "/Schedule":          func() client.Object { return &v1alpha1.Schedule{} },
+	v1alpha1.GroupVersion.String() + "/AgentQueue":        func() client.Object { return &v1alpha1.AgentQueue{} },
+	v1alpha1.GroupVersion.String() + "/Bot":               func() client.Object { return &v1alpha1.Bot{} },
+	v1alpha1.GroupVersion.String() + "/RoutingPolicy":     func() client.Object { return &v1alpha1.RoutingPolicy{} },
 	"v1/Secret":    func() client.Object { return &corev1.Secret{} },
 	"v1/Namespace": func() client.Object { return &corev1.Namespace{} },
 }
@@ -120,7 +124,7 @@ func (m *Manifests) readObject(d *manifest, content map[string]any, previous *Ma
 // mistake: it would be silently without effect.
 func (m *Manifests) leaveOut(d *manifest, apiVersion, kind string) []error {
 	if strings.HasPrefix(apiVersion, v1alpha1.GroupVersion.Group+"/") {
-		return []error{d.errorf("apiVersion %s has no kind %s in this version; known are ConversationStore, Bridge and Channel of %s",
+		return []error{d.errorf("apiVersion %s has no kind %s in this version; known are ConversationStore, Bridge, Channel, RoutingPolicy, AgentQueue, Bot and Schedule of %s",
 			apiVersion, kind, v1alpha1.GroupVersion)}
 	}
 	m.Notices = append(m.Notices, fmt.Sprintf("%s: document %d: %s %s is not run without a cluster; left out", d.file.path, d.number, apiVersion, kind))

@@ -34,6 +34,7 @@ type Manifests struct {
 	Stores     []*v1alpha1.ConversationStore
 	Bridges    []*v1alpha1.Bridge
 	Channels   []*v1alpha1.Channel
+	Routing    Routing
 	Secrets    []*corev1.Secret
 	Namespaces []*corev1.Namespace
 	// Notices are what was left out, for people.
@@ -43,6 +44,14 @@ type Manifests struct {
 	// rules about changes.
 	raw  map[string]map[string]any
 	from map[string]string // where each object stands, by identity
+}
+
+// Routing are the objects that say who gets a conversation.
+type Routing struct {
+	Schedules []*v1alpha1.Schedule
+	Queues    []*v1alpha1.AgentQueue
+	Bots      []*v1alpha1.Bot
+	Policies  []*v1alpha1.RoutingPolicy
 }
 
 // ManifestError is a mistake in a manifest, and where it is.
@@ -66,8 +75,23 @@ func (e *ManifestError) Error() string {
 // mistakes that were found, as *ManifestError where they are in a manifest.
 func (s Source) Read(previous *Manifests) (*Manifests, error) { return s.read(previous, newWatch()) }
 
+// Objects reads and checks manifests that need not be enough to run, such as a
+// policy alone.
+func (s Source) Objects() (*Manifests, error) { return s.objects(nil, newWatch()) }
+
 // read notes in w what it looks at, also when it fails.
 func (s Source) read(previous *Manifests, w *watch) (*Manifests, error) {
+	m, err := s.objects(previous, w)
+	if err != nil {
+		return nil, err
+	}
+	if len(m.Channels)+len(m.Bridges)+len(m.Stores) == 0 {
+		return nil, fmt.Errorf("%s: no Channel, Bridge or ConversationStore there; folders below are read only when a kustomization names them", strings.Join(s.Paths, ", "))
+	}
+	return m, nil
+}
+
+func (s Source) objects(previous *Manifests, w *watch) (*Manifests, error) {
 	files, err := s.files(w)
 	if err != nil {
 		return nil, err
@@ -88,9 +112,6 @@ func (s Source) read(previous *Manifests, w *watch) (*Manifests, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
-	}
-	if len(m.Channels)+len(m.Bridges)+len(m.Stores) == 0 {
-		return nil, fmt.Errorf("%s: no Channel, Bridge or ConversationStore there; folders below are read only when a kustomization names them", strings.Join(s.Paths, ", "))
 	}
 	return m, nil
 }
@@ -178,6 +199,14 @@ func (m *Manifests) add(obj client.Object, identity, where string) error {
 		m.Bridges = append(m.Bridges, o)
 	case *v1alpha1.Channel:
 		m.Channels = append(m.Channels, o)
+	case *v1alpha1.Schedule:
+		m.Routing.Schedules = append(m.Routing.Schedules, o)
+	case *v1alpha1.AgentQueue:
+		m.Routing.Queues = append(m.Routing.Queues, o)
+	case *v1alpha1.Bot:
+		m.Routing.Bots = append(m.Routing.Bots, o)
+	case *v1alpha1.RoutingPolicy:
+		m.Routing.Policies = append(m.Routing.Policies, o)
 	case *corev1.Secret:
 		m.Secrets = append(m.Secrets, o)
 	case *corev1.Namespace:

@@ -57,6 +57,7 @@ func (r *runner) observe(ctx context.Context, now time.Time) (fleets map[compile
 		}
 		ch.Status = status
 	}
+	r.observeRouting(storeFleets, now)
 	return fleets, changed
 }
 

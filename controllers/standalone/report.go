@@ -51,6 +51,9 @@ func (p *report) summary(w *world, notices []string, version string, took time.D
 	for _, ch := range slices.SortedFunc(slices.Values(w.snapshot.Channels), byName) {
 		p.channel(ch, w.result.Channels[client.ObjectKeyFromObject(ch)], base)
 	}
+	for _, o := range slices.SortedFunc(slices.Values(w.snapshot.Policies), byName) {
+		p.policy(o, w.result.Policies[client.ObjectKeyFromObject(o)])
+	}
 	for _, n := range notices {
 		p.line("  Notice    %s", n)
 	}
@@ -95,6 +98,20 @@ func (p *report) channel(ch *v1alpha1.Channel, r *compile.ChannelResult, base st
 	p.line("%s", line)
 }
 
+func (p *report) policy(o *v1alpha1.RoutingPolicy, r *compile.PolicyResult) {
+	var routed []string
+	for _, parent := range r.Parents {
+		if parent.Entries != nil {
+			routed = append(routed, parent.Channel.String())
+		}
+	}
+	where := "routes no Channel"
+	if len(routed) > 0 {
+		where = "routes " + strings.Join(routed, ", ")
+	}
+	p.line("  Policy    %s   priority %d, %d rules, %s", client.ObjectKeyFromObject(o), o.Spec.Priority, len(o.Spec.Rules), where)
+}
+
 // findings prints what is wrong with each resource, when that changed.
 func (p *report) findings(w *world) {
 	now := map[string]string{}
@@ -107,6 +124,7 @@ func (p *report) findings(w *world) {
 	for _, ch := range w.snapshot.Channels {
 		now[identityOf(ch)] = messages(false, w.result.Channels[client.ObjectKeyFromObject(ch)].Findings)
 	}
+	maps.Copy(now, routingFindings(w))
 	for _, identity := range slices.Sorted(maps.Keys(now)) {
 		switch text := now[identity]; text {
 		case p.told[identity]:

@@ -38,6 +38,7 @@ type world struct {
 	previousBridges map[compile.Key]*document.Document
 	previousStores  map[compile.Key]*document.Document
 
+	programs *compile.Programs
 	snapshot *compile.Snapshot
 	result   *compile.Result
 }
@@ -61,13 +62,17 @@ type status struct {
 	conditions []metav1.Condition
 	// Of a Channel: its name as the platform tells it, and its webhook.
 	displayName, webhookURL string
+	// Of a RoutingPolicy: how it stands with its Channels.
+	parents []v1alpha1.ParentStatus
+	// Of a Schedule: whether it is open.
+	open *bool
 }
 
 func newWorld(capabilities map[string]platform.Capabilities, token func(compile.Key) (string, error)) *world {
 	return &world{
 		capabilities: capabilities, token: token,
 		objects: newObjects(), records: map[string]record{}, statuses: map[string]status{},
-		leaving:         map[compile.Key]*leaving{},
+		leaving: map[compile.Key]*leaving{}, programs: &compile.Programs{},
 		previousBridges: map[compile.Key]*document.Document{}, previousStores: map[compile.Key]*document.Document{},
 	}
 }
@@ -82,6 +87,7 @@ func (w *world) options() compile.Options {
 		StoreURL:       func(namespace, name string) string { return inProcess + namespace + "/" + name },
 		CreateDefaults: true,
 		RegisterAtOnce: true,
+		Programs:       w.programs,
 	}
 }
 
@@ -150,6 +156,7 @@ func (w *world) assemble(m *Manifests, now time.Time) (*compile.Snapshot, error)
 		Secrets: slices.Clone(m.Secrets),
 	}
 	w.objects = newObjects()
+	w.putRouting(s, m.Routing, now)
 	return s, w.putAll(s, next, now)
 }
 
@@ -187,6 +194,7 @@ func (w *world) prune(s *compile.Snapshot) {
 	for _, o := range s.Channels {
 		there[identityOf(o)] = true
 	}
+	eachRouted(s, func(o client.Object) { there[identityOf(o)] = true })
 	gone := func(identity string) bool { return !there[identity] }
 	maps.DeleteFunc(w.records, func(identity string, _ record) bool { return gone(identity) })
 	maps.DeleteFunc(w.statuses, func(identity string, _ status) bool { return gone(identity) })

@@ -47,8 +47,8 @@ func bridgeNetworkPolicy(b *v1alpha1.Bridge, store types.NamespacedName, opts Op
 
 // storeNetworkPolicy lets the store's Bridges and the operator in on the
 // internal port. REST is open to the cluster (it wants a token). On the way out
-// there is DNS and the port of the database, wherever that is; with SQLite
-// nothing: the store calls nobody.
+// there is DNS and the port of the database, wherever that is, and what
+// spec.egress opens for webhooks; with SQLite and without egress nothing.
 func storeNetworkPolicy(s *v1alpha1.ConversationStore, bridges []types.NamespacedName, opts Options) client.Object {
 	internal := []networkingv1.NetworkPolicyPeer{operatorPeer(opts)}
 	sorted := slices.Clone(bridges)
@@ -59,6 +59,12 @@ func storeNetworkPolicy(s *v1alpha1.ConversationStore, bridges []types.Namespace
 	egress := []networkingv1.NetworkPolicyEgressRule{}
 	if s.Spec.Postgres != nil {
 		egress = append(egress, dnsRule(), networkingv1.NetworkPolicyEgressRule{Ports: tcp(DatabasePort(s))})
+	}
+	if e := s.Spec.Egress; e != nil {
+		if s.Spec.Postgres == nil {
+			egress = append(egress, dnsRule())
+		}
+		egress = append(egress, networkingv1.NetworkPolicyEgressRule{To: webhookPeers(e)})
 	}
 	return networkPolicy(storeMeta(s), StoreSelector(s.Name), []networkingv1.NetworkPolicyIngressRule{
 		{Ports: tcp(PortREST)},
@@ -80,15 +86,33 @@ func networkPolicy(meta metav1.ObjectMeta, selector map[string]string, in []netw
 	}
 }
 
-// platformPeers is where messaging platforms are: what the Bridge names, else
-// the internet without private ranges, and those too when hosts there are allowed.
+// webhookPeers is where webhooks may be. Some network plugins do not take pods
+// for addresses, so that those of this cluster are named as such.
+func webhookPeers(e *v1alpha1.StoreEgress) []networkingv1.NetworkPolicyPeer {
+	peers := addressPeers(e.CIDRs, e.AllowPrivateHosts)
+	if e.AllowPrivateHosts && len(e.CIDRs) == 0 {
+		peers = append(peers, networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{}})
+	}
+	return peers
+}
+
+// platformPeers is where messaging platforms are.
 func platformPeers(b *v1alpha1.Bridge) []networkingv1.NetworkPolicyPeer {
-	if b.Spec.Egress != nil && len(b.Spec.Egress.CIDRs) > 0 {
-		cidrs := slices.Clone(b.Spec.Egress.CIDRs)
+	if b.Spec.Egress == nil {
+		return addressPeers(nil, false)
+	}
+	return addressPeers(b.Spec.Egress.CIDRs, b.Spec.Egress.AllowPrivateHosts)
+}
+
+// addressPeers are what is named, else the internet without private ranges, and
+// those too when hosts there are allowed.
+func addressPeers(named []string, allowPrivateHosts bool) []networkingv1.NetworkPolicyPeer {
+	if len(named) > 0 {
+		cidrs := slices.Clone(named)
 		slices.Sort(cidrs)
 		return ipPeers(cidrs)
 	}
-	if b.Spec.Egress != nil && b.Spec.Egress.AllowPrivateHosts {
+	if allowPrivateHosts {
 		// Link-local stays closed: nobody's mail server is there, but the cloud's
 		// metadata service with its credentials is.
 		return []networkingv1.NetworkPolicyPeer{

@@ -284,8 +284,8 @@ func (c *cluster) dump(namespace string) string {
 	defer cancel()
 	var b strings.Builder
 	for _, args := range [][]string{
-		{"-n", namespace, "get", "conversationstores,bridges,channels,pods,deployments,statefulsets,secrets", "-o", "wide"},
-		{"-n", namespace, "get", "conversationstores,bridges,channels", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}: {.status}{\"\\n\"}{end}"},
+		{"-n", namespace, "get", "conversationstores,bridges,channels,routingpolicies,agentqueues,schedules,bots,pods,deployments,statefulsets,secrets", "-o", "wide"},
+		{"-n", namespace, "get", "conversationstores,bridges,channels,routingpolicies,agentqueues,schedules,bots", "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}: {.status}{\"\\n\"}{end}"},
 		{"-n", namespace, "get", "events", "--sort-by=.lastTimestamp"},
 		{"-n", namespace, "logs", "--selector", "app.kubernetes.io/name", "--all-containers", "--prefix", "--tail=40", "--ignore-errors"},
 		{"-n", operatorNamespace, "logs", "deployment/bridgekeeper-manager", "--tail=40"},

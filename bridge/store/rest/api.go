@@ -29,6 +29,8 @@ const (
 type Engine interface {
 	store.Reader
 	store.Writer
+	store.Desk
+	store.Explainer
 }
 
 // Options of an API.
@@ -73,7 +75,11 @@ func New(engine Engine, opts Options) (*API, error) {
 	a.huma.UseMiddleware(a.authenticate)
 	a.registerMessages()
 	a.registerConversations()
+	a.registerOwnership()
+	a.registerAgents()
+	a.registerQueues()
 	a.registerContacts()
+	a.registerRouting()
 	a.registerMedia()
 	a.registerDeadLetters()
 	a.registerEvents()
@@ -146,6 +152,8 @@ func config(version string) huma.Config {
 			},
 			Tags: []*huma.Tag{
 				{Name: "Messages"}, {Name: "Conversations"}, {Name: "Contacts"}, {Name: "Media"},
+				{Name: "Agents", Description: "People who answer: who they are, whether they are there, what they are offered."},
+				{Name: "Queues", Description: "What waits for agents."},
 				{Name: "Dead letters", Description: "Outbound messages that will not be sent any more by themselves."},
 				{Name: "Events", Description: "Everything that changes, in the order it was committed."},
 				{Name: "Raw journal", Description: "What platforms sent, byte for byte. Needs admin access."},

@@ -186,12 +186,13 @@ type Owner struct {
 
 // Contact is a person, known by one or more identities.
 type Contact struct {
-	ID          string     `json:"id" doc:"Derived from the first identity: the same in every cluster with the same traffic."`
-	Namespace   string     `json:"namespace"`
-	DisplayName string     `json:"displayName,omitempty"`
-	Language    string     `json:"language,omitempty" doc:"BCP 47."`
-	Identities  []Identity `json:"identities" nullable:"false"`
-	CreatedAt   time.Time  `json:"createdAt"`
+	ID          string            `json:"id" doc:"Derived from the first identity: the same in every cluster with the same traffic."`
+	Namespace   string            `json:"namespace"`
+	DisplayName string            `json:"displayName,omitempty"`
+	Language    string            `json:"language,omitempty" doc:"BCP 47."`
+	Attributes  map[string]string `json:"attributes,omitempty" doc:"What rules of RoutingPolicies go by."`
+	Identities  []Identity        `json:"identities" nullable:"false"`
+	CreatedAt   time.Time         `json:"createdAt"`
 }
 
 // Identity is an address of a contact on a channel.
@@ -331,7 +332,7 @@ func viewConversation(c store.Conversation) Conversation {
 
 func viewContact(c store.Contact) Contact {
 	return Contact{
-		ID: c.ID, Namespace: c.Namespace, DisplayName: c.DisplayName, Language: c.Language,
+		ID: c.ID, Namespace: c.Namespace, DisplayName: c.DisplayName, Language: c.Language, Attributes: c.Attributes,
 		Identities: viewAll(c.Identities, viewIdentity), CreatedAt: c.CreatedAt,
 	}
 }

@@ -49,6 +49,8 @@ func TestViewsFollowTheModel(t *testing.T) {
 		{store.Event{}, Event{}, nil},
 		{store.RawEntry{}, RawEntry{}, nil},
 		{store.ReplayResult{}, ReplayResult{}, nil},
+		{store.OwnerChange{}, OwnerChange{}, nil},
+		{store.AgentOffer{}, Offer{}, nil},
 	} {
 		want := jsonFields(reflect.TypeOf(pair.model))
 		for _, name := range pair.hidden {

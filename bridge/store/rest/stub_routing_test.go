@@ -1,0 +1,18 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
+)
+
+func (e *stub) Routing(_ context.Context, s store.Scope, _ string, _ store.PageQuery) (store.Routing, error) {
+	d := routing.Decision{Policy: "shop/inbound", Hash: "h", Action: routing.ActionRoute, Via: routing.ViaDefault, Match: -1}
+	return store.Routing{Position: &routing.Position{Policy: "shop/inbound"}, Decisions: store.Page[store.RoutingDecision]{
+		Items: []store.RoutingDecision{{ID: "d", Decision: d, Exact: true, Explanation: &routing.Explanation{Decision: d, Exact: true}}}}}, e.seen(s)
+}
+
+func (e *stub) SetAttributes(_ context.Context, s store.Scope, id string, attributes map[string]string) (store.Contact, error) {
+	return store.Contact{ID: id, Attributes: attributes}, e.seen(s)
+}

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+)
+
+// route hands a message on to who is concerned: to the policies where it opened
+// or reopened its conversation, or nobody has that; to the bot whose it is. A
+// conversation that a queue or a person has stays theirs. What another app is to
+// answer (standby), and what the shop wrote itself, concerns nobody.
+func (a *arrival) route() error {
+	m, p := a.event.Message, a.party
+	if a.direction != message.Inbound || m.Standby {
+		return nil
+	}
+	r, row := a.t.c.dispatcher, &messageRow{ID: a.id, Type: m.Type, Text: m.Text}
+	st := r.s.state.Load()
+	routed := st.chain(a.channel.Name) != nil
+	if err := a.newestOwner(routed); err != nil {
+		return err
+	}
+	switch {
+	case a.course == courseBegin, a.course == courseFollowUp:
+		if !routed {
+			return nil
+		}
+		v := a.begun()
+		return r.route(a.t, &v, &occasion{event: routing.EventOpened, message: row, newConversation: true, newContact: a.newContact})
+	case a.course == courseOpen && a.before.state == ConversationSolved && routed:
+		v, err := r.s.conversation(a.t.ctx, a.t, Scope{All: true}, p.conversation)
+		if err != nil {
+			return err
+		}
+		return r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: a.before.solvedAt, lastAt: a.before.updatedAt})
+	case p.owner.Kind == OwnerBot:
+		return r.tell(a.t, st, a.channel.Name, p, row)
+	case p.owner.Kind == OwnerNone && routed:
+		return r.adopt(a.t, p.conversation, row)
+	}
+	return nil
+}
+
+// newestOwner looks again who has the conversation, where a message of the same
+// contact that is taken in with this one has been decided upon.
+func (a *arrival) newestOwner(routed bool) error {
+	p := a.party
+	if !p.moved || !routed {
+		p.moved = true // from here on
+		return nil
+	}
+	_, err := one(a.t.ctx, a.t, []any{&p.owner.Kind, &p.owner.Name, &p.epoch}, `SELECT owner_kind, owner_name, epoch FROM conversations WHERE id = ?`, p.conversation)
+	return err
+}
+
+// begun is the conversation that this message began, as it is going to be in the
+// database.
+func (a *arrival) begun() convRow {
+	p := a.party
+	return convRow{
+		id: p.conversation, namespace: a.channel.Namespace, channel: a.channel.Name, contact: p.contact, identityID: p.identity,
+		address: a.who().ExternalID, displayName: or(a.who().DisplayName, p.displayName), username: or(a.who().Username, p.username),
+		language: or(a.who().Language, p.language), reachable: true, state: ConversationOpen, owner: Owner{Kind: OwnerNone}, epoch: 1,
+		createdAt: ms(a.t.now), updatedAt: ms(a.t.now), lastInboundAt: ms(a.t.now),
+	}
+}
+
+// tell lets the bot that has a conversation answer a message. A bot of REST, which
+// no Bot resource stands for, has read it in the event log.
+func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messageRow) error {
+	if _, ok := st.routes.bots[p.owner.Name]; ok {
+		return t.addErrand(errand{conversation: p.conversation, kind: errandBot, target: p.owner.Name, message: m.ID, epoch: p.epoch})
+	}
+	if st.chain(channel) == nil {
+		return nil
+	}
+	row, err := readRouting(t.ctx, t, p.conversation)
+	if err != nil || row.epoch != p.epoch {
+		return err
+	}
+	// A policy gave it to this bot, and the Bot is gone: its policies say who comes next.
+	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, p.conversation)
+	if err != nil {
+		return err
+	}
+	return r.handOver(t, &v, row, reasonFailure, m)
+}
+
+// adopt routes a conversation that nobody has: from before there were policies, or
+// that somebody let go. One about which a webhook is being asked waits for that.
+func (r *dispatcher) adopt(t *txn, conversation string, m *messageRow) error {
+	row, err := readRouting(t.ctx, t, conversation)
+	if err != nil {
+		return err
+	}
+	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, conversation)
+	if err != nil {
+		return err
+	}
+	if c := r.s.state.Load().chain(v.channel); row.asking && row.epoch == v.epoch || c == nil || len(c.programs) == 0 {
+		return nil
+	}
+	return r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row})
+}

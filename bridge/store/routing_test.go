@@ -1,0 +1,556 @@
+package store
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+	"github.com/bridgekeeper/bridgekeeper/bridge/schedule"
+)
+
+// routed is a store whose telegram channel has policies.
+type routed struct {
+	*box
+	entries map[string]document.Entry
+}
+
+// chatCaps are of a platform that chats: long texts, quick replies.
+var chatCaps = platform.Capabilities{
+	Text: platform.TextLimit{Max: 4096, Unit: platform.UnitRunes}, Buttons: 3, QuickReplies: 13, ButtonTitle: platform.TextLimit{Max: 20, Unit: platform.UnitRunes},
+	Edit: true, Delete: true,
+}
+
+const (
+	general   = "shop/general"
+	vip       = "shop/vip"
+	menuBot   = "shop/menu"
+	remoteBot = "shop/assistant"
+	hours     = "shop/hours"
+)
+
+// builtInBot greets, knows "hours", and gives up on "agent" or with the second miss.
+const builtInBot = `{"name":"shop/menu","defaultLanguage":"en","greeting":{"en":"Hello!"},
+	"menus":[{"name":"main","text":{"en":"What is it about?"},"options":[
+		{"name":"order","title":{"en":"My order"},"then":{"text":{"en":"I get somebody."},"handover":true,"topics":["order"]}},
+		{"name":"hours","title":{"en":"Opening hours"},"then":{"text":{"en":"Nine to five."}}}]}],
+	"fallback":{"en":"Sorry?"},"handover":{"keywords":{"en":["agent"]},"text":{"en":"One moment."},"maxTurns":5,"maxMisses":2}}`
+
+// newRouted opens a store with the queues general and vip, the bot menu, the
+// schedule hours (Monday to Friday, 9 to 17 UTC; testTime is a Sunday), and policies.
+func newRouted(t testing.TB, policies ...routing.Policy) *routed {
+	t.Helper()
+	r := &routed{box: newBox(t, chatCaps), entries: map[string]document.Entry{}}
+	r.set(testEntries(t)...)
+	r.set(
+		entry(t, document.EntryAgentQueue, general, routing.QueueSpec{Name: general}),
+		entry(t, document.EntryAgentQueue, vip, routing.QueueSpec{Name: vip}),
+		entry(t, document.EntryBot, menuBot, document.Bot{BuiltIn: json.RawMessage(builtInBot)}),
+		entry(t, document.EntrySchedule, hours, schedule.Spec{TimeZone: "UTC", Weekly: []schedule.Weekly{
+			{Days: []schedule.Day{schedule.Monday, schedule.Tuesday, schedule.Wednesday, schedule.Thursday, schedule.Friday}, From: "09:00", To: "17:00"}}}),
+	)
+	r.attach(policies...)
+	return r
+}
+
+// set puts entries into the document, in place of those of the same name.
+func (r *routed) set(entries ...document.Entry) {
+	for _, e := range entries {
+		r.entries[e.Key()] = e
+	}
+}
+
+// reload puts the document into force.
+func (r *routed) reload() []document.Exception {
+	r.t.Helper()
+	list := make([]document.Entry, 0, len(r.entries))
+	for _, e := range r.entries {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b document.Entry) int { return strings.Compare(a.Key(), b.Key()) })
+	doc := testDocument(r.t, list...)
+	settings := testSettings
+	settings.AllowPrivateHosts = true // tests' webhooks are on this machine
+	settings.Retention.Messages = document.Duration(30 * 24 * time.Hour)
+	var err error
+	doc.Settings, err = json.Marshal(settings)
+	require.NoError(r.t, err)
+	return r.Load(r.t.Context(), doc)
+}
+
+// attach attaches policies to the telegram channel, and these only.
+func (r *routed) attach(policies ...routing.Policy) {
+	r.t.Helper()
+	spec := document.StoreChannel{Platform: "telegram", Account: "100", Bridge: shopBridge}
+	for _, p := range policies {
+		r.set(entry(r.t, document.EntryRoutingPolicy, p.Name, p))
+		spec.Policies = append(spec.Policies, p.Name)
+	}
+	r.set(entry(r.t, document.EntryChannel, telegram, spec))
+	require.Empty(r.t, r.reload())
+}
+
+func toQueue(name string, weight ...int) routing.BackendRef {
+	return backendRef(routing.BackendAgentQueue, name, weight...)
+}
+
+func toBot(name string, weight ...int) routing.BackendRef {
+	return backendRef(routing.BackendBot, name, weight...)
+}
+
+func backendRef(kind routing.BackendKind, name string, weight ...int) routing.BackendRef {
+	ref := routing.BackendRef{Kind: kind, Name: name}
+	if len(weight) > 0 {
+		ref.Weight = &weight[0]
+	}
+	return ref
+}
+
+func step(name string, to ...routing.BackendRef) routing.Step {
+	return routing.Step{Name: name, BackendRefs: to}
+}
+
+// inbound is a policy with rules, whose default route is the queue general.
+func inbound(rules ...routing.Rule) routing.Policy {
+	return routing.Policy{Name: "shop/inbound", Rules: rules, DefaultRoute: &routing.Route{BackendRefs: []routing.BackendRef{toQueue(general)}}, DefaultLanguage: "en"}
+}
+
+func rule(name string, steps ...routing.Step) routing.Rule {
+	return routing.Rule{Name: name, Steps: steps}
+}
+
+// hear lets a contact write, and returns the conversation.
+func (r *routed) hear(contact, body string) string {
+	r.t.Helper()
+	n := count(r.t, r.Store, "messages")
+	ev := textFrom(contact, numbered(contact, n), body)
+	ev.Message.Timestamp = r.clock.Now()
+	return getMessage(r.t, r.Store, stored(r.t, r.Store, telegram, ev)).Conversation
+}
+
+// run does what is due: errands, and steps whose time is over.
+func (r *routed) run() {
+	r.t.Helper()
+	_, err := r.dispatcher.endSteps(r.t.Context())
+	require.NoError(r.t, err)
+	_, err = r.dispatcher.doErrands(r.t.Context())
+	require.NoError(r.t, err)
+}
+
+func (r *routed) wantOwner(conversation string, kind OwnerKind, name string) {
+	r.t.Helper()
+	require.Equal(r.t, Owner{Kind: kind, Name: name}, getConversation(r.t, r.Store, conversation).Owner)
+}
+
+// routing is where a conversation is; all its decisions must be explained exactly.
+func (r *routed) routing(conversation string) Routing {
+	r.t.Helper()
+	v, err := r.Routing(r.t.Context(), everything, conversation, PageQuery{})
+	require.NoError(r.t, err)
+	for _, d := range v.Decisions.Items {
+		require.True(r.t, d.Exact, "%+v", d)
+	}
+	return v
+}
+
+func (r *routed) lastDecision(conversation string) routing.Decision {
+	r.t.Helper()
+	items := r.routing(conversation).Decisions.Items
+	require.NotEmpty(r.t, items)
+	return items[0].Decision
+}
+
+// said are the outbound texts of a conversation, with who speaks, in their order.
+func (r *routed) said(conversation string) (list []string) {
+	r.t.Helper()
+	page, err := r.ConversationMessages(r.t.Context(), everything, conversation, PageQuery{Limit: 200})
+	require.NoError(r.t, err)
+	slices.SortFunc(page.Items, func(a, b message.Message) int { return strings.Compare(a.ID, b.ID) })
+	for _, m := range page.Items {
+		if m.Direction == message.Outbound {
+			list = append(list, string(m.Author.Kind)+": "+m.Text)
+		}
+	}
+	return list
+}
+
+func TestAChannelWithoutPoliciesRoutesNothing(t *testing.T) {
+	r := newRouted(t)
+	v := r.hear("c1", "hello")
+	r.wantOwner(v, OwnerNone, "")
+	require.Zero(t, count(t, r.Store, "decisions"))
+	require.Zero(t, count(t, r.Store, "routings"))
+	require.Nil(t, r.routing(v).Position)
+}
+
+func TestTheFirstMatchingRuleDecides(t *testing.T) {
+	r := newRouted(t, inbound(
+		routing.Rule{Name: "refund", Matches: []routing.Match{{Text: &routing.TextMatch{Any: []string{"refund"}}}},
+			Set: routing.Set{Priority: routing.PriorityHigh, Labels: map[string]string{"about": "money"}}, Steps: []routing.Step{step("first", toQueue(vip))}},
+	))
+	v := r.hear("c1", "I want a REFUND")
+	r.wantOwner(v, OwnerQueue, vip)
+	at := r.routing(v)
+	require.Equal(t, &routing.Position{Policy: "shop/inbound", Hash: at.Position.Hash, Rule: "refund", Step: "first", Queue: vip}, at.Position)
+	require.Equal(t, routing.PriorityHigh, at.Priority)
+	require.Equal(t, map[string]string{"about": "money"}, at.Labels)
+	require.Len(t, at.Decisions.Items, 1)
+	d := at.Decisions.Items[0]
+	require.Equal(t, routing.EventOpened, d.Facts.Event)
+	require.Equal(t, "I want a REFUND", d.Facts.Message.Text, "the text is joined from the message")
+	require.Equal(t, routing.ResultMatched, d.Explanation.Rules[0].Result)
+	changes, err := r.OwnerChanges(t.Context(), everything, v, PageQuery{})
+	require.NoError(t, err)
+	require.Equal(t, d.ID, changes.Items[0].Decision)
+
+	other := r.hear("c2", "hello")
+	r.wantOwner(other, OwnerQueue, general)
+	require.Equal(t, routing.ViaDefault, r.lastDecision(other).Via)
+
+	r.hear("c1", "are you there?")
+	require.Len(t, r.routing(v).Decisions.Items, 1, "the owner it has gets the next message")
+	require.Equal(t, 2, count(t, r.Store, "policy_archive")+count(t, r.Store, "decisions")-1)
+}
+
+func TestSchedulesDecideAndTextsAreSentOncePer(t *testing.T) {
+	p := inbound()
+	p.OutOfHours = &routing.OutOfHours{Schedule: hours, Action: routing.OutOfHoursHoldAndReply,
+		Away: &routing.Reply{Texts: map[string]string{"en": "We are back on Monday."}, OncePer: document.Duration(12 * time.Hour)}}
+	p.Greeting = &routing.Reply{Texts: map[string]string{"en": "Welcome."}}
+	r := newRouted(t, p)
+
+	v := r.hear("c1", "hello") // on a Sunday
+	require.True(t, r.lastDecision(v).OutOfHours)
+	r.run()
+	require.Equal(t, []string{"policy: We are back on Monday."}, r.said(v))
+
+	r.resolve(v)
+	r.clock.advance(time.Hour)
+	r.hear("c1", "hello?")
+	r.run()
+	require.Equal(t, 1, len(r.said(v)), "once in twelve hours")
+	require.Equal(t, routing.EventReopened, r.routing(v).Decisions.Items[0].Facts.Event)
+
+	r.resolve(v)
+	r.clock.advance(25 * time.Hour) // Monday, 12:00
+	w := r.hear("c1", "good morning")
+	require.NotEqual(t, v, w, "a follow-up")
+	r.run()
+	require.Equal(t, []string{"policy: Welcome."}, r.said(w))
+	require.False(t, r.lastDecision(w).OutOfHours)
+}
+
+func (r *routed) resolve(v string) {
+	r.t.Helper()
+	_, err := r.Resolve(r.t.Context(), everything, v)
+	require.NoError(r.t, err)
+}
+
+func TestAGreetingArrivesHoweverFastAnAgentIs(t *testing.T) {
+	p := inbound()
+	p.Greeting = &routing.Reply{Texts: map[string]string{"en": "Welcome."}}
+	r := newRouted(t, p)
+	v := r.hear("c1", "hello")
+	r.assign(v, Owner{Kind: OwnerAgent, Name: "ana"})
+	r.run()
+	d := r.leaseOne()
+	require.Equal(t, "Welcome.", d.Parts[0].Text)
+
+	w := r.hear("c2", "hello")
+	r.assign(w, Owner{Kind: OwnerBot, Name: "bot of REST"})
+	r.run()
+	require.Empty(t, r.said(w), "a bot speaks for itself")
+}
+
+func (r *routed) assign(v string, to Owner) {
+	r.t.Helper()
+	_, err := r.Assign(r.t.Context(), everything, v, to, 0)
+	require.NoError(r.t, err)
+}
+
+func TestStepsEndByTheClockOfTheirSchedule(t *testing.T) {
+	slow := step("first", toQueue(vip))
+	slow.Timeout, slow.Clock = document.Duration(30*time.Minute), routing.ClockBusiness
+	p := inbound(rule("all", slow, step("second", toQueue(general))))
+	p.OutOfHours = &routing.OutOfHours{Schedule: hours, Action: routing.OutOfHoursHoldAndReply}
+	r := newRouted(t, p)
+	v := r.hear("c1", "hello") // Sunday 10:00: half an hour of business is over on Monday at 9:30
+	monday := time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
+	require.Equal(t, monday, *r.routing(v).Until)
+	r.run()
+	r.wantOwner(v, OwnerQueue, vip)
+
+	r.clock.advance(monday.Sub(r.clock.Now()) - time.Second)
+	r.run()
+	r.wantOwner(v, OwnerQueue, vip)
+	r.clock.advance(time.Second)
+	r.run()
+	r.wantOwner(v, OwnerQueue, general)
+	at := r.routing(v)
+	require.Equal(t, routing.ViaNextStep, at.Decisions.Items[0].Decision.Via)
+	require.Equal(t, routing.EventStepExpired, at.Decisions.Items[0].Facts.Event)
+	require.Nil(t, at.Until)
+}
+
+func TestAStepEndsWithTheOwner(t *testing.T) {
+	first := step("first", toQueue(vip))
+	first.Timeout = document.Duration(time.Minute)
+	r := newRouted(t, inbound(rule("all", first, step("second", toQueue(general)))))
+	v := r.hear("c1", "hello")
+	r.assign(v, Owner{Kind: OwnerAgent, Name: "ana"})
+	require.Nil(t, r.routing(v).Until)
+	r.clock.advance(time.Hour)
+	r.run()
+	r.wantOwner(v, OwnerAgent, "ana")
+	require.Len(t, r.routing(v).Decisions.Items, 1)
+}
+
+func TestStepsSurviveARestart(t *testing.T) {
+	first := step("first", toQueue(vip))
+	first.Timeout = document.Duration(time.Minute)
+	r := newRouted(t, inbound(rule("all", first, step("second", toQueue(general)))))
+	v := r.hear("c1", "hello")
+	opts := r.opts
+	require.NoError(t, r.Close())
+	s, err := Open(t.Context(), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	r.Store = s
+	require.Empty(t, r.reload())
+	r.clock.advance(time.Minute)
+	r.run()
+	r.wantOwner(v, OwnerQueue, general)
+}
+
+func TestAClockThatWentBackKeepsNoStepWaiting(t *testing.T) {
+	first := step("first", toQueue(vip))
+	first.Timeout = document.Duration(10 * time.Minute)
+	r := newRouted(t, inbound(rule("all", first, step("second", toQueue(general)))))
+	v := r.hear("c1", "hello")
+	r.clock.advance(-100 * time.Hour)
+	require.NoError(t, r.followClock(t.Context()))
+	require.Equal(t, r.clock.Now().Add(10*time.Minute), *r.routing(v).Until)
+}
+
+func TestAPolicyThatChangesLetsAStepFinish(t *testing.T) {
+	first := step("first", toQueue(vip))
+	first.Timeout = document.Duration(time.Minute)
+	old := inbound(rule("all", first, step("second", toQueue(vip))))
+	r := newRouted(t, old)
+	v := r.hear("c1", "hello")
+	before := r.lastDecision(v).Hash
+
+	changed := inbound(routing.Rule{Name: "greeting", Matches: []routing.Match{{Text: &routing.TextMatch{Any: []string{"hello"}}}}, Steps: []routing.Step{step("only", toQueue(general))}})
+	r.attach(changed)
+	r.wantOwner(v, OwnerQueue, vip)
+	require.NotNil(t, r.routing(v).Until, "the step goes on as it was begun")
+	r.clock.advance(time.Minute)
+	r.run()
+	r.wantOwner(v, OwnerQueue, general)
+	items := r.routing(v).Decisions.Items
+	require.Equal(t, "greeting", items[0].Decision.Rule, "and then it begins anew, with the message that opened it")
+	require.NotEqual(t, before, items[0].Decision.Hash)
+	require.Equal(t, before, items[1].Decision.Hash)
+	require.Equal(t, 2, count(t, r.Store, "policy_archive"))
+
+	r.attach()
+	w := r.hear("c2", "hello")
+	r.wantOwner(w, OwnerNone, "")
+	require.Len(t, r.routing(v).Decisions.Items, 2, "explained although nothing is attached any more")
+}
+
+func TestShadowsDecideAndDoNothing(t *testing.T) {
+	shadow := inbound(rule("all", step("first", toQueue(vip))))
+	shadow.Name, shadow.Mode, shadow.Priority = "shop/next", routing.ModeShadow, 100
+	shadow.Greeting = &routing.Reply{Texts: map[string]string{"en": "Not yet."}}
+	r := newRouted(t, inbound(), shadow)
+	v := r.hear("c1", "hello")
+	r.run()
+	r.wantOwner(v, OwnerQueue, general)
+	require.Empty(t, r.said(v))
+	items := r.routing(v).Decisions.Items
+	require.Len(t, items, 2)
+	require.False(t, items[0].Shadow)
+	require.True(t, items[1].Shadow)
+	require.Equal(t, vip, items[1].Decision.Target.Name)
+	require.Equal(t, "shop/inbound", r.routing(v).Position.Policy)
+
+	shadow.Priority = 1
+	r.attach(shadow)
+	w := r.hear("c2", "hello")
+	r.hear("c2", "anybody?")
+	r.wantOwner(w, OwnerNone, "")
+	require.Len(t, r.routing(w).Decisions.Items, 1, "alone it decides about what is opened")
+}
+
+func TestUnownedConversationsAreRoutedByTheirNextMessage(t *testing.T) {
+	r := newRouted(t)
+	v := r.hear("c1", "hello")
+	r.attach(inbound())
+	r.hear("c1", "anybody?")
+	r.wantOwner(v, OwnerQueue, general)
+	require.Equal(t, routing.EventOpened, r.routing(v).Decisions.Items[0].Facts.Event)
+}
+
+func TestStandbyAndEchoesConcernNobody(t *testing.T) {
+	r := newRouted(t, inbound())
+	ev := text("s1", "for the other app")
+	ev.Message.Standby = true
+	v := getMessage(t, r.Store, stored(t, r.Store, telegram, ev)).Conversation
+	r.wantOwner(v, OwnerNone, "")
+	echo := textFrom("c2", "e1", "from the phone")
+	echo.Message.Direction, echo.Message.Echo = message.Outbound, true
+	w := getMessage(t, r.Store, stored(t, r.Store, telegram, echo)).Conversation
+	r.wantOwner(w, OwnerNone, "")
+	require.Zero(t, count(t, r.Store, "decisions"))
+	require.Equal(t, w, r.hear("c2", "an answer to that"))
+	r.wantOwner(w, OwnerQueue, general)
+}
+
+func TestARuleCanClose(t *testing.T) {
+	closing := step("never", toBot("shop/gone"))
+	thanks := routing.Rule{Name: "thanks", Matches: []routing.Match{{Text: &routing.TextMatch{Any: []string{"thanks"}}}}, Steps: []routing.Step{closing}, OnExhausted: routing.ExhaustedClose}
+	r := newRouted(t, inbound(thanks))
+	v := r.hear("c1", "thanks!")
+	require.Equal(t, ConversationSolved, getConversation(t, r.Store, v).State)
+	r.wantOwner(v, OwnerNone, "")
+}
+
+func TestWeightsAgreeWithSlots(t *testing.T) {
+	r := newRouted(t, inbound(rule("rollout", step("split", toQueue(general, 80), toQueue(vip, 20)))))
+	seen := map[string]int{}
+	for i := range 60 {
+		v := r.hear(numbered("person", i), "hello")
+		contact := getConversation(t, r.Store, v).Contact.ID
+		want := []string{general, vip}[routing.Pick(routing.Slot("shop/inbound", "rollout", "split", contact), []int{80, 20})]
+		r.wantOwner(v, OwnerQueue, want)
+		seen[want]++
+	}
+	require.Len(t, seen, 2, "both got some")
+}
+
+func TestLoopsAreHeld(t *testing.T) {
+	first, second := step("first", toQueue(vip)), step("second", toQueue(general))
+	first.Timeout, second.Timeout = document.Duration(time.Second), document.Duration(time.Second)
+	p := inbound(routing.Rule{Name: "vip", Matches: []routing.Match{{Text: &routing.TextMatch{Any: []string{"hello"}}}}, Steps: []routing.Step{first, second}, OnExhausted: routing.ExhaustedDefault})
+	r := newRouted(t, p)
+	v := r.hear("c1", "hello")
+	for i := range 10 { // by hand, to and fro
+		r.assign(v, Owner{Kind: OwnerNone})
+		r.hear("c1", numbered("hello", i))
+	}
+	d := r.lastDecision(v)
+	require.Equal(t, routing.ViaLoopGuard, d.Via)
+	require.Equal(t, routing.ActionHold, d.Action)
+	require.Nil(t, r.routing(v).Until)
+}
+
+func TestABadEntryKeepsItsLastGoodVersion(t *testing.T) {
+	r := newRouted(t, inbound(rule("all", step("first", toQueue(vip)))))
+	bad := inbound()
+	bad.DefaultRoute = nil
+	raw := map[document.EntryKind]any{
+		document.EntrySchedule:      schedule.Spec{TimeZone: "Nowhere"},
+		document.EntryBot:           document.Bot{BuiltIn: json.RawMessage(`{"name":"shop/menu"}`)},
+		document.EntryRoutingPolicy: bad,
+		document.EntryWebhook:       document.Webhook{URL: "https://router.example", Secret: "whsec_short"},
+	}
+	names := map[document.EntryKind]string{document.EntrySchedule: hours, document.EntryBot: menuBot, document.EntryRoutingPolicy: "shop/inbound", document.EntryWebhook: "shop/inbound/router"}
+	good := map[document.EntryKind]string{}
+	for kind, spec := range raw {
+		good[kind] = r.entries[string(kind)+"/"+names[kind]].Hash
+		r.set(entry(t, kind, names[kind], spec))
+	}
+	exceptions := r.reload()
+	require.Len(t, exceptions, len(raw))
+	fields := map[string]string{}
+	for _, x := range exceptions {
+		fields[x.Entry] = x.Field
+		kind, _, _ := strings.Cut(x.Entry, "/")
+		require.Equal(t, good[document.EntryKind(kind)], x.RunningHash, x.Entry)
+	}
+	require.Equal(t, map[string]string{"Schedule/" + hours: "timeZone", "Bot/" + menuBot: "defaultLanguage",
+		"RoutingPolicy/shop/inbound": "defaultRoute.backendRefs", "Webhook/shop/inbound/router": "secret"}, fields)
+	r.wantOwner(r.hear("c1", "hello"), OwnerQueue, vip)
+}
+
+// A program is compiled once per version: a document that changes something else
+// leaves it as it is.
+func TestProgramsAreCompiledOncePerVersion(t *testing.T) {
+	r := newRouted(t, inbound())
+	program := r.state.Load().routes.policies["shop/inbound"].program
+	r.set(tokenEntry(t, "shop/default/x", "0123456789012345678901234567890123456789", "*"))
+	require.Empty(t, r.reload())
+	require.Same(t, program, r.state.Load().routes.policies["shop/inbound"].program)
+	r.set(entry(t, document.EntryAgentQueue, general, routing.QueueSpec{Name: general, Schedule: hours}))
+	require.Empty(t, r.reload())
+	require.NotSame(t, program, r.state.Load().routes.policies["shop/inbound"].program, "a queue's hours are part of it")
+}
+
+func TestWhatADeletedMessageSaidIsNotKept(t *testing.T) {
+	p := inbound(routing.Rule{Name: "secret", Matches: []routing.Match{{Text: &routing.TextMatch{Any: []string{"secret"}}}}, Steps: []routing.Step{step("first", toQueue(vip))}})
+	r := newRouted(t, p)
+	ev := text("m1", "my secret")
+	v := getMessage(t, r.Store, stored(t, r.Store, telegram, ev)).Conversation
+	ingest(t, r.Store, telegram, message.Event{Message: &message.Message{Direction: message.Inbound, ExternalID: "d1", Type: message.TypeDeletion, Target: "m1", Timestamp: testTime, Contact: &message.Contact{ExternalID: "c1"}}})
+	at, err := r.Routing(t.Context(), everything, v, PageQuery{})
+	require.NoError(t, err)
+	d := at.Decisions.Items[0]
+	require.Empty(t, d.Facts.Message.Text)
+	require.False(t, d.Exact)
+	require.Equal(t, noteTextGone, d.Note)
+	require.Equal(t, "secret", d.Decision.Rule, "the decision stands")
+	for _, table := range []string{"decisions", "routings", "errands", "bot_states"} {
+		require.Zero(t, countWhere(t, r.Store, table, "my secret"), table)
+	}
+}
+
+// countWhere counts rows of a table that hold a text in one of their columns.
+func countWhere(t *testing.T, s *Store, table, text string) (n int) {
+	t.Helper()
+	rows, err := s.read.rows(t.Context(), `SELECT * FROM `+table)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		require.NoError(t, rows.Scan(values...))
+		for _, v := range values {
+			raw, err := json.Marshal(*v.(*any))
+			require.NoError(t, err)
+			if strings.Contains(string(raw), text) {
+				n++
+			}
+		}
+	}
+	require.NoError(t, rows.Err())
+	return n
+}
+
+func TestDecisionsGoWithTheirConversation(t *testing.T) {
+	r := newRouted(t, inbound())
+	v := r.hear("c1", "hello")
+	r.resolve(v)
+	require.Equal(t, 1, count(t, r.Store, "policy_archive"))
+	w := sweeper{s: r.Store}
+	for range 3 { // a clock that leaps is believed after an hour
+		r.clock.advance(31 * 24 * time.Hour)
+		require.NoError(t, w.sweep(t.Context()))
+		r.clock.advance(2 * time.Hour)
+		require.NoError(t, w.sweep(t.Context()))
+	}
+	for _, table := range []string{"conversations", "decisions", "routings", "policy_archive"} {
+		require.Zero(t, count(t, r.Store, table), table)
+	}
+}

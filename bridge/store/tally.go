@@ -1,0 +1,306 @@
+package store
+
+import (
+	"database/sql"
+	"maps"
+	"slices"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+)
+
+// Counters are kept, not counted: how many wait in a queue, how many of its
+// agents are there and have room, what each of them carries. Every conversation
+// that comes touches the counters of its queue, so a transaction that held them
+// from its beginning would keep all others waiting. What a transaction does to
+// them is therefore noted (a tally) and written last, right before the events are
+// numbered, whose lock admits one commit at a time anyway:
+//
+//	presence, in the order of agents ──► queues, in the order of names ──► event_head
+//
+// Nobody takes a row of these tables FOR UPDATE before, and everybody in this
+// order, so that nobody waits for each other in a ring.
+
+// tallyEntry is one thing noted. Each is about a queue or about an agent.
+type tallyEntry struct {
+	queue   string
+	depth   int64  // conversations that wait
+	recount bool   // members changed
+	cursor  string // agent who was given something last
+
+	agent    string
+	class    routing.ChannelClass
+	units    int64 // in use
+	given    bool  // something, now
+	seen     bool  // a heartbeat
+	presence agentState
+	missed   bool // an offer
+	answered bool // an offer
+	// away says from how many missed offers on the agent is away.
+	away func(missed int) bool
+	due  int64 // when to look at what an agent has who is offline; noDue: not
+	// silent makes the agent offline if the latest heartbeat was before this time.
+	silent int64
+}
+
+// agentState is an agent's presence, as the database has it.
+type agentState string
+
+const (
+	agentOnline  agentState = "online"
+	agentAway    agentState = "away"
+	agentOffline agentState = "offline"
+)
+
+// note adds to the tally.
+func (t *txn) note(e tallyEntry) { t.tally = append(t.tally, e) }
+
+// noteLoad notes units that an agent gains (or loses, below 0).
+func (t *txn) noteLoad(agent string, class routing.ChannelClass, units int64) {
+	if agent != "" {
+		t.note(tallyEntry{agent: agent, class: class, units: units})
+	}
+}
+
+// presenceRow is an agent's row in presence.
+type presenceRow struct {
+	agent, namespace string
+	state, told      agentState
+	changedAt        int64
+	seenAt           int64
+	missed           int
+	dueAt            int64
+	units            int64
+	load             map[routing.ChannelClass]int64
+	assignedAt       int64
+}
+
+const presenceColumns = `agent, namespace, state, told, changed_at, seen_at, missed, due_at, units, load_voice, load_chat, load_mail, assigned_at`
+
+func scanPresence(rows *sql.Rows) (p presenceRow, err error) {
+	var voice, chat, mail int64
+	err = rows.Scan(&p.agent, &p.namespace, &p.state, &p.told, &p.changedAt, &p.seenAt, &p.missed, &p.dueAt, &p.units, &voice, &chat, &mail, &p.assignedAt)
+	p.load = map[routing.ChannelClass]int64{routing.ClassVoice: voice, routing.ClassChat: chat, routing.ClassMail: mail}
+	return p, err
+}
+
+func (p *presenceRow) used() (n int64) {
+	for _, units := range p.load {
+		n += units
+	}
+	return n
+}
+
+// room says whether the agent counts as available: online, with units left.
+func (p *presenceRow) room() bool { return p.state == agentOnline && p.used() < p.units }
+
+// queueTally is what a transaction does to the counters of a queue.
+type queueTally struct {
+	depth, online, available int64
+	recount                  bool
+	cursor                   string
+}
+
+// settleTally writes what was noted. It is called once, when all functions of
+// the transaction have run.
+func (t *txn) settleTally() error {
+	if len(t.tally) == 0 {
+		return nil
+	}
+	queues, agents := map[string]*queueTally{}, map[string][]tallyEntry{}
+	for _, e := range t.tally {
+		if e.agent != "" {
+			agents[e.agent] = append(agents[e.agent], e)
+			continue
+		}
+		q := queues[e.queue]
+		if q == nil {
+			q = &queueTally{}
+			queues[e.queue] = q
+		}
+		q.depth, q.recount = q.depth+e.depth, q.recount || e.recount
+		if e.cursor != "" {
+			q.cursor = e.cursor
+		}
+	}
+	if err := t.settleAgents(agents, queues); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		if err := t.settleQueue(name, queues[name]); err != nil {
+			return err
+		}
+	}
+	t.tally = t.tally[:0]
+	return t.flush()
+}
+
+// settleAgents writes what agents carry and whether they are there, and what
+// follows for the counters of their queues.
+func (t *txn) settleAgents(agents map[string][]tallyEntry, queues map[string]*queueTally) error {
+	type flip struct{ online, available int64 }
+	flips, freed := map[string]flip{}, map[string]bool{}
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(agents)), maxPadded) {
+		rows, err := all(t.ctx, t, scanPresence, `SELECT `+presenceColumns+` FROM presence WHERE agent IN `+in(paddedTo(len(ids)))+` ORDER BY agent`+t.c.db.forUpdate(), padded(ids)...)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			p := &rows[i]
+			before, online, room := p.used(), p.state == agentOnline, p.room()
+			for _, e := range agents[p.agent] {
+				t.apply(e, p)
+			}
+			f := flip{boolInt(p.state == agentOnline) - boolInt(online), boolInt(p.room()) - boolInt(room)}
+			if f != (flip{}) {
+				flips[p.agent] = f
+			}
+			freed[p.agent] = p.state == agentOnline && (p.used() < before || !online)
+			if err := t.later(`UPDATE presence SET state = ?, told = ?, changed_at = ?, seen_at = ?, missed = ?, due_at = ?, load_voice = ?, load_chat = ?, load_mail = ?, assigned_at = ? WHERE agent = ?`,
+				string(p.state), string(p.told), p.changedAt, p.seenAt, p.missed, p.dueAt, p.load[routing.ClassVoice], p.load[routing.ClassChat], p.load[routing.ClassMail], p.assignedAt, p.agent); err != nil {
+				return err
+			}
+		}
+	}
+	var moved []string
+	for agent, free := range freed {
+		if _, flipped := flips[agent]; flipped || free {
+			moved = append(moved, agent)
+		}
+	}
+	slices.Sort(moved)
+	for ids := range slices.Chunk(moved, maxPadded) {
+		type member struct{ queue, agent string }
+		members, err := all(t.ctx, t, func(rows *sql.Rows) (m member, err error) { return m, rows.Scan(&m.queue, &m.agent) },
+			`SELECT queue, agent FROM queue_members WHERE agent IN `+in(paddedTo(len(ids))), padded(ids)...)
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			if freed[m.agent] {
+				t.stir(m.queue)
+			}
+			if f, ok := flips[m.agent]; ok {
+				q := queues[m.queue]
+				if q == nil {
+					q = &queueTally{}
+					queues[m.queue] = q
+				}
+				q.online, q.available = q.online+f.online, q.available+f.available
+			}
+		}
+	}
+	return nil
+}
+
+// apply brings an agent's row in line with something noted.
+func (t *txn) apply(e tallyEntry, p *presenceRow) {
+	now := ms(t.now)
+	become := func(state agentState) {
+		if p.state != state {
+			p.state, p.changedAt = state, now
+		}
+	}
+	if e.units != 0 {
+		p.load[e.class] += e.units
+	}
+	if e.given {
+		p.assignedAt = now
+		if p.state == agentOffline { // somebody gave it to them by hand
+			p.dueAt = now
+		}
+	}
+	if e.answered {
+		p.missed = 0
+	}
+	if e.missed {
+		p.missed++
+		if p.state == agentOnline && e.away(p.missed) {
+			become(agentAway)
+			p.told = agentAway // until they say that they are back
+		}
+	}
+	if e.seen {
+		p.seenAt = now
+		if e.presence == "" {
+			e.presence = p.told
+		} else {
+			p.told = e.presence
+		}
+	}
+	if e.due != 0 && p.state == agentOffline {
+		p.dueAt = max(e.due, 0)
+	}
+	if e.silent > 0 && p.seenAt < e.silent && p.state != agentOffline {
+		e.presence = agentOffline
+	}
+	if e.presence == "" || e.presence == p.state {
+		return
+	}
+	become(e.presence)
+	switch p.dueAt = 0; e.presence {
+	case agentOffline:
+		p.dueAt = now
+	case agentOnline:
+		p.missed = 0
+	}
+}
+
+func (t *txn) settleQueue(name string, q *queueTally) error {
+	if err := t.later(`INSERT INTO queues (queue, depth, online, available) VALUES (?, ?, ?, ?)
+		ON CONFLICT (queue) DO UPDATE SET depth = queues.depth + excluded.depth, online = queues.online + excluded.online, available = queues.available + excluded.available`,
+		name, q.depth, q.online, q.available); err != nil {
+		return err
+	}
+	if q.cursor != "" {
+		if err := t.later(`UPDATE queues SET cursor = ? WHERE queue = ?`, q.cursor, name); err != nil {
+			return err
+		}
+	}
+	if !q.recount {
+		return nil
+	}
+	// The row is ours by now: who else changed an agent either is committed, and
+	// counted here, or adds what it changed after us.
+	return t.later(`UPDATE queues SET online = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent WHERE m.queue = queues.queue AND p.state = 'online'),
+		available = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent
+			WHERE m.queue = queues.queue AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units) WHERE queue = ?`, name)
+}
+
+// stir makes sure that a queue is looked at after the commit: there may be
+// somebody for what waits in it.
+func (t *txn) stir(queue string) {
+	if queue == "" || t.stirred[queue] {
+		return
+	}
+	if t.stirred == nil {
+		t.stirred = map[string]bool{}
+	}
+	t.stirred[queue] = true
+	queues := t.c.queues
+	t.afterCommit(func() { queues.stir(queue) })
+}
+
+// maxPadded bounds lists of placeholders whose statements are kept.
+const maxPadded = 64
+
+// paddedTo is the number of placeholders for a list: a power of two, so that
+// there are few texts of statements.
+func paddedTo(n int) int {
+	size := 1
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+// padded are the arguments for so many placeholders; the last one is repeated.
+func padded[T any](list []T) []any {
+	args := make([]any, 0, paddedTo(len(list)))
+	for _, v := range list {
+		args = append(args, v)
+	}
+	for len(args) < cap(args) {
+		args = append(args, list[len(list)-1])
+	}
+	return args
+}

@@ -1,0 +1,67 @@
+package standalone
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
+)
+
+// routingSamples are the samples of routing, by the folder of the data plane's
+// own examples: what is explained there is what people apply.
+var routingSamples = map[string]string{"shop": "routing-shop", "telecom": "routing-telecom", "rollout": "routing-rollout"}
+
+// The samples of routing compile without a finding, and to the policies whose
+// decisions bridge/routing explains.
+func TestRoutingSamplesWork(t *testing.T) {
+	for example, sample := range routingSamples {
+		t.Run(sample, func(t *testing.T) {
+			m, err := source("../../config/samples/" + sample).Read(nil)
+			require.NoError(t, err)
+			w := newWorld(all.Capabilities(), func(compile.Key) (string, error) { return strings.Repeat("x", 40), nil })
+			require.NoError(t, w.compile(m, morning))
+			for identity, said := range routingFindings(w) {
+				require.Empty(t, said, identity)
+			}
+			for key, ch := range w.result.Channels {
+				require.Empty(t, ch.Findings, key)
+				require.Len(t, ch.Policies, 1, "%s is routed", key)
+			}
+			for key, policy := range w.result.Policies {
+				for _, rule := range policy.Rules {
+					require.EqualValues(t, "Active", rule.State, "%s of %s", rule.Name, key)
+				}
+			}
+			require.Len(t, m.Routing.Policies, 1)
+			raw, err := os.ReadFile(filepath.Join("../../bridge/routing/testdata", example, "policy.json"))
+			require.NoError(t, err)
+			want, found := routing.ParsePolicy(raw)
+			require.Empty(t, found)
+			require.Equal(t, want, compile.PolicySpec(m.Routing.Policies[0]))
+		})
+	}
+}
+
+// There is a sample of every kind.
+func TestEveryKindHasASample(t *testing.T) {
+	dirs, err := filepath.Glob("../../config/samples/*/kustomization.yaml")
+	require.NoError(t, err)
+	there := map[string]bool{"v1/Secret": true, "v1/Namespace": true}
+	for _, k := range dirs {
+		m, err := source(filepath.Dir(k)).Read(nil)
+		require.NoError(t, err)
+		for identity := range m.from {
+			kind, _, _ := strings.Cut(identity, "/")
+			there["bridgekeeper.dev/v1alpha1/"+kind] = true
+		}
+	}
+	for kind := range kinds {
+		require.True(t, there[kind], "%s has no sample", kind)
+	}
+}
