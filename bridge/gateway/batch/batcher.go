@@ -5,8 +5,11 @@
 //	caller ─┘                    └─ gathered while the others were
 //
 // There is no timer: an idle batcher sends at once, a busy one sends bigger
-// requests. A request that the store could not carry out is tried again while
-// one of its callers still waits.
+// requests. A further one goes when it is worth it: half as large as what is on
+// the way. Callers who were answered together come back one by one, and the
+// first of them would else go alone, at the price of a request and a commit. A
+// request that the store could not carry out is tried again while one of its
+// callers still waits.
 package batch
 
 import (
@@ -60,6 +63,7 @@ type Batcher[T, R any] struct {
 	queue   []*item[T, R]
 	bytes   int
 	pending int // in the queue or on the way
+	onWay   int // with the store
 	workers int
 	active  sync.WaitGroup
 }
@@ -115,12 +119,16 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 	}
 	b.queue = append(b.queue, it)
 	b.count(it, 1)
-	if b.workers < b.opts.Concurrency {
+	if b.workers < b.opts.Concurrency && b.worthwhile() {
 		b.workers++
 		b.active.Go(b.work)
 	}
 	return true
 }
+
+// worthwhile says that what is in the queue is enough for a request of its own.
+// While one is on the way somebody comes back to ask again.
+func (b *Batcher[T, R]) worthwhile() bool { return 2*len(b.queue) >= b.onWay }
 
 func (b *Batcher[T, R]) count(it *item[T, R], sign int) {
 	b.pending += sign
@@ -136,6 +144,7 @@ func (b *Batcher[T, R]) work() {
 			return
 		}
 		results, err := b.send(batch)
+		b.returned(len(batch))
 		switch {
 		case err == nil:
 			failures = 0
@@ -171,6 +180,10 @@ func backoff(failures int) time.Duration {
 func (b *Batcher[T, R]) take() []*item[T, R] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.worthwhile() {
+		b.workers--
+		return nil
+	}
 	var batch []*item[T, R]
 	size, n := 0, 0
 	for _, it := range b.queue {
@@ -192,7 +205,14 @@ func (b *Batcher[T, R]) take() []*item[T, R] {
 		b.queue = nil
 		b.workers--
 	}
+	b.onWay += len(batch)
 	return batch
+}
+
+func (b *Batcher[T, R]) returned(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.onWay -= n
 }
 
 // full says that a batch cannot take one more.
