@@ -4,9 +4,9 @@
 //	caller ─┼─► queue (bounded) ─┤  a few on the way; each takes what
 //	caller ─┘                    └─ gathered while the others were
 //
-// There is no timer: an idle batcher sends at once, a busy one sends bigger
-// requests. A further one goes when it is worth it: half as large as what is on
-// the way. Callers who were answered together come back one by one, and the
+// An idle batcher sends at once, a busy one sends bigger requests. A further one
+// goes when it is worth it: half as large as what is on the way, or has just
+// come back. Callers who were answered together come back one by one, and the
 // first of them would else go alone, at the price of a request and a commit. A
 // request that the store could not carry out is tried again while one of its
 // callers still waits.
@@ -29,6 +29,11 @@ const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
+
+// gather is how long those who were answered together are waited for, at most:
+// a fifth of what a batch of them takes, and below what anybody notices. Where
+// they do not come, as the batch was a burst, that is all it costs.
+const gather = 2 * time.Millisecond
 
 // ErrOverloaded means that too much waits for the store already; nothing was
 // taken. It is store.ErrUnavailable for those who do not care.
@@ -65,6 +70,10 @@ type Batcher[T, R any] struct {
 	pending int // in the queue or on the way
 	onWay   int // with the store
 	workers int
+	// back is how many came back from the store last, until they were waited for
+	// and wake has run.
+	back int
+	wake *time.Timer
 	active  sync.WaitGroup
 }
 
@@ -119,16 +128,44 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 	}
 	b.queue = append(b.queue, it)
 	b.count(it, 1)
-	if b.workers < b.opts.Concurrency && b.worthwhile() {
-		b.workers++
-		b.active.Go(b.work)
-	}
+	b.start()
 	return true
 }
 
 // worthwhile says that what is in the queue is enough for a request of its own.
-// While one is on the way somebody comes back to ask again.
-func (b *Batcher[T, R]) worthwhile() bool { return 2*len(b.queue) >= b.onWay }
+// While one is on the way, or wake is due, somebody comes back to ask again.
+func (b *Batcher[T, R]) worthwhile() bool { return 2*len(b.queue) >= max(b.onWay, b.back) }
+
+// returned notes that a batch came back.
+func (b *Batcher[T, R]) returned(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.onWay -= n
+	if b.back = n; n == 1 {
+		return
+	}
+	if b.wake == nil {
+		b.wake = time.AfterFunc(gather, b.goOn)
+	} else {
+		b.wake.Reset(gather)
+	}
+}
+
+// goOn waits no longer for those who were answered.
+func (b *Batcher[T, R]) goOn() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.back = 0
+	b.start()
+}
+
+// start begins to work where there is something to do and somebody free.
+func (b *Batcher[T, R]) start() {
+	if len(b.queue) > 0 && b.workers < b.opts.Concurrency && b.worthwhile() {
+		b.workers++
+		b.active.Go(b.work)
+	}
+}
 
 func (b *Batcher[T, R]) count(it *item[T, R], sign int) {
 	b.pending += sign
@@ -207,12 +244,6 @@ func (b *Batcher[T, R]) take() []*item[T, R] {
 	}
 	b.onWay += len(batch)
 	return batch
-}
-
-func (b *Batcher[T, R]) returned(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.onWay -= n
 }
 
 // full says that a batch cannot take one more.

@@ -301,3 +301,27 @@ func TestASecondRequestIsWorthIt(t *testing.T) {
 		b.Wait()
 	})
 }
+
+// Who was answered together is waited for, but not for long.
+func TestALoneOneAfterABurstHardlyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := &backend{latency: time.Second}
+		o := back.options()
+		o.Concurrency = 1
+		b := New(o)
+		var callers sync.WaitGroup
+		for v := range 5 {
+			callers.Go(func() { _, _ = b.Do(t.Context(), v) })
+			synctest.Wait()
+		}
+		callers.Wait() // {0}, {1 … 4}
+		start := time.Now()
+		_, err := b.Do(t.Context(), 5)
+		require.NoError(t, err)
+		require.Equal(t, time.Second+gather, time.Since(start))
+		_, err = b.Do(t.Context(), 6)
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second+gather, time.Since(start), "after one, nobody waits for company")
+		b.Wait()
+	})
+}
