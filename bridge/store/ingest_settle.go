@@ -125,8 +125,9 @@ func (t *txn) dedupeAll(set []*arrival) ([]*arrival, error) {
 // waitedFor finds the messages that parked events wait for.
 func (t *txn) waitedFor(keys [][2]string, into map[[2]string]bool) question {
 	return question{
-		query: `SELECT p.target, p.channel FROM ` + t.c.db.pairs() + ` JOIN parked_events p ON p.target = w.a AND p.channel = w.b`,
-		args:  t.c.db.pairList(keys),
+		query: `SELECT p.target, p.channel FROM ` + t.c.db.pairs() + ` JOIN parked_events p ON p.target = w.a AND p.channel = w.b
+			WHERE EXISTS (SELECT 1 FROM parked_events)`, // else nothing has to be looked for
+		args: t.c.db.pairList(keys),
 		row: func(scan func(...any) error) error {
 			var key [2]string
 			err := scan(&key[0], &key[1])

@@ -60,6 +60,7 @@ type claim struct {
 	instance string
 	max      int
 	paused   map[string]bool
+	held     []string // channels whose locks were asked for
 }
 
 const (
@@ -117,7 +118,7 @@ func (c *claim) look(ctx context.Context) (next time.Time, needs *locks, err err
 		return time.Time{}, nil, late(ctx, err)
 	}
 	defer rows.Close()
-	needs = newLocks()
+	needs, c.held = newLocks(), nil
 	for now := ms(c.s.now()); rows.Next() && len(needs.others) < min(c.max, maxLocks/4); {
 		var channel string
 		var at int64
@@ -134,6 +135,7 @@ func (c *claim) look(ctx context.Context) (next time.Time, needs *locks, err err
 			break
 		}
 		needs.outbox(channel)
+		c.held = append(c.held, channel)
 	}
 	if err := rows.Err(); err != nil {
 		return time.Time{}, nil, late(ctx, c.s.read.fail(err))
@@ -207,6 +209,9 @@ func (c *claim) dueChannels() (list []*servedChannel, err error) {
 			due = append(due, row)
 			return scan(row.fields()...)
 		}},
+	}
+	if c.s.db.shared {
+		look[1].query, look[1].args[2] = c.s.outbox.sql.heldChannels, c.t.c.db.list(c.held)
 	}
 	if err := c.t.ask(look...); err != nil {
 		return nil, err

@@ -130,8 +130,8 @@ func sendRate(ch *Channel, caps platform.Capabilities) float64 {
 type outboxSQL struct {
 	ledgerSQL
 	sendSQL
-	expiredLeases, dueChannels, dueLanes string
-	heads, headParts                     string
+	expiredLeases, dueChannels, heldChannels, dueLanes string
+	heads, headParts                                   string
 }
 
 func newOutboxSQL(d dialect) outboxSQL {
@@ -141,6 +141,7 @@ func newOutboxSQL(d dialect) outboxSQL {
 		sendSQL:       newSendSQL(d),
 		expiredLeases: `SELECT ` + laneColumns + ` FROM lanes WHERE lease_until > 0 AND lease_until <= ? ORDER BY lease_until LIMIT ?` + d.skipLocked(),
 		dueChannels:   `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds LIMIT ?`,
+		heldChannels:  `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? AND ` + d.among("channel") + ` ORDER BY due_at, rounds`,
 		dueLanes:      `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at, id LIMIT ?` + d.skipLocked(),
 		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable,
 			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)

@@ -86,7 +86,7 @@ func (t *txn) ask(questions ...question) error {
 	}
 	if t.c.db.postgres == nil {
 		for _, q := range questions {
-			if err := t.askOne(q); err != nil {
+			if err := t.askBelow(q); err != nil {
 				return err
 			}
 		}
@@ -137,23 +137,6 @@ func (t *txn) bulkThen(b *bulk, rows [][]any, questions ...question) (changed in
 		queries[i] = statement{q.query, q.args}
 	}
 	return t.send(&statement{b.all, inColumns(rows)}, answersTo(questions), queries...)
-}
-
-func (t *txn) askOne(q question) error {
-	rows, err := t.query(q.query, q.args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := q.row(rows.Scan); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return t.fail(err)
-	}
-	return nil
 }
 
 // send sends what waits, then a statement whose number of changed rows is

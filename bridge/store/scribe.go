@@ -17,12 +17,8 @@ type scribe struct {
 	stmts      map[string]*sql.Stmt
 	texts      map[string]string // of rebound
 
-	// Of SQLite: its connection below database/sql, its statements, and room for
-	// their arguments. They end with the connection.
-	driver driver.ConnPrepareContext
-	below  map[string]driver.StmtExecContext
-	values []driver.NamedValue
-	renew      chan struct{}     // of 1: look whether the connection is out of date
+	below *below        // nil where the database is not SQLite
+	renew chan struct{} // of 1: look whether the connection is out of date
 }
 
 // maxTries bounds how often a batch is done again after it lost against another
@@ -36,14 +32,10 @@ func (w *scribe) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn, w.stmts, w.texts, w.generation = conn, map[string]*sql.Stmt{}, map[string]string{}, w.c.db.generationNow()
-	if w.c.db.postgres != nil {
-		return nil
+	if w.c.db.postgres == nil {
+		w.below, err = newBelow(conn)
 	}
-	w.below = map[string]driver.StmtExecContext{}
-	return conn.Raw(func(c any) error {
-		w.driver = c.(driver.ConnPrepareContext) //nolint:errcheck // the driver of SQLite is one
-		return nil
-	})
+	return err
 }
 
 func (w *scribe) disconnect() {
@@ -58,10 +50,8 @@ func (w *scribe) disconnect() {
 	for _, s := range w.stmts {
 		s.Close()
 	}
-	for _, s := range w.below {
-		_ = s.(driver.Stmt).Close()
-	}
-	w.driver, w.below = nil, nil
+	w.below.close()
+	w.below = nil
 	w.conn.Close()
 	w.conn, w.stmts = nil, nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"strings"
 	"time"
@@ -86,7 +85,7 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 	if len(t.pending) > 0 {
 		return t.send(&statement{query, args}, nil)
 	}
-	if t.w.driver != nil {
+	if t.w.below != nil {
 		return t.execBelow(query, args)
 	}
 	s, err := t.prepare(query) //nolint:sqlclosecheck // kept and closed by the committer
@@ -95,35 +94,6 @@ func (t *txn) exec(query string, args ...any) (int64, error) {
 	}
 	t.wrote = true
 	r, err := s.ExecContext(t.ctx, args...)
-	if err != nil {
-		return 0, t.fail(err)
-	}
-	return r.RowsAffected()
-}
-
-// execBelow runs a statement below database/sql, which costs as much again as a
-// small statement of SQLite: a lock, a context, copies of the arguments.
-func (t *txn) execBelow(query string, args []any) (int64, error) {
-	s, ok := t.w.below[query]
-	if !ok {
-		prepared, err := t.w.driver.PrepareContext(t.ctx, query)
-		if err != nil {
-			return 0, t.fail(err)
-		}
-		s = prepared.(driver.StmtExecContext) //nolint:errcheck // the driver of SQLite has it
-		t.w.below[query] = s
-	}
-	t.wrote = true
-	values := t.w.values[:0]
-	for i, arg := range args {
-		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
-		if err != nil {
-			return 0, err
-		}
-		values = append(values, driver.NamedValue{Ordinal: i + 1, Value: v})
-	}
-	t.w.values = values
-	r, err := s.ExecContext(t.ctx, values)
 	if err != nil {
 		return 0, t.fail(err)
 	}

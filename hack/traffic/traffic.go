@@ -22,8 +22,11 @@ type Options struct {
 	Connections, Contacts int
 	// Batch is how many messages a request carries, all of one contact; 1 when zero.
 	Batch int
-	// Messages end the run; zero: until ctx is done.
+	// Messages end the run; zero: until ctx is done. Some contacts may have written
+	// twice by then and others not at all.
 	Messages int
+	// Rounds, when not zero, end the run when every contact has written as often.
+	Rounds int
 	// Patience is how long a request is repeated before the run fails; 2 min when zero.
 	Patience time.Duration
 	// First is the number of each contact's first message, for a second run.
@@ -121,7 +124,7 @@ type worker struct {
 
 func (w *worker) run(i int) {
 	defer w.conn.close()
-	for w.ctx.Err() == nil {
+	for round := 0; w.ctx.Err() == nil && (w.o.Rounds == 0 || round < w.o.Rounds); round++ {
 		for contact := i; contact < w.o.Contacts; contact += w.o.Connections {
 			if w.ctx.Err() != nil || (w.o.Messages > 0 && w.left.Add(-int64(w.o.Batch)) < 0) {
 				return

@@ -4,9 +4,12 @@
 //	caller ─┼─► queue (bounded) ─┤  a few on the way; each takes what
 //	caller ─┘                    └─ gathered while the others were
 //
-// There is no timer: an idle batcher sends at once, a busy one sends bigger
-// requests. A request that the store could not carry out is tried again while
-// one of its callers still waits.
+// An idle batcher sends at once, a busy one sends bigger requests. A further one
+// goes when it is worth it: half as large as what is on the way, or has just
+// come back. Callers who were answered together come back one by one, and the
+// first of them would else go alone, at the price of a request and a commit. A
+// request that the store could not carry out is tried again while one of its
+// callers still waits.
 package batch
 
 import (
@@ -26,6 +29,11 @@ const (
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
+
+// gather is how long those who were answered together are waited for, at most:
+// a fifth of what a batch of them takes, and below what anybody notices. Where
+// they do not come, as the batch was a burst, that is all it costs.
+const gather = 2 * time.Millisecond
 
 // ErrOverloaded means that too much waits for the store already; nothing was
 // taken. It is store.ErrUnavailable for those who do not care.
@@ -60,7 +68,12 @@ type Batcher[T, R any] struct {
 	queue   []*item[T, R]
 	bytes   int
 	pending int // in the queue or on the way
+	onWay   int // with the store
 	workers int
+	// back is how many came back from the store last, until they were waited for
+	// and wake has run.
+	back int
+	wake *time.Timer
 	active  sync.WaitGroup
 }
 
@@ -115,11 +128,43 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 	}
 	b.queue = append(b.queue, it)
 	b.count(it, 1)
-	if b.workers < b.opts.Concurrency {
+	b.start()
+	return true
+}
+
+// worthwhile says that what is in the queue is enough for a request of its own.
+// While one is on the way, or wake is due, somebody comes back to ask again.
+func (b *Batcher[T, R]) worthwhile() bool { return 2*len(b.queue) >= max(b.onWay, b.back) }
+
+// returned notes that a batch came back.
+func (b *Batcher[T, R]) returned(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.onWay -= n
+	if b.back = n; n == 1 {
+		return
+	}
+	if b.wake == nil {
+		b.wake = time.AfterFunc(gather, b.goOn)
+	} else {
+		b.wake.Reset(gather)
+	}
+}
+
+// goOn waits no longer for those who were answered.
+func (b *Batcher[T, R]) goOn() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.back = 0
+	b.start()
+}
+
+// start begins to work where there is something to do and somebody free.
+func (b *Batcher[T, R]) start() {
+	if len(b.queue) > 0 && b.workers < b.opts.Concurrency && b.worthwhile() {
 		b.workers++
 		b.active.Go(b.work)
 	}
-	return true
 }
 
 func (b *Batcher[T, R]) count(it *item[T, R], sign int) {
@@ -136,6 +181,7 @@ func (b *Batcher[T, R]) work() {
 			return
 		}
 		results, err := b.send(batch)
+		b.returned(len(batch))
 		switch {
 		case err == nil:
 			failures = 0
@@ -171,6 +217,10 @@ func backoff(failures int) time.Duration {
 func (b *Batcher[T, R]) take() []*item[T, R] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.worthwhile() {
+		b.workers--
+		return nil
+	}
 	var batch []*item[T, R]
 	size, n := 0, 0
 	for _, it := range b.queue {
@@ -192,6 +242,7 @@ func (b *Batcher[T, R]) take() []*item[T, R] {
 		b.queue = nil
 		b.workers--
 	}
+	b.onWay += len(batch)
 	return batch
 }
 

@@ -269,3 +269,59 @@ func TestEveryCallerGetsItsOwnResult(t *testing.T) {
 		})
 	})
 }
+
+// Who comes back first does not go alone while much is on the way, and nobody
+// is left behind when that has come back.
+func TestASecondRequestIsWorthIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := &backend{latency: time.Second}
+		o := back.options()
+		o.Concurrency, o.MaxItems = 1, 8
+		b := New(o)
+		var callers sync.WaitGroup
+		ask := func(values ...int) {
+			for _, v := range values {
+				callers.Go(func() { _, _ = b.Do(t.Context(), v) })
+				synctest.Wait()
+			}
+		}
+		ask(1, 2, 3, 4, 5, 6, 7)
+		time.Sleep(time.Second)
+		synctest.Wait() // {2 … 7} is on the way
+		b.mu.Lock()
+		b.opts.Concurrency = 2
+		b.mu.Unlock()
+		ask(8, 9)
+		require.Len(t, back.made(), 2, "two are not half of six")
+		ask(10)
+		require.Equal(t, [][]int{{1}, {2, 3, 4, 5, 6, 7}, {8, 9, 10}}, back.made())
+		ask(11)
+		callers.Wait()
+		require.Equal(t, []int{11}, back.made()[3], "it goes when there is room")
+		b.Wait()
+	})
+}
+
+// Who was answered together is waited for, but not for long.
+func TestALoneOneAfterABurstHardlyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := &backend{latency: time.Second}
+		o := back.options()
+		o.Concurrency = 1
+		b := New(o)
+		var callers sync.WaitGroup
+		for v := range 5 {
+			callers.Go(func() { _, _ = b.Do(t.Context(), v) })
+			synctest.Wait()
+		}
+		callers.Wait() // {0}, {1 … 4}
+		start := time.Now()
+		_, err := b.Do(t.Context(), 5)
+		require.NoError(t, err)
+		require.Equal(t, time.Second+gather, time.Since(start))
+		_, err = b.Do(t.Context(), 6)
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second+gather, time.Since(start), "after one, nobody waits for company")
+		b.Wait()
+	})
+}
