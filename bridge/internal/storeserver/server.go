@@ -169,6 +169,7 @@ func (s *Server) statusHandler(engine Engine, documents *docload.Loader) http.Ha
 	return statusapi.Handler(statusapi.NewTable(), func(ctx context.Context) document.Status {
 		status := document.Status{Kind: document.KindStore, Version: s.opts.Version, Store: engine.Health(ctx)}
 		documents.State().Apply(&status)
+		status.Troubles = engine.Troubles(ctx)
 		return status
 	})
 }
