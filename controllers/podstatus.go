@@ -116,7 +116,7 @@ func (p *podStatuses) merge(o owner, pod string, answer document.Status) change 
 	old := e.Pod
 	e.Pod = old.Merge(answer)
 	c := change{
-		owner: !e.answered || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
+		owner: !e.answered || !slices.Equal(answer.EntryKinds, old.Status.EntryKinds) || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
 			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
 			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
 		entries: append(changedExceptions(old.Status.Exceptions, answer.Exceptions), changedTroubles(old.Status.Troubles, answer.Troubles)...),

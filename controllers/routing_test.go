@@ -105,6 +105,21 @@ func TestRoutingIsProgrammedOnceEveryPodHasIt(t *testing.T) {
 	told(t, ns, v1alpha1.ReasonReady)
 }
 
+// Pods that an upgrade has not reached yet confirm a document and route nothing.
+func TestPodsOfAVersionBeforeRouting(t *testing.T) {
+	ns := aRoutedChannel(t)
+	pods.set(ns, func(b *behaviour) { b.beforeRouting = true })
+	p := routingPolicy(ns, "inbound", "main")
+	create(t, p)
+	c := wait(t, p, v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonNotLoaded)
+	require.True(t, eventually(t, func() bool {
+		c = wait(t, p, v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonNotLoaded)
+		return strings.Contains(c.Message, "it waits until they are upgraded")
+	}), c.Message)
+	pods.set(ns, func(b *behaviour) { b.beforeRouting = false })
+	wait(t, p, v1alpha1.ConditionProgrammed, metav1.ConditionTrue, "")
+}
+
 // What a store's pods refuse is told on the resource that it is about.
 func TestRoutingThatPodsRefuse(t *testing.T) {
 	ns := aRoutedChannel(t)

@@ -46,6 +46,8 @@ type behaviour struct {
 	health *document.Health
 	// refuse makes pods refuse an entry (by key) with this message.
 	refuse map[string]string
+	// beforeRouting: store pods are of a version that knows nothing of it.
+	beforeRouting bool
 	// troubles are what store pods say of entries that cannot do what they are for.
 	troubles []document.Trouble
 	// row changes what a pod says of an entry.
@@ -272,6 +274,10 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 		pod.status.Store = *health
 	}
 	if doc.Kind == document.KindStore {
+		pod.status.EntryKinds = document.StoreEntryKinds()
+		if s.in(pod.owner.name.Namespace).beforeRouting {
+			pod.status.EntryKinds = nil
+		}
 		pod.status.Troubles = s.in(pod.owner.name.Namespace).troubles
 	}
 	seen := map[string]bool{}

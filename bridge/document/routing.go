@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// StoreEntryKinds are the kinds that a store of this version acts on.
+func StoreEntryKinds() []EntryKind {
+	return []EntryKind{EntryChannel, EntryBridge, EntryToken, EntrySchedule, EntryAgentQueue, EntryBot, EntryRoutingPolicy, EntryWebhook}
+}
+
 // Bot is the Spec of a Bot entry: BuiltIn or Webhook, never both.
 type Bot struct {
 	// BuiltIn is a bot.Spec: keywords, patterns and menus that the store answers by itself.

@@ -16,6 +16,9 @@ type Status struct {
 	Version  string `json:"version"`
 	// SchemaVersions this pod can read.
 	SchemaVersions []int `json:"schemaVersions"`
+	// EntryKinds that this pod acts on; entries of others it confirms, and leaves
+	// alone. Versions before routing do not say.
+	EntryKinds []EntryKind `json:"entryKinds,omitempty"`
 	// Hash and Shards of the document in force; empty before the first one.
 	Hash       string   `json:"hash"`
 	Shards     []string `json:"shards"`

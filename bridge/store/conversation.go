@@ -24,6 +24,9 @@ type convRow struct {
 	followUpOf             string
 
 	snoozedUntil, createdAt, updatedAt, solvedAt, lastInboundAt int64
+
+	// fresh: it begins in this transaction, and there is nothing about it to look up.
+	fresh bool
 }
 
 const selectConversations = `SELECT v.id, v.channel, v.contact, v.identity, i.external_id, c.display_name, i.username, c.language, i.reachable,

@@ -20,6 +20,9 @@ type Engine interface {
 	Load(ctx context.Context, doc *document.Document) []document.Exception
 	// Health of the database, with warnings such as StorageLow.
 	Health(ctx context.Context) document.Health
+	// Troubles are entries in force that cannot do what they are for, such as a
+	// queue without agents.
+	Troubles(ctx context.Context) []document.Trouble
 
 	Internal
 	Reader
@@ -203,10 +206,10 @@ type ConversationQuery struct {
 
 // Contact is a person, known by one or more identities.
 type Contact struct {
-	ID          string     `json:"id"`
-	Namespace   string     `json:"namespace"`
-	DisplayName string     `json:"displayName,omitempty"`
-	Language    string     `json:"language,omitempty"`
+	ID          string `json:"id"`
+	Namespace   string `json:"namespace"`
+	DisplayName string `json:"displayName,omitempty"`
+	Language    string `json:"language,omitempty"`
 	// Attributes that rules of RoutingPolicies go by, such as tier: gold.
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Identities []Identity        `json:"identities"`

@@ -91,7 +91,10 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 			return err
 		}
 	}
-	t.event(Event{Type: EventConversationUpdated, Channel: v.channel, Conversation: v.id, Contact: v.contact})
+	if !v.fresh { // else its creation is told, and who reads that finds the owner
+		t.event(Event{Type: EventConversationUpdated, Channel: v.channel, Conversation: v.id, Contact: v.contact})
+	}
+	v.fresh = false
 	t.afterCommit(func() { t.c.queues.metrics.owned(cause.why) })
 	if err := t.later(`UPDATE conversations SET owner_kind = ?, owner_name = ?, epoch = ?, updated_at = ? WHERE id = ?`,
 		string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {

@@ -145,18 +145,3 @@ func (s *Store) takeBackOne(t *txn, v *convRow, agent string, gone time.Duration
 	}
 	return 0, t.transfer(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseOffline})
 }
-
-// presences reads rows of presence by agent.
-func (s *Store) presences(ctx context.Context, agents []string) (map[string]presenceRow, error) {
-	found := map[string]presenceRow{}
-	for part := range slices.Chunk(agents, maxPadded) {
-		list, err := all(ctx, s.read, scanPresence, `SELECT `+presenceColumns+` FROM presence WHERE agent IN `+in(paddedTo(len(part))), padded(part)...)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range list {
-			found[p.agent] = p
-		}
-	}
-	return found, nil
-}

@@ -116,14 +116,15 @@ func (s *Store) runQueues(ctx context.Context) {
 			ticked = true
 		}
 		stirred, sweep := s.queues.take()
-		if ticked || sweep {
+		polls, st := time.Since(polled) > pollQueues, s.state.Load()
+		if sweep || ticked && (polls || len(st.queues) > 0) {
 			if err := s.sweepQueues(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("what is due in queues could not be looked at; tried again", "err", err, "after", sweepQueues)
 			}
 		}
-		if time.Since(polled) > pollQueues {
+		if polls {
 			polled = time.Now()
-			for name := range s.state.Load().queues {
+			for name := range st.queues {
 				stirred[name] = true
 			}
 		}

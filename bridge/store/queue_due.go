@@ -142,12 +142,12 @@ func endQueueWaits(t *txn) error {
 	}{
 		{`UPDATE offers SET until = until - (made_at - ?), made_at = ? WHERE made_at > ?`, []any{now, now, now}},
 		{`UPDATE presence SET seen_at = ? WHERE seen_at > ?`, []any{now, now}},
-		{`UPDATE presence SET changed_at = ?, due_at = CASE WHEN due_at > 0 THEN CAST(? AS BIGINT) ELSE 0 END WHERE changed_at > ?`, []any{now, now, now}},
+		{`UPDATE presence SET changed_at = ?, due_at = CASE WHEN due_at > 0 THEN ? ELSE due_at END WHERE changed_at > ?`, []any{now, now, now}},
 		{`UPDATE queue_entries SET reserved_until = reserved_until - (step_at - ?) WHERE reserved_until > 0 AND step_at > ?`, []any{now, now}},
-		{`UPDATE queue_entries SET step_at = ?, due_at = CASE WHEN due_at > 0 THEN CAST(? AS BIGINT) ELSE 0 END WHERE step_at > ?`, []any{now, now, now}},
+		{`UPDATE queue_entries SET step_at = ?, due_at = CASE WHEN due_at > 0 THEN ? ELSE due_at END WHERE step_at > ?`, []any{now, now, now}},
 		{`UPDATE queue_entries SET entered_at = ? WHERE entered_at > ?`, []any{now, now}},
 		{`UPDATE queue_entries SET waiting_since = ? WHERE waiting_since > ?`, []any{now, now}},
-		{`UPDATE queue_entries SET assigned_at = ?, due_at = CASE WHEN due_at > 0 THEN CAST(? AS BIGINT) ELSE 0 END WHERE assigned_at > ?`, []any{now, now, now}},
+		{`UPDATE queue_entries SET assigned_at = ?, due_at = CASE WHEN due_at > 0 THEN ? ELSE due_at END WHERE assigned_at > ?`, []any{now, now, now}},
 	} {
 		if _, err := t.exec(u.query, u.args...); err != nil {
 			return err

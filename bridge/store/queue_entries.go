@@ -133,9 +133,12 @@ func (t *txn) saveEntry(e *entryRow) error {
 // is to hold.
 func (t *txn) enqueue(v *convRow, w waiting) error {
 	to := Owner{Kind: OwnerQueue, Name: w.Queue}
-	e, err := t.entry(v.id)
-	if err != nil {
-		return err
+	var e *entryRow
+	if !v.fresh {
+		var err error
+		if e, err = t.entry(v.id); err != nil {
+			return err
+		}
 	}
 	if v.owner != to {
 		return t.move(v, to, w.Cause, e, &w)
@@ -240,7 +243,7 @@ func (t *txn) moveEntry(v *convRow, e *entryRow, w *waiting) (err error) {
 	case OwnerQueue:
 		err = t.letWait(st, e, v.owner.Name, w)
 	case OwnerAgent:
-		err = t.load(st, e, v)
+		t.load(st, e, v)
 	}
 	if err != nil {
 		return err
@@ -300,7 +303,7 @@ func (e *entryRow) told(w *waiting, now int64) (err error) {
 }
 
 // load gives an entry to the agent who owns its conversation.
-func (t *txn) load(st *state, e *entryRow, v *convRow) error {
+func (t *txn) load(st *state, e *entryRow, v *convRow) {
 	now := ms(t.now)
 	e.state, e.agent, e.assignedAt, e.idle = entryAssigned, v.owner.Name, now, 0
 	e.declined, e.reserved, e.reservedUntil = "", "", 0
@@ -318,7 +321,6 @@ func (t *txn) load(st *state, e *entryRow, v *convRow) error {
 	}
 	t.noteLoad(e.agent, e.class, e.units)
 	t.note(tallyEntry{agent: e.agent, given: true, answered: true})
-	return nil
 }
 
 // fullDue marks an entry that came into a full queue: it is due at once.

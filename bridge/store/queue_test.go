@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"database/sql"
 	"testing"
 	"time"
 
@@ -261,15 +261,14 @@ func (d *desk) checkCounters() {
 		"load":      `SELECT agent, load_voice + load_chat + load_mail, (SELECT COALESCE(SUM(e.units), 0) FROM queue_entries e WHERE e.agent = p.agent AND e.state IN ('assigned', 'offered')) FROM presence p`,
 		"offers":    `SELECT 'offers', (SELECT COUNT(*) FROM offers), (SELECT COUNT(*) FROM queue_entries WHERE state = 'offered')`,
 	} {
-		rows, err := d.read.rows(ctx, query)
-		require.NoError(d.t, err)
-		for rows.Next() {
-			var what string
-			var kept, counted int64
-			require.NoError(d.t, rows.Scan(&what, &kept, &counted))
-			require.Equal(d.t, fmt.Sprint(what, " ", counted), fmt.Sprint(what, " ", kept), name)
+		type row struct {
+			what          string
+			kept, counted int64
 		}
-		require.NoError(d.t, rows.Err())
-		rows.Close()
+		list, err := all(ctx, d.read, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.what, &r.kept, &r.counted) }, query)
+		require.NoError(d.t, err)
+		for _, r := range list {
+			require.Equal(d.t, r.counted, r.kept, "%s of %s", name, r.what)
+		}
 	}
 }

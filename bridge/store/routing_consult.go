@@ -241,7 +241,7 @@ func (m *matter) contact() (questionContact, error) {
 // decision was made of.
 func (r *dispatcher) askWebhook(m *matter, hook *endpoint, ask *inquiry) error {
 	var raw string
-	if _, err := one(m.t.ctx, m.t, []any{&raw}, `SELECT facts FROM decisions WHERE id = ?`, m.e.decision); err != nil {
+	if _, err := one(m.t.ctx, m.t, []any{&raw}, `SELECT facts FROM decisions WHERE conversation = ? AND id = ?`, m.v.id, m.e.decision); err != nil {
 		return err
 	}
 	var f routing.Facts

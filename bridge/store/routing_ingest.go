@@ -61,7 +61,7 @@ func (a *arrival) begun() convRow {
 		id: p.conversation, namespace: a.channel.Namespace, channel: a.channel.Name, contact: p.contact, identityID: p.identity,
 		address: a.who().ExternalID, displayName: or(a.who().DisplayName, p.displayName), username: or(a.who().Username, p.username),
 		language: or(a.who().Language, p.language), reachable: true, state: ConversationOpen, owner: Owner{Kind: OwnerNone}, epoch: 1,
-		createdAt: ms(a.t.now), updatedAt: ms(a.t.now), lastInboundAt: ms(a.t.now),
+		createdAt: ms(a.t.now), updatedAt: ms(a.t.now), lastInboundAt: ms(a.t.now), fresh: true,
 	}
 }
 

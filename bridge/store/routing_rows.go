@@ -153,5 +153,5 @@ func (m *matter) keepAnswer(answer any) error {
 	if err != nil {
 		return err
 	}
-	return m.t.later(`UPDATE decisions SET answer = ? WHERE id = ?`, string(raw), m.e.decision)
+	return m.t.later(`UPDATE decisions SET answer = ? WHERE conversation = ? AND id = ?`, string(raw), m.v.id, m.e.decision)
 }

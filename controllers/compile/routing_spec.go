@@ -270,7 +270,7 @@ func plain[S ~[]E, E ~string](in S) []string {
 // where it was damaged by hand.
 func decodeSpec[T any](e *document.Entry) (spec T) {
 	if e != nil {
-		_ = json.Unmarshal(e.Spec, &spec) //nolint:errcheck // as if it had not been there
+		_ = json.Unmarshal(e.Spec, &spec) // as if it had not been there
 	}
 	return spec
 }

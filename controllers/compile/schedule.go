@@ -49,7 +49,7 @@ func (c *compiler) resolveSchedules() {
 // scheduleFindings is one per mistake in the spec.
 func scheduleFindings(err error) []Finding {
 	errs := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what it joins is wanted
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		errs = joined.Unwrap()
 	}
 	var findings []Finding

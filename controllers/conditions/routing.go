@@ -29,7 +29,10 @@ func (v StoreView) lacks(e compile.Loadable) *verdict {
 	written, ok := v.Document.Find(e.Kind, e.Name)
 	current := ok && written.Hash == e.Hash
 	if current && v.Fleet.Loaded(v.Document, e.Key()) {
-		return nil
+		if e.Kind == document.EntryChannel || v.Fleet.Acts(e.Kind) {
+			return nil
+		}
+		return waiting(v1alpha1.ReasonNotLoaded, fmt.Sprintf("pods of ConversationStore %s are of a version that knows no %s; it waits until they are upgraded", v.Name, e.Kind))
 	}
 	if x := v.Fleet.Refusal(v.Document, e.Key()); current && x != nil {
 		return refusal(fmt.Sprintf("the pods of ConversationStore %s refuse it: ", v.Name), x)

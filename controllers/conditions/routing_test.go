@@ -42,7 +42,7 @@ func newStoreScene(t *testing.T, content string, entries ...document.Entry) *sto
 func (s *storeScene) load(n int) *storeScene {
 	s.pods = nil
 	for range n {
-		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1}})
+		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1, EntryKinds: document.StoreEntryKinds()}})
 	}
 	return s
 }
@@ -156,6 +156,17 @@ func TestARefusalOfThePodsIsTold(t *testing.T) {
 	r.store.pods[0].Status.Exceptions = []document.Exception{{Entry: e.Key(), Hash: e.Hash, RunningHash: "before", Field: "rules[0]", Message: "is too new"}}
 	r.step(status.FailedStatus, "False/LoadFailed", "False/LoadFailed")
 	require.Contains(t, r.policy.Status.Conditions[0].Message, "spec.rules[0]: is too new; its last good version goes on")
+}
+
+// A pod of a version before routing confirms what it leaves alone.
+func TestPodsThatDoNotKnowRoutingAreWaitedFor(t *testing.T) {
+	r := newRouted(t)
+	r.store.load(2)
+	r.store.pods[1].Status.EntryKinds = nil
+	r.step(status.InProgressStatus, "False/NotLoaded", "False/NotLoaded")
+	require.Contains(t, r.policy.Status.Conditions[0].Message, "are of a version that knows no RoutingPolicy")
+	r.store.load(2)
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
 }
 
 func TestParentsThatRefuse(t *testing.T) {

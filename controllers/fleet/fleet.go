@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"slices"
+
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 )
 
@@ -109,6 +111,20 @@ func (f *Fleet) Loaded(doc *document.Document, key string) bool {
 			return false
 		}
 		if _, refused := f.pods[i].exceptions[key]; refused {
+			return false
+		}
+	}
+	return true
+}
+
+// Acts says whether every serving pod acts on entries of a kind: one of an older
+// version confirms what it does not know.
+func (f *Fleet) Acts(kind document.EntryKind) bool {
+	if f.Size() == 0 {
+		return false
+	}
+	for i := range f.pods {
+		if !slices.Contains(f.pods[i].Status.EntryKinds, kind) {
 			return false
 		}
 	}

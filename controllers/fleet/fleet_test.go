@@ -104,3 +104,19 @@ func TestRowIsTheHoldersForThisHash(t *testing.T) {
 	require.Equal(t, document.DutyFailed, f.Trouble(keyA).State, "the worst of all replicas")
 	require.Nil(t, New([]Pod{pod(held)}).Trouble(keyA))
 }
+
+// A pod of a version before routing says nothing of the kinds that it acts on.
+func TestActs(t *testing.T) {
+	knows := Pod{Status: document.Status{EntryKinds: document.StoreEntryKinds()}}
+	require.True(t, New([]Pod{knows, knows}).Acts(document.EntryAgentQueue))
+	require.False(t, New([]Pod{knows, {}}).Acts(document.EntryAgentQueue))
+	require.False(t, New(nil).Acts(document.EntryAgentQueue))
+	require.False(t, (*Fleet)(nil).Acts(document.EntryAgentQueue))
+}
+
+func TestEntryTrouble(t *testing.T) {
+	pod := Pod{Status: document.Status{Troubles: []document.Trouble{{Entry: "AgentQueue/shop/a", Reason: "NoAgents"}}}}
+	require.Equal(t, "NoAgents", New([]Pod{{}, pod}).EntryTrouble("AgentQueue/shop/a").Reason)
+	require.Nil(t, New([]Pod{pod}).EntryTrouble("AgentQueue/shop/b"))
+	require.Nil(t, (*Fleet)(nil).EntryTrouble("AgentQueue/shop/a"))
+}

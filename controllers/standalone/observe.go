@@ -91,7 +91,8 @@ func (r *runner) storeFleet(ctx context.Context, key compile.Key) *fleet.Fleet {
 	}
 	return fleet.New([]fleet.Pod{{Name: "this process", Status: document.Status{
 		Hash: p.loaded.Hash, Shards: p.loaded.Shards, Generation: p.loaded.Generation, Exceptions: p.exceptions,
-		Store: p.store.Health(ctx),
+		EntryKinds: document.StoreEntryKinds(),
+		Store:      p.store.Health(ctx), Troubles: p.store.Troubles(ctx),
 	}}})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
+	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 )
 
@@ -37,6 +38,14 @@ func TestRoutingSamplesWork(t *testing.T) {
 				for _, rule := range policy.Rules {
 					require.EqualValues(t, "Active", rule.State, "%s of %s", rule.Name, key)
 				}
+			}
+			stores, _, err := w.documents()
+			require.NoError(t, err)
+			for _, doc := range stores {
+				st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Capabilities: all.Capabilities()})
+				require.NoError(t, err)
+				require.Empty(t, st.Load(t.Context(), doc), "the store takes all of it")
+				require.NoError(t, st.Close())
 			}
 			require.Len(t, m.Routing.Policies, 1)
 			raw, err := os.ReadFile(filepath.Join("../../bridge/routing/testdata", example, "policy.json"))

@@ -106,6 +106,7 @@ func TestRouting(t *testing.T) {
 	t.Parallel()
 	d := openDesks(t)
 	s := d.shop
+	eventually(t, startup, "told that nobody is there", s.condition(d.orders, v1alpha1.ConditionStaffed, metav1.ConditionFalse, "NoAgents"))
 	ada, err := s.desk.Agent(t.Context(), s.namespace, "ada", map[string]string{"team": "orders"})
 	require.NoError(t, err)
 
@@ -127,6 +128,7 @@ func TestRouting(t *testing.T) {
 
 	more := d.receives(customer, text("It is number 7."))
 	d.answers(customer, more, text("It leaves today."), 3) // the third: the bot said no more
+	eventually(t, startup, "told that somebody is", s.condition(d.orders, v1alpha1.ConditionStaffed, metav1.ConditionTrue, ""))
 }
 
 // TestRoutingChange: a policy changes while customers write. None is lost, none

@@ -167,8 +167,9 @@ func (s *Server) statusHandler(engine Engine, documents *docload.Loader) http.Ha
 	// A store has no rows of its own yet: what it knows of channels is said by
 	// the bridges. The table gives it its instance.
 	return statusapi.Handler(statusapi.NewTable(), func(ctx context.Context) document.Status {
-		status := document.Status{Kind: document.KindStore, Version: s.opts.Version, Store: engine.Health(ctx)}
+		status := document.Status{Kind: document.KindStore, Version: s.opts.Version, EntryKinds: document.StoreEntryKinds(), Store: engine.Health(ctx)}
 		documents.State().Apply(&status)
+		status.Troubles = engine.Troubles(ctx)
 		return status
 	})
 }
