@@ -66,7 +66,7 @@ func TestAnOperatorThatStartsTellsNothingNewOfWorkloads(t *testing.T) {
 	away := func(s *document.Status) { s.Store = document.Health{Message: "connection refused"} }
 	for name, change := range map[string]func(*document.Status){"all is well": nil, "the volume is nearly full": low, "the database is away": away} {
 		t.Run(name, func(t *testing.T) {
-			in := storeScene(t)
+			in := sqliteScene(t)
 			in.Fleet = fleet.New([]fleet.Pod{pod(1, change)})
 			in.Store.Status, _ = Store(in)
 			before := in.Store.Status.DeepCopy()

@@ -238,8 +238,8 @@ func storeStep(t *testing.T, in StoreInput, want status.Status, ready string) St
 	return in
 }
 
-// storeScene is a store on SQLite that is Ready, and the input that keeps it so.
-func storeScene(t *testing.T) StoreInput {
+// sqliteScene is a store on SQLite that is Ready, and the input that keeps it so.
+func sqliteScene(t *testing.T) StoreInput {
 	in := StoreInput{
 		Store: &v1alpha1.ConversationStore{
 			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "ConversationStore"},
@@ -256,7 +256,7 @@ func storeScene(t *testing.T) StoreInput {
 }
 
 func TestStoreStatus(t *testing.T) {
-	in := storeScene(t)
+	in := sqliteScene(t)
 
 	in.Fleet = fleet.New([]fleet.Pod{pod(1, func(s *document.Status) {
 		s.Store.Warnings = []document.Warning{{Reason: "StorageLow", Message: "5 % left"}}
