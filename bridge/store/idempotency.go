@@ -28,6 +28,9 @@ func (t *txn) repeated(namespace string, w Write) (result string, done bool, err
 	if w.Key == "" {
 		return "", false, nil
 	}
+	if err := t.hold(spaceKey, namespace+"/"+w.Key); err != nil {
+		return "", false, err
+	}
 	var hash, id string
 	found, err := one(background, t, []any{&hash, &result}, `SELECT hash, result FROM idempotent_writes WHERE namespace = ? AND key = ?`, namespace, w.Key)
 	switch {

@@ -2,8 +2,11 @@ package store
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,4 +102,35 @@ func TestAnUploadIsKeptOncePerKey(t *testing.T) {
 	content, err := io.ReadAll(body)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal([]byte("bytes"), content))
+}
+
+func TestAKeyOfAnotherWriteIsNoMessages(t *testing.T) {
+	b := newBox(t, testCaps)
+	conversation := b.met(telegram, "c1")
+	_, err := b.Resolve(t.Context(), as("k1", "resolve"), conversation)
+	require.NoError(t, err)
+	_, err = b.Send(t.Context(), everything, conversation, SendRequest{IdempotencyKey: "k1", Author: message.Author{Kind: message.AuthorAgent}, Type: message.TypeText, Text: "hello"})
+	require.ErrorIs(t, err, ErrConflict)
+	require.ErrorContains(t, err, "used for another request")
+}
+
+// One key, a message and another write, at two replicas at once: one of them is
+// done, whichever.
+func TestReplicasShareKeys(t *testing.T) {
+	list := replicas(t, 2)
+	conversation := getMessage(t, list[0], stored(t, list[0], telegram, text("m1", "hello"))).Conversation
+	for i := range 20 {
+		key := fmt.Sprint("k", i)
+		var wg sync.WaitGroup
+		var sent, assigned error
+		wg.Go(func() {
+			_, sent = list[0].Send(t.Context(), everything, conversation, SendRequest{IdempotencyKey: key, Author: message.Author{Kind: message.AuthorAgent}, Type: message.TypeText, Text: "hello"})
+		})
+		wg.Go(func() {
+			_, assigned = list[1].Assign(t.Context(), as(key, "assign"), conversation, Owner{Kind: OwnerAgent, Name: key}, 0)
+		})
+		wg.Wait()
+		require.True(t, (sent == nil) != (assigned == nil), "%v, %v", sent, assigned)
+		require.ErrorIs(t, errors.Join(sent, assigned), ErrConflict)
+	}
 }

@@ -261,12 +261,13 @@ type arrival struct {
 
 	id      string // of the message; for other events a number of their own
 	party   *party
-	before  party  // as it was when the message came
-	course  course // what the message did to the conversation
+	before  party      // as it was when the message came
+	course  course     // what the message did to the conversation
 	media   []mediaRow // attachments to fetch
 	waiting bool       // parked events may wait for this message
 
-	newContact bool // whom it is from was not known
+	newContact  bool // whom it is from was not known
+	watermarked bool // parked watermarks may wait for them
 }
 
 // A stage does one thing with an element. It ends the way through the stages

@@ -66,7 +66,11 @@ func (a *arrival) receive() (wire.Result, error) {
 	if err != nil || found {
 		return "", err
 	}
-	return wire.ResultParked, a.t.park(a.id, a.channel.Name, r.ExternalID, a.event)
+	target := r.ExternalID
+	if target == "" {
+		target = watermarkTarget(r.Contact)
+	}
+	return wire.ResultParked, a.t.park(a.id, a.channel.Name, target, a.event)
 }
 
 // reach records whether an identity can be written to. An older word than the

@@ -77,7 +77,7 @@ func selectParties(d dialect) string {
 func (a *arrival) identify() (wire.Result, error) {
 	c := a.who()
 	if a.party == nil { // it is no message: those are asked for together
-		a.party = &party{}
+		a.party, a.watermarked = &party{}, true
 		at := [2]string{c.ExternalID, a.channel.Name}
 		if err := a.t.ask(a.t.parties([][2]string{at}, map[[2]string]*party{at: a.party})); err != nil {
 			return "", err
@@ -88,7 +88,10 @@ func (a *arrival) identify() (wire.Result, error) {
 	}
 	a.newContact = true
 	*a.party = party{displayName: c.DisplayName, language: c.Language, username: c.Username, reachable: true, met: true}
-	return "", a.meet(c)
+	if err := a.meet(c); err != nil || !a.watermarked {
+		return "", err
+	}
+	return "", a.catchUp()
 }
 
 // meet makes an identity and, unless the person is known already, a contact.

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
@@ -109,12 +111,17 @@ func (t *txn) dedupeAll(set []*arrival) ([]*arrival, error) {
 		}
 	}
 	waiting := map[[2]string]bool{}
-	taken, err := t.bulkThen(insertKeys, rows, t.parties(addresses, parties), t.waitedFor(keys, waiting))
+	targets := slices.Clone(keys)
+	for _, at := range addresses {
+		targets = append(targets, [2]string{watermarkTarget(at[0]), at[1]})
+	}
+	taken, err := t.bulkThen(insertKeys, rows, t.parties(addresses, parties), t.waitedFor(targets, waiting))
 	if err != nil {
 		return nil, err
 	}
 	for i, a := range set {
 		a.waiting = waiting[keys[i]]
+		a.watermarked = waiting[[2]string{watermarkTarget(a.who().ExternalID), a.channel.Name}]
 	}
 	if int(taken) == len(set) {
 		return set, nil
@@ -122,7 +129,7 @@ func (t *txn) dedupeAll(set []*arrival) ([]*arrival, error) {
 	return t.withoutDuplicates(set, keys)
 }
 
-// waitedFor finds the messages that parked events wait for.
+// waitedFor finds the messages, and contacts, that parked events wait for.
 func (t *txn) waitedFor(keys [][2]string, into map[[2]string]bool) question {
 	return question{
 		query: `SELECT p.target, p.channel FROM ` + t.c.db.pairs() + ` JOIN parked_events p ON p.target = w.a AND p.channel = w.b

@@ -21,7 +21,8 @@ import (
 //	  │     │   messages or moves addresses (edits, reactions, migrations)
 //	  │     └── party: one address on the channel, with its conversation
 //	  ├── outbox of a channel: its lanes, deliveries, receipts
-//	  └── agents of a namespace: who may give them something, and who they are
+//	  ├── agents of a namespace: who may give them something, and who they are
+//	  └── an idempotency key: messages and other writes share them, in two tables
 //
 // With SQLite there is one writer, and no lock but its own.
 //
@@ -46,6 +47,7 @@ const (
 	spaceFence
 	spaceWork // of sessions, not of transactions: see Store.alone
 	spaceAgents
+	spaceKey
 )
 
 // rootKey is the lock of everything. All others are hashes; one that is equal
@@ -134,6 +136,12 @@ func (l *locks) agents(namespace string) *locks {
 	return l
 }
 
+// key is for an idempotency key of a namespace.
+func (l *locks) key(namespace, key string) *locks {
+	l.others[lockName{spaceKey, namespace + "/" + key}] = true
+	return l
+}
+
 func (l *locks) add(o *locks) {
 	l.root = l.root || o.root
 	for ch, exclusive := range o.inboxes {
@@ -219,6 +227,8 @@ func (env *intake) needs(l *locks) {
 func (e *element) needs(l *locks) {
 	ch, ev := e.channel.Name, e.event
 	switch {
+	case ev.Receipt != nil && ev.Receipt.ExternalID == "": // a watermark, which looks for its contact
+		l.party(ch, ev.Receipt.Contact).outbox(ch)
 	case ev.Receipt != nil:
 		l.outbox(ch)
 	case ev.Membership != nil:

@@ -18,7 +18,8 @@ func (s *Store) applyReceipt(t *txn, ch *Channel, r message.Receipt) (id string,
 		return "", true, nil // not a status that a receipt can have; nothing would ever come of it
 	}
 	if r.ExternalID == "" {
-		return "", true, s.applyWatermark(t, ch, r)
+		found, err = s.applyWatermark(t, ch, r)
+		return "", found, err
 	}
 	var have message.Status
 	found, err = one(background, t, []any{&id, &have}, `SELECT message, receipt FROM sent_ids WHERE channel = ? AND external_id = ?`, ch.Name, r.ExternalID)
@@ -76,16 +77,18 @@ func (s *Store) receiptOf(t *txn, ch *Channel, e echo, r message.Receipt) error 
 }
 
 // applyWatermark applies a receipt for everything that was sent to a contact
-// up to a time. What an earlier watermark has covered is not looked at again.
-func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) error {
+// up to a time. What an earlier watermark has covered is not looked at again. A
+// contact whom nobody has met is not found: where agents answer in the platform's
+// own inbox, a watermark may overtake the echo of the first answer.
+func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) (found bool, err error) {
 	var contact string
-	known, err := one(background, t, []any{&contact}, `SELECT contact FROM identities WHERE channel = ? AND external_id = ?`, ch.Name, r.Contact)
-	if err != nil || !known {
-		return err
+	found, err = one(background, t, []any{&contact}, `SELECT contact FROM identities WHERE channel = ? AND external_id = ?`, ch.Name, r.Contact)
+	if err != nil || !found {
+		return false, err
 	}
 	l, err := laneFor(t, ch.Name, contact)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var after int64
 	until := ms(r.Watermark)
@@ -96,18 +99,40 @@ func (s *Store) applyWatermark(t *txn, ch *Channel, r message.Receipt) error {
 	case message.StatusRead:
 		after, update = l.readUntil, `UPDATE lanes SET read_until = ? WHERE id = ?`
 	default:
-		return nil // no platform tells the rest by watermark
+		return true, nil // no platform tells the rest by watermark
 	}
 	if until <= after {
-		return nil
+		return true, nil
 	}
 	if err := t.later(update, until, l.id); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.expandToSent(t, &l, r, after, until); err != nil {
+		return false, err
+	}
+	return true, s.expandToEchoes(t, ch, contact, r, after, until)
+}
+
+// watermarkTarget is what a watermark of a contact waits under until somebody
+// meets them: no message has such an id.
+func watermarkTarget(contact string) string { return "watermarks of contact " + contact }
+
+// catchUp applies the watermarks that came before anybody had met the contact.
+func (a *arrival) catchUp() error {
+	target := watermarkTarget(a.who().ExternalID)
+	waiting, err := all(background, a.t, scanParked, `SELECT id, event FROM parked_events WHERE channel = ? AND target = ? ORDER BY id`, a.channel.Name, target)
+	if err != nil {
 		return err
 	}
-	return s.expandToEchoes(t, ch, contact, r, after, until)
+	for _, p := range waiting {
+		if _, _, err := a.s.hooks.receipt(a.t, a.channel, *p.event.Receipt); err != nil {
+			return err
+		}
+		if _, err := a.t.exec(`DELETE FROM parked_events WHERE id = ?`, p.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watermark is what the lane's watermarks say of something sent at that time.

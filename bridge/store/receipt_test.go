@@ -191,3 +191,32 @@ func repeats(actions []int, parts int) []int {
 	}
 	return list
 }
+
+// Where agents answer in the platform's own inbox, a watermark may overtake the
+// first thing that is ever told about a contact.
+func TestAWatermarkBeforeAnybodyMetTheContactWaits(t *testing.T) {
+	echo := message.Event{Message: &message.Message{Direction: message.Outbound, Echo: true, ExternalID: "from the app", Type: message.TypeText, Text: "hi",
+		Timestamp: testTime, Contact: &message.Contact{ExternalID: "new"}}}
+	watermark := message.Receipt{Contact: "new", Watermark: testTime.Add(time.Minute), Status: message.StatusRead}
+	t.Run("and then an echo comes", func(t *testing.T) {
+		b := newBox(t, testCaps)
+		require.Equal(t, wire.ResultParked, b.receipt(watermark))
+		require.Equal(t, wire.ResultDuplicate, b.receipt(watermark))
+		b.wantStatus(stored(t, b.Store, telegram, echo), message.StatusRead, "")
+		require.Zero(t, count(t, b.Store, "parked_events"))
+	})
+	t.Run("and then they opt in, or write", func(t *testing.T) {
+		for name, meet := range map[string]message.Event{
+			"opt in": {ExternalID: "in", Membership: &message.Membership{Contact: message.Contact{ExternalID: "new"}, Status: message.MembershipOptedIn, Timestamp: testTime}},
+			"write":  {Message: &message.Message{Direction: message.Inbound, ExternalID: "m", Type: message.TypeText, Text: "hello", Timestamp: testTime, Contact: &message.Contact{ExternalID: "new"}}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				b := newBox(t, testCaps)
+				b.receipt(watermark)
+				ingest(t, b.Store, telegram, meet)
+				require.Zero(t, count(t, b.Store, "parked_events"))
+				b.wantStatus(stored(t, b.Store, telegram, echo), message.StatusRead, "")
+			})
+		}
+	})
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -113,4 +114,30 @@ func TestRestoreThatFailsAtItsEndLeavesNothing(t *testing.T) {
 	_, err = Restore(t.Context(), dir, bytes.NewReader(archive))
 	require.NoError(t, err)
 	getMessage(t, openTestStore(t, Options{Dir: dir}), message)
+}
+
+// A reader that was off during the restore has a cursor of the old store. Events
+// that this one writes must not come to stand behind it unseen.
+func TestCursorsOfBeforeARestoreAreGone(t *testing.T) {
+	sqliteOnly(t)
+	b := newBox(t, testCaps)
+	b.met(telegram, "c1")
+	_, atBackup := eventsAfter(t, b.Store, 0)
+	r, _ := b.restored()
+	b.met(telegram, "c2")
+	_, since := eventsAfter(t, b.Store, atBackup)
+	require.Greater(t, since, atBackup)
+	for i := range 3 * int(since-atBackup) {
+		r.met(telegram, fmt.Sprint("after ", i))
+	}
+	for _, cursor := range []int64{atBackup, since} {
+		_, _, err := r.Events(t.Context(), everything, cursor, 10)
+		require.ErrorIs(t, err, ErrGone)
+	}
+	list, _, err := r.Events(t.Context(), everything, EventsOldest, 500)
+	require.NoError(t, err)
+	require.NotEmpty(t, list, "what came after the restore is there for all")
+	page, err := r.Messages(t.Context(), everything, MessageQuery{Channel: telegram})
+	require.NoError(t, err)
+	require.NotEmpty(t, page, "and nothing of before is lost")
 }

@@ -99,6 +99,9 @@ func (o *outgoing) repeats(known map[[2]string]keyRow) (id string, err error) {
 	if o.req.IdempotencyKey == "" || !found {
 		return "", nil
 	}
+	if first.message == "" {
+		return "", fmt.Errorf("idempotency key %q was used for another request, not a message; use a new key: %w", first.key, ErrConflict)
+	}
 	if first.hash != o.hash {
 		return "", fmt.Errorf("idempotency key %q was used for another message (%s); use a new key for other content: %w", first.key, first.message, ErrConflict)
 	}

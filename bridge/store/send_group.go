@@ -266,6 +266,9 @@ func (g sendGroup) write(list []*outgoing) error {
 	for _, o := range list {
 		weight += 1 + len(o.parts)
 		needs.party(o.conv.channel, o.conv.address).outbox(o.conv.channel)
+		if key := o.req.IdempotencyKey; key != "" {
+			needs.key(o.conv.namespace, key)
+		}
 	}
 	return g.s.writeLocked(background, weight, needs, func(t *txn) error {
 		begun := slices.DeleteFunc(slices.Clone(list), func(o *outgoing) bool {

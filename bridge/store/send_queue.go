@@ -17,9 +17,12 @@ type sendSQL struct {
 func newSendSQL(d dialect) sendSQL {
 	q := sendSQL{
 		conversations: selectConversations + `WHERE ` + d.among("v.id"),
-		keys:          `SELECT k.namespace, k.key, k.message, k.hash FROM ` + d.pairs() + ` JOIN idempotency_keys k ON k.namespace = w.a AND k.key = w.b`,
-		windows:       `SELECT channel, contact, MAX(last_inbound_at) FROM conversations WHERE ` + d.among("contact") + ` GROUP BY channel, contact`,
-		lanes:         `SELECT ` + laneColumns + ` FROM lanes WHERE ` + d.among("contact"),
+		keys: `SELECT w.a, w.b, COALESCE(k.message, ''), COALESCE(k.hash, x.hash) FROM ` + d.pairs() + `
+			LEFT JOIN idempotency_keys k ON k.namespace = w.a AND k.key = w.b
+			LEFT JOIN idempotent_writes x ON x.namespace = w.a AND x.key = w.b
+			WHERE k.key IS NOT NULL OR x.key IS NOT NULL`,
+		windows: `SELECT channel, contact, MAX(last_inbound_at) FROM conversations WHERE ` + d.among("contact") + ` GROUP BY channel, contact`,
+		lanes:   `SELECT ` + laneColumns + ` FROM lanes WHERE ` + d.among("contact"),
 
 		newLanes: bulkInsert("lanes", "RETURNING "+laneColumns, "channel text", "contact text"),
 		newMessages: bulkInsert("messages", "", "id text", "channel text", "conversation text", "direction text", "type text", "timestamp bigint",
