@@ -31,7 +31,7 @@ for a copy. Without a running store the folder is read directly.
 The archive holds every conversation: keep it as you would keep the database.
 
 This is for SQLite. A store that keeps its conversations in PostgreSQL is backed
-up with pg_dump, and restored with pg_restore: everything is in the database.`,
+up with pg_dump, and restored with pg_restore and "bridge store restored".`,
 		Example: `  kubectl exec -n shop default-store-0 -- /bridge store backup --out - > shop.backup
   bridge store backup --data bridgekeeper-data/shop/default --out shop.backup`,
 		Args: cobra.NoArgs,
@@ -66,7 +66,7 @@ letters with status "unknown". Requeue (REST) with "unknown": "resend" those tha
 the contact did not get, with "skip" the others.
 
 This is for SQLite. A store that keeps its conversations in PostgreSQL is
-restored with pg_restore.`,
+restored with pg_restore, and "bridge store restored" after it.`,
 		Example: `  bridge store restore --data /data --in shop.backup
   kubectl attach -i -n shop restore < shop.backup   # the pod of config/restore, which has --in -`,
 		Args: cobra.NoArgs,
@@ -81,6 +81,35 @@ restored with pg_restore.`,
 	cmd.Flags().StringVar(&data, "data", "/data", "the data folder to fill; it must be empty")
 	cmd.Flags().StringVar(&in, "in", "", "the backup; - is the standard input")
 	_ = cmd.MarkFlagRequired("in") // fails only for a flag that does not exist
+	return cmd
+}
+
+func newRestoredCommand() *cobra.Command {
+	var dsnFile string
+	cmd := &cobra.Command{
+		Use:   "restored --postgres-dsn-file FILE",
+		Short: "Settle a PostgreSQL database that pg_restore has filled",
+		Long: `Restored is run once after pg_restore, before a store is started on the database.
+Messages that waited to be sent when the dump was made are not sent again by
+themselves then, as the store that it is of may have sent them since: they are
+dead letters with status "unknown". Requeue (REST) with "unknown": "resend" those
+that the contact did not get, with "skip" the others. Event cursors that the old
+store gave are refused with 410 from then on, so that readers begin anew.
+
+A database that stores are connected to is refused.`,
+		Example: `  pg_restore --dbname "$DSN" shop.dump && bridge store restored --postgres-dsn-file dsn`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			unknown, err := store.Restored(cmd.Context(), store.Options{PostgresDSNFile: dsnFile})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "settled: %d messages waited to be sent at the time of the dump and may have been sent since; they are dead letters with status unknown, to be requeued by a person\n", unknown)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&dsnFile, "postgres-dsn-file", "", "file with the connection string; ca.crt, tls.crt and tls.key beside it are used, too")
+	_ = cmd.MarkFlagRequired("postgres-dsn-file") // fails only for a flag that does not exist
 	return cmd
 }
 

@@ -46,7 +46,7 @@ follows every change of them without a restart.`,
 	flags.StringVar(&f.data, "data", "/data", "sqlite: folder of the database and of attachments; it belongs to this process alone")
 	flags.StringVar(&f.dsnFile, "postgres-dsn-file", "", "postgres: file with the connection string; ca.crt, tls.crt and tls.key beside it are used, too, and changes are followed")
 	flags.DurationVar(&f.grace, "grace", storeserver.DefaultGrace, "how long requests may take to finish after the process was told to stop")
-	cmd.AddCommand(newBackupCommand(), newRestoreCommand())
+	cmd.AddCommand(newBackupCommand(), newRestoreCommand(), newRestoredCommand())
 	return cmd
 }
 

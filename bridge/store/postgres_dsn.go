@@ -52,6 +52,10 @@ type destination struct {
 	generation int64
 }
 
+// applicationName is what the server shows of our connections, unless the DSN
+// has another one.
+const applicationName = "bridgekeeper-store"
+
 // dsnFile follows a DSN file.
 type dsnFile struct {
 	path    string
@@ -114,7 +118,7 @@ func (f *dsnFile) read() (*destination, error) {
 		config.ConnectTimeout = connectTimeout
 	}
 	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "bridgekeeper-store"
+		config.RuntimeParams["application_name"] = applicationName
 	}
 	t := &destination{config: config}
 	sum.Sum(t.sum[:0])
