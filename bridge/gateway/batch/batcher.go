@@ -71,9 +71,9 @@ type Batcher[T, R any] struct {
 	onWay   int // with the store
 	workers int
 	// back is how many were answered and did not come again yet, until wake runs.
-	back int
-	wake *time.Timer
-	active  sync.WaitGroup
+	back   int
+	wake   *time.Timer
+	active sync.WaitGroup
 }
 
 // item is one element that a caller waits for.
