@@ -120,7 +120,7 @@ func scanBelow(row []driver.Value, dest []any) error {
 		return fmt.Errorf("a row has %d columns, %d are wanted", len(row), len(dest))
 	}
 	for i, v := range row {
-		ok := true
+		var ok bool
 		switch d := dest[i].(type) {
 		case *string:
 			*d, ok = v.(string)

@@ -16,7 +16,11 @@ import (
 //	the clock went back     waits that were reckoned by the time before are
 //	                        reckoned anew (endWaits): messages go on at once
 //	the clock leapt ahead   nothing is removed by age before it has stood there
-//	                        for believeAfter (steadyClock)
+//	                        for believeAfter (steadyClock); a retry is as old as
+//	                        what it was told to wait for (delivery.begin)
+//
+// Each replica looks at what it wrote by itself, and now and then at what the
+// others wrote by (noticeClock): the one whose clock was ahead may be gone.
 //
 // A leap ahead also ends leases and sessions that were not over. That is what
 // they are made for: what was being sent is unknown until its late report says
@@ -98,6 +102,32 @@ func (s *Store) clockWentBack() (latest int64, by time.Duration) {
 	return latest, by
 }
 
+// noticed is what the database says about its clock, and by which time was
+// written last.
+type noticed struct{ clock, lease, cursor, event int64 }
+
+// noticeClock learns of the database's clock, and of times that other replicas
+// wrote by while it was ahead, also where this one writes nothing. An event has
+// the time of its transaction; a lease ends holdMax after it at most.
+func (s *Store) noticeClock(ctx context.Context) error {
+	if !s.db.shared {
+		return nil
+	}
+	var n noticed
+	if _, err := one(ctx, s.read, []any{&n.clock, &n.lease, &n.cursor, &n.event}, `SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint,
+		COALESCE((SELECT MAX(lease_until) FROM lanes WHERE lease_until > 0), 0), COALESCE(e.cursor, 0), COALESCE(e.time, 0)
+		FROM event_head LEFT JOIN events e ON e.cursor = (SELECT MAX(cursor) FROM events)`); err != nil {
+		return err
+	}
+	s.db.postgres.observe(time.UnixMicro(n.clock))
+	s.commit.wrote(n.lease - holdMax.Milliseconds())
+	if n.cursor > s.lastEvent { // what was written before was looked at before
+		s.lastEvent = n.cursor
+		s.commit.wrote(n.event)
+	}
+	return nil
+}
+
 // followClock looks whether the clock went back, and ends the waits that were
 // reckoned by the time before. At rest it costs nothing.
 func (s *Store) followClock(ctx context.Context) error {
@@ -132,6 +162,7 @@ func (s *Store) endWaits(t *txn) error {
 		{`UPDATE lanes SET due_at = CASE WHEN ready_at > ? THEN ready_at ELSE ? END WHERE due_at > ?`, []any{now, now, now}},
 		{`UPDATE outbox_channels SET paused_until = ? WHERE paused_until > ?`, []any{now, retry}},
 		{`UPDATE outbox_channels SET ready_at = ? WHERE ready_at > ?`, []any{now, retry}},
+		{`UPDATE deliveries SET first_attempt_at = ? WHERE state = 'queued' AND first_attempt_at > ?`, []any{now, now}},
 		{`UPDATE sessions SET expires_at = ? WHERE expires_at > ?`, []any{ms(t.now.Add(sessionTTL)), ms(t.now.Add(sessionTTL))}},
 		{`UPDATE media SET next_at = ? WHERE state = 'pending' AND (next_at > ? AND attempts = 0 OR next_at > ?)`, []any{now, now, now + ceilMS(maxMediaBackoff)}},
 	} {

@@ -85,6 +85,97 @@ func TestClockThatWentBackEndsLeasesInTime(t *testing.T) {
 	require.Equal(t, id, b.leaseOne().ID)
 }
 
+// A replica that wrote nothing while the clock was ahead learns of it from what
+// another one wrote, which is gone since.
+func TestReplicaThatWroteNothingNoticesTheClock(t *testing.T) {
+	postgresOnly(t)
+	for name, write := range map[string]func(b *box, conv string){
+		"a message": func(b *box, conv string) { b.send(conv, "hello") },
+		"a lease":   func(b *box, _ string) { require.Len(t, b.lease(10), 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &clock{now: testTime}
+			opts := onBackend(t, Options{Dir: t.TempDir(), Now: c.Now, Capabilities: map[string]platform.Capabilities{"telegram": testCaps}})
+			var boxes []*box
+			for range 2 {
+				b := &box{Store: openTestStore(t, opts), t: t, clock: c}
+				b.load()
+				boxes = append(boxes, b)
+			}
+			idle, gone := boxes[0], boxes[1]
+			conv := gone.met(telegram, "c1")
+			if name == "a lease" {
+				gone.send(conv, "hello")
+			}
+			look := func() {
+				t.Helper()
+				require.NoError(t, idle.noticeClock(t.Context()))
+				require.NoError(t, idle.followClock(t.Context()))
+			}
+			look()
+			c.advance(leap)
+			write(gone, conv)
+			require.NoError(t, gone.Close())
+			c.advance(-leap)
+			look()
+			c.advance(leaseFor)
+			require.Len(t, idle.lease(10), 1)
+			_, by := idle.clockWentBack()
+			require.Zero(t, by)
+			look()
+			_, by = idle.clockWentBack()
+			require.Zero(t, by, "it is noticed once")
+		})
+	}
+}
+
+// A clock that leaps ahead, by more than a message is tried for, ends no retry:
+// neither of what waits, nor of what is being sent meanwhile.
+func TestClockThatLeapsAheadGivesNoRetryUp(t *testing.T) {
+	caps := testCaps
+	caps.Idempotent = true // what is being sent is sent again
+	b := newBox(t, caps)
+	convs := []string{b.met(telegram, "c1"), b.met(telegram, "c2")}
+	var ids []string
+	for _, c := range convs {
+		ids = append(ids, b.send(c, "hello"))
+	}
+	retry := func(d wire.Delivery) {
+		t.Helper()
+		r := of(d, 0, wire.OutcomeRetry)
+		r.Class, r.Scope, r.RetryAfter = wire.ErrRateLimited, wire.ScopeContact, time.Second
+		require.Equal(t, []bool{true}, b.report(r))
+	}
+	ds := b.lease(10)
+	require.Len(t, ds, 2)
+	retry(ds[0])
+	require.Equal(t, []bool{true}, b.report(of(ds[1], 0, wire.OutcomeSending)))
+	began := b.clock.Now()
+	for range 3 {
+		b.clock.advance(giveUpAfter + leap)
+		require.NoError(t, b.expireLeases(t.Context()))
+		b.clock.advance(time.Second)
+		again := b.lease(10)
+		require.Len(t, again, 2)
+		for _, d := range again {
+			retry(d)
+		}
+		for _, id := range ids {
+			require.Equal(t, message.StatusQueued, b.status(id))
+		}
+	}
+	leapt := b.clock.Now()
+	for b.status(ids[0]) == message.StatusQueued { // it is tried for as long as ever
+		b.clock.advance(time.Minute)
+		for _, d := range b.lease(10) {
+			retry(d)
+		}
+	}
+	b.wantStatus(ids[0], message.StatusFailed, "given up after")
+	require.InDelta(t, giveUpAfter.Hours(), b.clock.Now().Sub(leapt).Hours(), 0.5)
+	require.Less(t, 4*giveUpAfter, b.clock.Now().Sub(began))
+}
+
 // What a platform asked for while the clock was ahead is not waited for by the
 // wrong time: one delivery asks again.
 func TestClockThatWentBackEndsAChannelsPause(t *testing.T) {
@@ -292,6 +383,15 @@ func TestSettlingGoesByTransactions(t *testing.T) {
 	require.EqualValues(t, 300, x.until())
 }
 
+// messageOf is the id of the message with an external id.
+func messageOf(t *testing.T, s *Store, externalID string) (id string) {
+	t.Helper()
+	found, err := one(t.Context(), s.read, []any{&id}, `SELECT id FROM messages WHERE external_id = ?`, externalID)
+	require.NoError(t, err)
+	require.True(t, found)
+	return id
+}
+
 // A replica that hangs in a transaction keeps readers from what is not settled,
 // and readers keep nobody from writing.
 func TestListsDoNotWaitForAReplicaThatHangs(t *testing.T) {
@@ -319,10 +419,13 @@ func TestListsDoNotWaitForAReplicaThatHangs(t *testing.T) {
 			slowest = max(slowest, time.Since(began))
 		}
 	}()
+	var cut Page[RawEntry]
 	for range 20 {
 		p, err := list[1].RawEntries(t.Context(), everything, q)
 		require.NoError(t, err)
 		require.Empty(t, p.Items, "somebody may go on from them")
+		require.NotEmpty(t, p.Next, "it is not the end of the list")
+		cut = p
 	}
 	stop()
 	<-done
@@ -331,10 +434,23 @@ func TestListsDoNotWaitForAReplicaThatHangs(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(whole.Items), messages, "a page that nobody can go on from is whole")
 
+	contact := getMessage(t, list[1], messageOf(t, list[1], numbered("w", 0))).Contact.ID
+	of := MessageQuery{Contact: contact, PageQuery: PageQuery{Limit: 1}}
+	early, err := list[1].Messages(t.Context(), everything, of)
+	require.NoError(t, err)
+	require.Empty(t, early.Items)
+	require.NotEmpty(t, early.Next, "it is not the end of the list")
+
 	require.NoError(t, hung.Rollback())
 	list[1].commit.settling.loudUntil = time.Time{}
+	q.After = cut.Next
 	p, err := list[1].RawEntries(t.Context(), everything, q)
 	require.NoError(t, err)
-	require.Len(t, p.Items, messages-1)
+	require.Len(t, p.Items, messages-1, "who goes on from where it was cut finds the rest")
 	require.NotEmpty(t, p.Next)
+	of.After = early.Next
+	first, err := list[1].Messages(t.Context(), everything, of)
+	require.NoError(t, err)
+	require.Len(t, first.Items, 1)
+	require.Equal(t, numbered("w", 0), first.Items[0].ExternalID)
 }

@@ -20,7 +20,10 @@
 // An element of an envelope goes through stages, in this order; a stage ends
 // the way (duplicate, parked) or hands on:
 //
-//	fence → journal → dedupe → identify → profile → converse → keep → fetchMedia → announce → route → applyParked
+//	fence → journal → dedupe → identify → profile → converse → keep → touch → fetchMedia → route → applyParked
+//
+// The messages of all callers who share a transaction go through them together,
+// with a statement per table instead of one per message: see ingest_settle.go.
 //
 // What holds everywhere:
 //

@@ -183,6 +183,9 @@ func (b *ledger) expireLane(l *laneRow) error {
 		b.endTurn(l, 0, false)
 		return nil
 	}
+	if d.firstAttempt > 0 { // what passed since then was no attempt of it
+		d.firstAttempt, d.dirty = min(d.firstAttempt+ms(b.t.now)-l.leaseUntil, ms(b.t.now)), true
+	}
 	delay := time.Duration(0)
 	for i := range d.parts {
 		p := &d.parts[i]

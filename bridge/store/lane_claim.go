@@ -210,7 +210,7 @@ func (c *claim) dueChannels() (list []*servedChannel, err error) {
 			return scan(row.fields()...)
 		}},
 	}
-	if c.s.db.shared {
+	if c.s.db.shared { // only those whose locks are held can be served
 		look[1].query, look[1].args[2] = c.s.outbox.sql.heldChannels, c.t.c.db.list(c.held)
 	}
 	if err := c.t.ask(look...); err != nil {
@@ -221,6 +221,13 @@ func (c *claim) dueChannels() (list []*servedChannel, err error) {
 			return nil, err
 		}
 		due = nil
+		if c.s.db.shared {
+			held := c.held
+			for i := range expired {
+				held = append(held, expired[i].channel)
+			}
+			look[1].args[2] = c.t.c.db.list(held)
+		}
 		if err := c.t.ask(look[1]); err != nil {
 			return nil, err
 		}
@@ -555,10 +562,7 @@ func (h *head) remaining() []wire.Part {
 func (c *claim) handOut(x *claimedLane) wire.Delivery {
 	h, l, now := x.h, x.l, ms(c.t.now)
 	h.attempts++
-	if h.firstAttempt == 0 {
-		h.firstAttempt = now
-	}
-	h.dirty = true
+	h.begin(now, now-l.dueAt)
 	if x.ch.caps.LaneRate > 0 {
 		l.readyAt = now + ceilMS(time.Duration(float64(len(x.parts))/x.ch.caps.LaneRate*float64(time.Second)))
 	}
@@ -569,4 +573,18 @@ func (c *claim) handOut(x *claimedLane) wire.Delivery {
 		out.ReplyTo = h.replyTo
 	}
 	return out
+}
+
+// begin notes when an attempt began, and how late: how long its lane had been
+// due. A delivery is as old as what its attempts took and what it was told to
+// wait for between them. What it waited for beyond that is not counted: the
+// clock may have leapt, or nobody was there to send it.
+func (d *delivery) begin(now, late int64) {
+	if d.firstAttempt == 0 {
+		d.firstAttempt = now
+	}
+	if late > leapTolerance.Milliseconds() {
+		d.firstAttempt = min(d.firstAttempt+late, now)
+	}
+	d.dirty = true
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -168,7 +169,7 @@ func (s *Store) runLeases(ctx context.Context) {
 		if err := s.resync(ctx); err != nil && ctx.Err() == nil {
 			s.log.Warn("the outbox could not be brought in line with the document; tried again", "err", err, "after", expireEvery)
 		}
-		if err := s.followClock(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(s.noticeClock(ctx), s.followClock(ctx)); err != nil && ctx.Err() == nil {
 			s.log.Warn("what waits for a time was not reckoned anew after the clock went back; tried again", "err", err, "after", expireEvery)
 		}
 		if err := s.expireLeases(ctx); err != nil && ctx.Err() == nil {

@@ -18,20 +18,28 @@ func (s *Store) Messages(ctx context.Context, scope Scope, q MessageQuery) (Page
 	if !from {
 		pos = position{}
 	}
-	keys, err := s.messageKeys(ctx, scope, q, pos, limit+1)
+	keys, cut, err := s.messageKeys(ctx, scope, q, pos, limit+1)
 	if err != nil {
 		return Page[message.Message]{}, err
 	}
-	return pageOf(listMessages, keys, limit, messageID, func(ids []string) ([]message.Message, error) { return s.loadMessages(ctx, s.read, ids) })
+	p, err := pageOf(listMessages, keys, limit, messageID, func(ids []string) ([]message.Message, error) { return s.loadMessages(ctx, s.read, ids) })
+	if cut {
+		last := pos.ID
+		if len(keys) > 0 {
+			last = keys[len(keys)-1].id
+		}
+		p.Next = goOn(listMessages, last)
+	}
+	return p, err
 }
 
 // messageKeys reads keys along the index that fits the query: for one contact,
 // whose messages are stored one after another, by their ids; else along the log,
 // whose order is that of the commits.
-func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, pos position, limit int) ([]sortKey, error) {
+func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, pos position, limit int) (keys []sortKey, cut bool, err error) {
 	if q.Channel != "" {
 		if err := seeChannel(scope, q.Channel); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	if q.Contact != "" {
@@ -40,7 +48,7 @@ func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, po
 	after := pos.At
 	if after == 0 && pos.ID != "" { // a cursor from before lists followed the log
 		if _, err := one(ctx, s.read, []any{&after}, `SELECT COALESCE(MAX(cursor), 0) FROM events WHERE type = 'message.created' AND message <= ?`, pos.ID); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	read := func(channel string, bound *sortKey) ([]sortKey, error) {
@@ -60,18 +68,20 @@ func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, po
 		return all(ctx, s.read, scanKey, `SELECT e.cursor, e.message `+from+c.where()+`ORDER BY e.cursor LIMIT ?`, append(c.args, limit)...)
 	}
 	if q.Channel != "" || scope.All {
-		return read(q.Channel, nil)
+		keys, err = read(q.Channel, nil)
+		return keys, false, err
 	}
 	channels, err := s.channels(ctx, scope)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return merge(channels, limit, sortKey.compare, read)
+	keys, err = merge(channels, limit, sortKey.compare, read)
+	return keys, false, err
 }
 
-func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) ([]sortKey, error) {
+func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) (keys []sortKey, cut bool, err error) {
 	if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
-		return nil, err
+		return nil, false, err
 	}
 	var c conditions
 	c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", q.Contact)

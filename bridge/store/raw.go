@@ -84,13 +84,21 @@ func (s *Store) rawEntries(ctx context.Context, scope Scope, q RawQuery) (Page[R
 	if from {
 		c.add("id > ?", pos.ID)
 	}
-	list, err := settled(ctx, s, limit+1, func(e RawEntry) string { return e.ID }, func(from querier) ([]RawEntry, error) {
+	list, cut, err := settled(ctx, s, limit+1, func(e RawEntry) string { return e.ID }, func(from querier) ([]RawEntry, error) {
 		return all(ctx, from, scanRaw, selectRaw+c.where()+`ORDER BY id LIMIT ?`, append(c.args, limit+1)...)
 	})
 	if err != nil {
 		return Page[RawEntry]{}, err
 	}
-	return page(list, limit, func(e RawEntry) position { return position{List: listRaw, ID: e.ID} }), nil
+	p := page(list, limit, func(e RawEntry) position { return position{List: listRaw, ID: e.ID} })
+	if cut {
+		last := pos.ID
+		if len(list) > 0 {
+			last = list[len(list)-1].ID
+		}
+		p.Next = goOn(listRaw, last)
+	}
+	return p, nil
 }
 
 // replayPage is how many raw entries are parsed and ingested at a time.
@@ -122,6 +130,9 @@ func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResu
 		}
 		if q.After = p.Next; p.Next == "" {
 			return total, nil
+		}
+		if len(p.Items) == 0 { // nothing is settled yet
+			pause(ctx, quietWait, nil)
 		}
 	}
 }

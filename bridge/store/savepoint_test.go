@@ -85,3 +85,33 @@ func TestLocksGoWithTheSavepoint(t *testing.T) {
 	require.True(t, ours)
 	require.False(t, free, "nobody else can take it")
 }
+
+// A mistake that is met by one message, when all of a transaction are taken in
+// together, is one caller's.
+func TestAMistakeInASetIsOneCallers(t *testing.T) {
+	s := oneWriter(t)
+	takes := func(id string, spoil func(*intake), result *wire.EnvelopeResult) *job {
+		env := envelope(telegram, text(id, "x"))
+		in := s.prepare(routeFor(s.state.Load(), shopBridge), &env)
+		spoil(in)
+		return jobOf(func(t *txn) (err error) {
+			*result, err = s.take(t, in)
+			return err
+		})
+	}
+	sound := func(*intake) {}
+	var results [3]wire.EnvelopeResult
+	jobs := []*job{
+		takes("m1", sound, &results[0]),
+		takes("m2", func(in *intake) { in.elements[0].event.Message.Contact = nil }, &results[1]),
+		takes("m3", sound, &results[2]),
+	}
+	runBatch(s, jobs)
+	require.NoError(t, <-jobs[0].done)
+	require.ErrorContains(t, <-jobs[1].done, "internal error")
+	require.NoError(t, <-jobs[2].done)
+	require.Equal(t, wire.ResultStored, results[0].Elements[0].Result)
+	require.Equal(t, wire.ResultStored, results[2].Elements[0].Result)
+	require.Equal(t, 2, count(t, s, "messages"))
+	require.Equal(t, 2, count(t, s, "external_ids"))
+}

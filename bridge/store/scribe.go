@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // scribe is one writer: a connection of its own, and the goroutine that uses it.
@@ -155,19 +157,29 @@ func (w *scribe) attempt(ctx context.Context, batch []*job, savepoints bool) (t 
 			return nil, nil, err
 		}
 	}
-	if err := t.end(); err != nil {
-		err = w.c.db.classify(err)
-		if savepoints || errors.Is(err, ErrUnavailable) || w.c.db.lost(err) {
-			return nil, nil, err
+	// What was kept back is done now: a mistake in it is met as in a function.
+	if err := w.c.db.classify(protect(t, (*txn).end)); err != nil {
+		return nil, nil, w.orRedo(err, savepoints)
+	}
+	if err := w.c.db.classify(w.c.db.commit(t)); err != nil {
+		if pe := (*pgconn.PgError)(nil); !errors.As(err, &pe) {
+			return nil, nil, err // nobody may know what became of it
 		}
-		// Of a statement that was kept back: whose it is, an attempt with savepoints
-		// tells.
-		return nil, nil, errRedo
+		return nil, nil, w.orRedo(err, savepoints) // a statement on the way to the COMMIT
 	}
 	return t, errs, nil
 }
 
-// end brings to the database what waits, numbers the events and commits.
+// orRedo is for the error of what was kept back, before anything was committed:
+// whose it is, an attempt with savepoints tells.
+func (w *scribe) orRedo(err error, savepoints bool) error {
+	if savepoints || errors.Is(err, ErrUnavailable) || w.c.db.lost(err) {
+		return err
+	}
+	return errRedo
+}
+
+// end makes statements of all that waits, and numbers the events.
 func (t *txn) end() error {
 	if err := t.complete(); err != nil {
 		return err
@@ -175,10 +187,7 @@ func (t *txn) end() error {
 	if err := t.settleTally(); err != nil {
 		return err
 	}
-	if err := t.numberEvents(); err != nil {
-		return err
-	}
-	return t.c.db.commit(t)
+	return t.numberEvents()
 }
 
 // begin opens the transaction with the locks of the whole batch. A connection
@@ -235,7 +244,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 	if result == nil && savepoint {
 		// An error is this function's. Nothing of it waits when the next savepoint
 		// opens, which would take it along when it is rolled back.
-		result = t.flushAll()
+		result = w.c.db.classify(protect(t, (*txn).flushAll))
 	}
 	if result == nil && t.failed {
 		// PostgreSQL has given the transaction up: it would take the COMMIT and

@@ -38,11 +38,12 @@ const (
 // hold ids between those that are there already, and a reader that went on from
 // these would miss it. A full page that ends that late is read again at a moment
 // when none is under way. Where there is no such moment, as a replica hangs, it
-// ends before what is not settled: who reads it again finds the rest.
-func settled[T any](ctx context.Context, s *Store, full int, id func(T) string, read func(querier) ([]T, error)) ([]T, error) {
-	list, err := read(s.read)
+// ends before what is not settled, and cut says that there is more: who goes on
+// from its end finds the rest in a while.
+func settled[T any](ctx context.Context, s *Store, full int, id func(T) string, read func(querier) ([]T, error)) (list []T, cut bool, err error) {
+	list, err = read(s.read)
 	if err != nil || len(list) < full || !s.db.shared || s.isSettled(id(list[len(list)-1])) {
-		return list, err
+		return list, false, err
 	}
 	if !s.commit.settling.loud() {
 		var again []T
@@ -51,14 +52,23 @@ func settled[T any](ctx context.Context, s *Store, full int, id func(T) string, 
 			return err
 		})
 		if !errors.Is(err, errLoud) {
-			return again, err
+			return again, false, err
 		}
 	}
 	for len(list) > 0 && !s.isSettled(id(list[len(list)-1])) {
 		list = list[:len(list)-1]
 	}
-	return list, nil
+	return list, true, nil
 }
+
+// goOn is the cursor after the last item of a page that was cut; "" where nothing
+// of the list is settled yet.
+func goOn(list, last string) string {
+	return position{List: list, ID: or(last, beforeAll)}.cursor()
+}
+
+// beforeAll is less than every id.
+const beforeAll = "0"
 
 // isSettled says that no transaction under way holds ids below this one: by its
 // age, or because what is under way began after later ones were committed.

@@ -74,6 +74,7 @@ type Store struct {
 	// passed is the time since Open by a monotonic clock. Tests set it.
 	passed    func() time.Duration
 	following sync.Mutex // of followClock
+	lastEvent int64      // that noticeClock has seen; runLeases' alone
 	outbox    *outbox
 	queues    *queues
 	// dispatcher routes.

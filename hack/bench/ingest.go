@@ -44,38 +44,47 @@ type part struct {
 func (b *bench) ingest(ctx context.Context) error {
 	fmt.Printf("\ndurable ingest: %d contacts, %d messages a run, one per request\n", contacts, b.messages)
 	fmt.Printf("  %-28s %12s %11s %9s %9s %2s %s\n", "", "connections", "messages/s", "p50", "p99", "", "CPU per message and memory")
-	for _, open := range []func(context.Context) (*target, error){b.bare, b.sqlite, b.postgres} {
+	for _, kind := range []struct {
+		name string
+		open func(context.Context, string) (*target, error)
+	}{{"bare: verify, append, fsync", b.bare}, {"bridge, store, SQLite", b.sqlite}, {"bridge, store, PostgreSQL", b.postgres}} {
 		for _, connections := range []int{64, 256} {
-			if err := b.measure(ctx, open, connections); err != nil {
+			if !b.wanted(fmt.Sprintf("%s %d", kind.name, connections)) {
+				continue
+			}
+			t, err := kind.open(ctx, kind.name)
+			if err != nil {
 				return err
+			}
+			err = b.measure(ctx, t, connections)
+			t.close()
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
 			}
 		}
 	}
 	return nil
 }
 
-func (b *bench) measure(ctx context.Context, open func(context.Context) (*target, error), connections int) error {
-	t, err := open(ctx)
-	if err != nil {
-		return err
-	}
-	defer t.close()
+func (b *bench) measure(ctx context.Context, t *target, connections int) error {
 	options := traffic.Options{
 		Address: func() string { return t.address }, Path: "/webhooks/apps/messenger/" + app, AppSecret: appSecret, Page: page,
 		Connections: connections, Contacts: contacts, Messages: contacts,
 	}
 	warm, err := traffic.Run(ctx, options) // every contact has written before, as in real life
 	if err != nil {
-		return fmt.Errorf("%s: %w", t.name, err)
+		return err
 	}
 	before, err := t.usage()
 	if err != nil {
 		return err
 	}
+	b.profile(t)
 	options.First, options.Messages = warm.Accepted, b.messages
 	r, err := traffic.Run(ctx, options)
+	b.profile(t)
 	if err != nil {
-		return fmt.Errorf("%s: %w", t.name, err)
+		return err
 	}
 	after, err := t.usage()
 	if err != nil {
@@ -100,15 +109,30 @@ func (b *bench) verify(ctx context.Context, t *target, r *traffic.Result) error 
 		return err
 	}
 	if stored != r.Total() {
-		return fmt.Errorf("%s: %d messages were accepted and %d stored", t.name, r.Total(), stored)
+		return fmt.Errorf("%d messages were accepted and %d stored", r.Total(), stored)
 	}
 	return nil
+}
+
+// profile begins or ends a CPU profile of bridge and store.
+func (b *bench) profile(t *target) {
+	if b.profiles == "" {
+		return
+	}
+	for _, p := range t.parts {
+		if p.name != "bridge" && p.name != "store" {
+			continue
+		}
+		for _, pid := range p.pids() {
+			_ = syscall.Kill(pid, syscall.SIGUSR1) // one that is gone fails the run itself
+		}
+	}
 }
 
 func short(d time.Duration) string { return d.Round(100 * time.Microsecond).String() }
 
 // bare runs this program as the bare server.
-func (b *bench) bare(context.Context) (*target, error) {
+func (b *bench) bare(_ context.Context, name string) (*target, error) {
 	cmd := exec.Command(os.Args[0], "bare", filepath.Join(b.folder(), "journal")) //nolint:gosec,noctx // ourselves; ended below
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -124,17 +148,17 @@ func (b *bench) bare(context.Context) (*target, error) {
 		return nil, fmt.Errorf("bare server: %w", err)
 	}
 	return &target{
-		name: "bare: verify, append, fsync", address: strings.TrimSpace(line),
+		name: name, address: strings.TrimSpace(line),
 		parts: []part{{"server", func() []int { return []int{cmd.Process.Pid} }}},
 		close: func() { _ = cmd.Process.Kill(); _ = cmd.Wait() },
 	}, nil
 }
 
-func (b *bench) sqlite(ctx context.Context) (*target, error) {
-	return b.world(ctx, "bridge, store, SQLite", "", nil, func() {})
+func (b *bench) sqlite(ctx context.Context, name string) (*target, error) {
+	return b.world(ctx, name, "", nil, func() {})
 }
 
-func (b *bench) postgres(ctx context.Context) (*target, error) {
+func (b *bench) postgres(ctx context.Context, name string) (*target, error) {
 	server, err := postgres.Start(ctx, postgres.Options{Fsync: true})
 	if err != nil {
 		return nil, err
@@ -144,7 +168,7 @@ func (b *bench) postgres(ctx context.Context) (*target, error) {
 		server.Close()
 		return nil, err
 	}
-	return b.world(ctx, "bridge, store, PostgreSQL", dsn, server.PIDs, server.Close)
+	return b.world(ctx, name, dsn, server.PIDs, server.Close)
 }
 
 func (b *bench) world(ctx context.Context, name, dsn string, database func() []int, closeDatabase func()) (*target, error) {

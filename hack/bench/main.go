@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -18,6 +19,8 @@ type bench struct {
 	dir      string
 	folders  int
 	env      []string
+	only     string
+	profiles string // folder; "": none
 }
 
 // folder is a new folder below the run's own.
@@ -38,6 +41,8 @@ func main() {
 	b := &bench{}
 	flag.StringVar(&b.binary, "binary", "bin/bridge", "the bridge's binary")
 	flag.IntVar(&b.messages, "messages", 100_000, "messages of a measured run")
+	flag.StringVar(&b.only, "only", "", "measure only what has this in its name: SQLite, \"SQLite 64\", sending …")
+	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of bridge and store during the measured runs; the binary must be built with -tags profile (others end at the signal)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -52,11 +57,23 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := os.Chmod(b.dir, 0o755); err != nil { //nolint:gosec // as folder
 		return err
 	}
-	if err := b.ingest(ctx); err != nil {
+	if b.profiles != "" {
+		if b.profiles, err = filepath.Abs(b.profiles); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(b.profiles, 0o755); err != nil { //nolint:gosec // as folder
+			return err
+		}
+		b.env = append(b.env, "BRIDGEKEEPER_PROFILES="+b.profiles)
+	}
+	if err := b.ingest(ctx); err != nil || !b.wanted("sending") {
 		return err
 	}
 	return b.outbound(ctx)
 }
+
+// wanted says whether something is to be measured.
+func (b *bench) wanted(name string) bool { return strings.Contains(name, b.only) }
 
 func fail(err error) {
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/hack/postgres"
 	"github.com/bridgekeeper/bridgekeeper/hack/processes"
 	"github.com/bridgekeeper/bridgekeeper/hack/traffic"
 )
@@ -55,6 +56,45 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // outbound queues replies while the bridge is away and measures how fast they
 // leave once it is back.
 func (b *bench) outbound(ctx context.Context) error {
+	fmt.Printf("\nsending to a local sink: %d replies to %d contacts of %d pages\n", repliesExpected, pages*contactsOfPage, pages)
+	fmt.Printf("  %-28s %11s  %s\n", "", "replies/s", "CPU per reply and memory")
+	for _, x := range []struct {
+		name     string
+		database func(context.Context) (string, *target, error)
+	}{{"SQLite", noDatabase}, {"PostgreSQL", newDatabase}} {
+		if !strings.Contains("sending "+x.name, b.only) {
+			continue
+		}
+		if err := b.send(ctx, x.name, x.database); err != nil {
+			return fmt.Errorf("sending, %s: %w", x.name, err)
+		}
+	}
+	return nil
+}
+
+// noDatabase is SQLite, within the store.
+func noDatabase(context.Context) (dsn string, t *target, err error) {
+	return "", &target{close: func() {}}, nil
+}
+
+func newDatabase(ctx context.Context) (dsn string, t *target, err error) {
+	server, err := postgres.Start(ctx, postgres.Options{Fsync: true})
+	if err != nil {
+		return "", nil, err
+	}
+	if dsn, err = server.NewDatabase(ctx); err != nil {
+		server.Close()
+		return "", nil, err
+	}
+	return dsn, &target{parts: []part{{"postgres", server.PIDs}}, close: server.Close}, nil
+}
+
+func (b *bench) send(ctx context.Context, name string, database func(context.Context) (string, *target, error)) error {
+	dsn, t, err := database(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.close()
 	s := &sink{done: make(chan struct{})}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,14 +103,31 @@ func (b *bench) outbound(ctx context.Context) error {
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	go func() { _ = server.Serve(l) }()
 	defer server.Close()
-	w, err := b.shop(ctx, "http://"+l.Addr().String())
+	w, err := b.shop(ctx, dsn, "http://"+l.Addr().String())
 	if err != nil {
 		return err
 	}
 	defer w.Close()
+	t.parts = append(t.parts, part{"store", func() []int { return []int{w.Stores[0].PID()} }})
+	idle, err := t.usage()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
 	if err := b.queue(ctx, w); err != nil {
 		return err
 	}
+	took := time.Since(began)
+	queued, err := t.usage()
+	if err != nil {
+		return err
+	}
+	t.print(name+", queued by REST", took, idle, queued)
+	return b.deliver(ctx, name, t, w, s, queued)
+}
+
+// deliver starts the bridge and waits until everything was sent.
+func (b *bench) deliver(ctx context.Context, name string, t *target, w *processes.World, s *sink, before []processes.Usage) error {
 	ready, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if err := w.Bridges[0].Start(ready); err != nil {
@@ -78,21 +135,33 @@ func (b *bench) outbound(ctx context.Context) error {
 	}
 	select {
 	case <-s.done:
-	case <-time.After(2 * time.Minute):
-		return fmt.Errorf("outbound: only %d of %d replies were sent", s.n.Load(), repliesExpected)
+	case <-time.After(5 * time.Minute):
+		return fmt.Errorf("only %d of %d replies were sent", s.n.Load(), repliesExpected)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	took := time.Duration(s.last.Load() - s.first.Load())
-	fmt.Printf("\nsending to a local sink (SQLite): %d replies to %d contacts of %d pages in %s: %.0f/s\n",
-		repliesExpected, pages*contactsOfPage, pages, took.Round(time.Millisecond), repliesExpected/took.Seconds())
+	t.parts = append(t.parts, part{"bridge", func() []int { return []int{w.Bridges[0].PID()} }})
+	after, err := t.usage()
+	if err != nil {
+		return err
+	}
+	t.print(name+", sent", time.Duration(s.last.Load()-s.first.Load()), append(before, processes.Usage{}), after)
 	return nil
+}
+
+// print writes a row of the table.
+func (t *target) print(name string, took time.Duration, before, after []processes.Usage) {
+	fmt.Printf("  %-28s %11.0f  ", name, repliesExpected/took.Seconds())
+	for i, p := range t.parts {
+		fmt.Printf("  %s %s %.0f MB", p.name, ((after[i].CPU - before[i].CPU) / repliesExpected).Round(time.Microsecond), float64(after[i].RSS)/1e6)
+	}
+	fmt.Println()
 }
 
 func pageID(i int) string { return fmt.Sprintf("99%03d", i) }
 
 // shop starts a world whose contacts have all written once, and stops its bridge.
-func (b *bench) shop(ctx context.Context, endpoint string) (*processes.World, error) {
+func (b *bench) shop(ctx context.Context, dsn, endpoint string) (*processes.World, error) {
 	channels := map[string]document.Channel{}
 	for i := range pages {
 		channels[fmt.Sprintf("page-%d", i)] = document.Channel{
@@ -103,8 +172,8 @@ func (b *bench) shop(ctx context.Context, endpoint string) (*processes.World, er
 		}
 	}
 	w, err := processes.New(processes.Options{
-		Binary: b.binary, Dir: b.folder(), Channels: channels, PlatformEndpoints: map[string]string{"messenger": endpoint},
-		BridgeArgs: []string{"--log-level", "error", "--drain", "0s"}, StoreArgs: []string{"--log-level", "error"},
+		Binary: b.binary, Dir: b.folder(), DSN: dsn, Channels: channels, PlatformEndpoints: map[string]string{"messenger": endpoint},
+		BridgeArgs: []string{"--log-level", "error", "--drain", "0s"}, StoreArgs: []string{"--log-level", "error"}, Env: b.env,
 	})
 	if err != nil {
 		return nil, err
@@ -116,7 +185,7 @@ func (b *bench) shop(ctx context.Context, endpoint string) (*processes.World, er
 	for i := range pages {
 		_, err := traffic.Run(ctx, traffic.Options{
 			Address: func() string { return w.Bridges[0].Listen }, Path: "/webhooks/apps/messenger/" + app, AppSecret: appSecret,
-			Page: pageID(i), Connections: 16, Contacts: contactsOfPage, Messages: contactsOfPage,
+			Page: pageID(i), Connections: 16, Contacts: contactsOfPage, Rounds: 1,
 		})
 		if err != nil {
 			w.Close()

@@ -5,11 +5,11 @@
 //	caller ─┘                    └─ gathered while the others were
 //
 // An idle batcher sends at once, a busy one sends bigger requests. A further one
-// goes when it is worth it: half as large as what is on the way, or has just
-// come back. Callers who were answered together come back one by one, and the
-// first of them would else go alone, at the price of a request and a commit. A
-// request that the store could not carry out is tried again while one of its
-// callers still waits.
+// goes when it is worth it: half as large as what is on the way, and half of
+// those who were just answered are there again. Callers who were answered
+// together come back one by one, and the first of them would else go alone, at
+// the price of a request and a commit. A request that the store could not carry
+// out is tried again while one of its callers still waits.
 package batch
 
 import (
@@ -33,7 +33,7 @@ const (
 // gather is how long those who were answered together are waited for, at most:
 // a fifth of what a batch of them takes, and below what anybody notices. Where
 // they do not come, as the batch was a burst, that is all it costs.
-const gather = 2 * time.Millisecond
+const gather = 3 * time.Millisecond
 
 // ErrOverloaded means that too much waits for the store already; nothing was
 // taken. It is store.ErrUnavailable for those who do not care.
@@ -70,11 +70,10 @@ type Batcher[T, R any] struct {
 	pending int // in the queue or on the way
 	onWay   int // with the store
 	workers int
-	// back is how many came back from the store last, until they were waited for
-	// and wake has run.
-	back int
-	wake *time.Timer
-	active  sync.WaitGroup
+	// back is how many were answered and did not come again yet, until wake runs.
+	back   int
+	wake   *time.Timer
+	active sync.WaitGroup
 }
 
 // item is one element that a caller waits for.
@@ -128,22 +127,26 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 	}
 	b.queue = append(b.queue, it)
 	b.count(it, 1)
+	b.back = max(b.back-1, 0)
 	b.start()
 	return true
 }
 
 // worthwhile says that what is in the queue is enough for a request of its own.
 // While one is on the way, or wake is due, somebody comes back to ask again.
-func (b *Batcher[T, R]) worthwhile() bool { return 2*len(b.queue) >= max(b.onWay, b.back) }
+func (b *Batcher[T, R]) worthwhile() bool {
+	return 2*len(b.queue) >= b.onWay && len(b.queue) >= b.back
+}
 
-// returned notes that a batch came back.
-func (b *Batcher[T, R]) returned(n int) {
+// returned notes that a batch came back, and whether its callers are answered.
+func (b *Batcher[T, R]) returned(n int, answered bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.onWay -= n
-	if b.back = n; n == 1 {
+	if !answered {
 		return
 	}
+	b.back += n
 	if b.wake == nil {
 		b.wake = time.AfterFunc(gather, b.goOn)
 	} else {
@@ -181,7 +184,7 @@ func (b *Batcher[T, R]) work() {
 			return
 		}
 		results, err := b.send(batch)
-		b.returned(len(batch))
+		b.returned(len(batch), err == nil)
 		switch {
 		case err == nil:
 			failures = 0

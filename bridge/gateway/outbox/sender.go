@@ -109,13 +109,15 @@ func New(c Config) *Sender {
 func (s *Sender) Run(ctx, hard context.Context) {
 	defer s.reports.groups.Wait()
 	defer s.active.Wait()
+	more := false // the store had as much as was asked for
 	for failures := 0; ctx.Err() == nil; {
-		free := s.takeSlots(ctx)
+		free := s.takeSlots(ctx, more)
 		if free == 0 {
 			return
 		}
 		asked := time.Now()
 		deliveries, err := s.lease(ctx, free)
+		more = len(deliveries) >= free
 		for range free - min(free, len(deliveries)) {
 			s.slots <- struct{}{}
 		}
@@ -134,14 +136,36 @@ func (s *Sender) Run(ctx, hard context.Context) {
 	}
 }
 
-// takeSlots waits for a free worker and takes all that are free.
-func (s *Sender) takeSlots(ctx context.Context) int {
+// gather is how long a lease waits for more free workers while the store has more
+// than they can send: a claim costs the store some milliseconds however little it
+// brings, and workers whose outcomes went in one report come free together, but
+// one by one. Where they do not, as their sends take long, that is all it costs.
+const gather = 3 * time.Millisecond
+
+// takeSlots waits for a free worker, with more to send for a quarter of all, and
+// takes all that are free.
+func (s *Sender) takeSlots(ctx context.Context, more bool) int {
 	select {
 	case <-ctx.Done():
 		return 0
 	case <-s.slots:
 	}
-	for free := 1; ; free++ {
+	free := 1
+	if more {
+		timer := time.NewTimer(gather)
+		defer timer.Stop()
+		for late := false; !late && free < s.Workers/4; {
+			select {
+			case <-ctx.Done():
+				return free
+			case <-timer.C:
+				late = true
+			case <-s.slots:
+				free++
+			}
+		}
+	}
+	for ; ; free++ {
 		select {
 		case <-s.slots:
 		default:
