@@ -17,16 +17,16 @@ func (a *arrival) route() (wire.Result, error) {
 	}
 	r, row := a.t.c.dispatcher, &messageRow{ID: a.id, Type: m.Type, Text: m.Text}
 	st := r.s.state.Load()
-	routed := st.chain(a.channel.Name) != nil
+	enforced := st.enforces(a.channel.Name)
 	c := courseOf(p.state, fromMS(p.solvedAt), a.t.now, a.channel.Reopen, false)
 	switch {
 	case c == courseBegin, c == courseFollowUp:
-		if !routed {
+		if st.chain(a.channel.Name) == nil {
 			return "", nil
 		}
 		v := a.begun()
 		return "", r.route(a.t, &v, &occasion{event: routing.EventOpened, message: row, newConversation: true, newContact: !a.met})
-	case c == courseOpen && p.state == ConversationSolved && routed:
+	case c == courseOpen && p.state == ConversationSolved && enforced:
 		v, err := r.s.conversation(a.t.ctx, a.t, Scope{All: true}, p.conversation)
 		if err != nil {
 			return "", err
@@ -34,7 +34,7 @@ func (a *arrival) route() (wire.Result, error) {
 		return "", r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: p.solvedAt, lastAt: p.updatedAt})
 	case p.owner.Kind == OwnerBot:
 		return "", r.tell(a.t, st, a.channel.Name, p, row)
-	case p.owner.Kind == OwnerNone && routed:
+	case p.owner.Kind == OwnerNone && enforced:
 		return "", r.adopt(a.t, p.conversation, row)
 	}
 	return "", nil
@@ -58,7 +58,7 @@ func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messag
 	if _, ok := st.routes.bots[p.owner.Name]; ok {
 		return t.addErrand(errand{conversation: p.conversation, kind: errandBot, target: p.owner.Name, message: m.ID, epoch: p.epoch})
 	}
-	if st.chain(channel) == nil {
+	if !st.enforces(channel) {
 		return nil
 	}
 	row, err := readRouting(t.ctx, t, p.conversation)
@@ -84,7 +84,7 @@ func (r *dispatcher) adopt(t *txn, conversation string, m *messageRow) error {
 	if err != nil {
 		return err
 	}
-	if c := r.s.state.Load().chain(v.channel); row.asking && row.epoch == v.epoch || c == nil || len(c.programs) == 0 {
+	if row.asking && row.epoch == v.epoch {
 		return nil
 	}
 	return r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row})

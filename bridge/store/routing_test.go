@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
@@ -553,4 +554,84 @@ func TestDecisionsGoWithTheirConversation(t *testing.T) {
 	for _, table := range []string{"conversations", "decisions", "routings", "policy_archive"} {
 		require.Zero(t, count(t, r.Store, table), table)
 	}
+}
+
+func TestRulesGoByTheAttributesOfAContact(t *testing.T) {
+	r := newRouted(t, inbound(routing.Rule{Name: "gold", Matches: []routing.Match{{Attributes: map[string]string{"tier": "gold"}}}, Steps: []routing.Step{step("first", toQueue(vip))}}))
+	v := r.hear("c1", "hello")
+	r.wantOwner(v, OwnerQueue, general)
+	contact := getConversation(t, r.Store, v).Contact.ID
+	c, err := r.SetAttributes(t.Context(), everything, contact, map[string]string{"tier": "gold"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"tier": "gold"}, c.Attributes)
+	r.assign(v, Owner{Kind: OwnerNone})
+	r.hear("c1", "hello?")
+	r.wantOwner(v, OwnerQueue, vip)
+	require.Equal(t, map[string]string{"tier": "gold"}, r.routing(v).Decisions.Items[0].Facts.Contact.Attributes)
+
+	_, err = r.SetAttributes(t.Context(), everything, contact, nil)
+	require.NoError(t, err)
+	require.Len(t, r.routing(v).Decisions.Items, 2, "what was decided is explained by what was known then")
+
+	var field *FieldError
+	_, err = r.SetAttributes(t.Context(), everything, contact, map[string]string{"": "x"})
+	require.ErrorAs(t, err, &field)
+	_, err = r.SetAttributes(t.Context(), Scope{Namespaces: []string{"other"}}, contact, nil)
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
+func TestStickyGoesBackToWhoHadTheContact(t *testing.T) {
+	known := routing.Step{Name: "known", Sticky: &routing.Sticky{}, Timeout: document.Duration(time.Minute)}
+	r := newRouted(t, inbound(rule("all", known, step("rest", toQueue(vip)))))
+	ana, err := r.CreateAgent(t.Context(), everything, AgentSpec{Namespace: "shop", Name: "ana"})
+	require.NoError(t, err)
+	v := r.hear("c1", "hello")
+	require.Equal(t, "rest", r.lastDecision(v).Step, "nobody knows them yet")
+	r.assign(v, Owner{Kind: OwnerAgent, Name: ana.ID})
+	r.resolve(v)
+	r.clock.advance(25 * time.Hour)
+
+	w := r.hear("c1", "again")
+	require.Equal(t, "rest", r.lastDecision(w).Step, "she is not there")
+	r.resolve(w)
+	r.clock.advance(25 * time.Hour)
+	_, err = r.Heartbeat(t.Context(), everything, ana.ID, "online")
+	require.NoError(t, err)
+	x := r.hear("c1", "and again")
+	d := r.lastDecision(x)
+	require.Equal(t, "known", d.Step)
+	require.Equal(t, ana.ID, d.Target.Agent)
+	r.wantOwner(x, OwnerQueue, vip)
+	r.clock.advance(time.Minute)
+	r.run()
+	require.Equal(t, "rest", r.lastDecision(x).Step)
+}
+
+func TestAReopenedConversationReturnsToItsAgent(t *testing.T) {
+	r := newRouted(t, inbound())
+	ana, err := r.CreateAgent(t.Context(), everything, AgentSpec{Namespace: "shop", Name: "ana"})
+	require.NoError(t, err)
+	v := r.hear("c1", "hello")
+	r.assign(v, Owner{Kind: OwnerAgent, Name: ana.ID})
+	r.resolve(v)
+	_, err = r.Heartbeat(t.Context(), everything, ana.ID, "online")
+	require.NoError(t, err)
+	require.Equal(t, v, r.hear("c1", "one more thing"))
+	require.Equal(t, routing.ActionReturn, r.lastDecision(v).Action)
+	r.wantOwner(v, OwnerAgent, ana.ID)
+
+	r.resolve(v)
+	_, err = r.Heartbeat(t.Context(), everything, ana.ID, "offline")
+	require.NoError(t, err)
+	r.hear("c1", "and another")
+	r.wantOwner(v, OwnerQueue, general)
+}
+
+func TestMetricsTellDecisionsAndTurns(t *testing.T) {
+	r := newRouted(t, withBot(menuBot))
+	r.hear("c1", "agent")
+	r.run()
+	m := r.dispatcher.metrics
+	require.InDelta(t, 1, testutil.ToFloat64(m.decisions.WithLabelValues("shop/inbound", "all", "Rule", "Route", "Enforce"))-1, 0)
+	require.InDelta(t, 1, testutil.ToFloat64(m.errands.WithLabelValues("bot", "handover")), 0)
 }
