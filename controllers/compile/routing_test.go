@@ -138,11 +138,10 @@ func TestRoutingGoesIntoTheStoresDocument(t *testing.T) {
 	require.Equal(t, []Key{theStore}, r.Schedules[key("shop", "hours")].Stores)
 
 	// What pods must confirm: the policy and that the Channel has it.
-	keys := []string{}
-	for _, e := range r.Policies[thePolicy].Parents[0].Entries {
-		keys = append(keys, e.Key())
-	}
-	require.Equal(t, []string{"RoutingPolicy/shop/inbound", "Channel/shop/bot"}, keys)
+	parent := r.Policies[thePolicy].Parents[0]
+	require.Len(t, parent.Entries, 1)
+	require.Equal(t, "RoutingPolicy/shop/inbound", parent.Entries[0].Key())
+	require.Equal(t, "Channel/shop/bot", parent.ChannelEntry.Key())
 
 	// The store compiles the entry to the policy of the hash in status.
 	compiled, found := routing.Compile(*policy, routing.Refs{
