@@ -252,7 +252,7 @@ func refsOf(policy routing.Policy, known standalone.Routing) (routing.Refs, erro
 		name := cmp.Or(s.Namespace, "default") + "/" + s.Name
 		compiled, err := schedule.Compile(compile.ScheduleSpec(s))
 		if err != nil {
-			return refs, fmt.Errorf("Schedule %s: %w", name, err)
+			return refs, fmt.Errorf("schedule %s: %w", name, err)
 		}
 		refs.Schedules[name] = compiled
 	}

@@ -42,6 +42,58 @@
 //   - Messages show by the platform's time, states change by arrival.
 //   - Nothing that a contact wrote is in a log, an error or a metric.
 //
+// # Owners, queues and agents
+//
+//   - A conversation has one owner (nobody, a queue, a bot, an agent) with an epoch;
+//     transfer is the only place that changes it (ownership.go).
+//   - What waits for agents, and what they carry, is one row per conversation
+//     (queue.go). Whatever can give somebody something stirs its queues, which are
+//     drained after the commit.
+//   - Counters are kept: noted while a transaction runs, and written at its end in
+//     one order (tally.go).
+//
+// # Routing
+//
+// Who gets a conversation is decided by the policies of its channel (package
+// routing) in the transaction that brings the occasion: a message that opens or
+// reopens it, or that nobody is there for; a step whose time is over; a queue or a
+// webhook that refuses; a bot that hands over. Nobody else is asked about a message
+// to a conversation that somebody has.
+//
+//	occasion ──► facts ──► Decide ──► decisions     facts, decision, version of the policy (policy_archive)
+//	                          └─────► owner, queue  transfer, enqueue
+//	                          └─────► routings      position in the policy, labels, topics, when the step ends
+//	                          └─────► errands       the policy's text, a bot's turn, a webhook: after the commit
+//
+// A decision is explained by replaying it (GET /v1/conversations/{id}/routing). Its
+// facts are without the message's text, which is joined from the message: what a
+// contact deletes, or retention removes, is gone from there, too.
+//
+// An errand carries the epoch of who it speaks for, is done once by whichever
+// replica comes first, and is dropped when somebody else has the conversation by
+// then. What a bot says is sent like any other message, under its epoch: it is
+// superseded, never sent, once the bot has lost the conversation. A policy's own texts, and
+// a bot's last words with which it hands over, have the author kind policy: they
+// announce who comes, and are not silenced by that one being fast.
+//
+// # What bots and webhooks are asked
+//
+// A POST of JSON, signed as Standard Webhooks 1.0.0 has it (webhook-id,
+// webhook-timestamp, webhook-signature; the id is the same for each attempt). What
+// is not answered with 2xx within the timeout is asked up to three times within half a
+// minute; then a bot loses the conversation (reason Failure), and a webhook's step is over.
+// Five such failures in a row open its breaker, for all replicas. Redirects are not
+// followed, and private addresses only where the ConversationStore allows them.
+//
+//	a Bot     {"type":"bot.message","timestamp":…,"data":{"bot","namespace","channel","conversation","epoch",
+//	           "turn","contact":{"id","displayName","language","attributes"},"message":{…as REST shows it}}}
+//	           "returned":true instead of a message: somebody gave the conversation to the bot
+//	answers   {"replies":[{"text","quickReplies":[{"title","payload"}]}], "handover":{"reason","topics"}}
+//	           up to ten replies; without a handover it keeps the conversation
+//	a Webhook {"type":"routing.requested","timestamp":…,"data":{"policy","rule","step","event","channel",
+//	           "conversation","contact","language","message":{"id","type"}}}, with the text if it wants it
+//	answers   {"queue":"namespace/name","priority","labels","topics"} or {"next":true}
+//
 // # Several replicas on one PostgreSQL
 //
 // Transactions run side by side, in READ COMMITTED. What that changes:

@@ -15,7 +15,8 @@ import (
 // unknown since then, what the outcome was.
 //
 // A bridge reports a part as sending before it sends it, and sends it only if
-// that was accepted: it is not when the part was sent by somebody else.
+// that was accepted: it is not when the part was sent by somebody else, nor when a
+// bot wrote it that lost the conversation since.
 func (s *Store) Report(ctx context.Context, bridge string, req wire.ReportRequest) (wire.ReportResponse, error) {
 	groups := groupReports(req.Reports)
 	var accepted []bool

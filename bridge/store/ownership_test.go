@@ -153,6 +153,54 @@ func TestBotNeverSpeaksAfterItLostTheConversation(t *testing.T) {
 	})
 }
 
+// The same in every order in which things can happen: what a bridge begins was
+// written under the epoch that holds then, however long ago it was leased.
+func TestABridgeBeginsOnlyWhatTheOwnerWrote(t *testing.T) {
+	d := testDesk(t)
+	d.opts.Capabilities = map[string]platform.Capabilities{"telegram": testCaps}
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		ctx := context.Background()
+		v := conversationOf(t, d.Store, textFrom(numbered("c", round), numbered("m", round), "hello"))
+		known := v.Epoch // what the bot believes
+		var leased []wire.Delivery
+		for range rapid.IntRange(3, 15).Draw(rt, "acts") {
+			switch act := rapid.SampledFrom([]string{"send", "send", "change", "learn", "lease", "begin"}).Draw(rt, "act"); act {
+			case "send":
+				_, err := d.Send(ctx, everything, v.ID, SendRequest{Author: message.Author{Kind: message.AuthorBot}, Epoch: known, Type: message.TypeText, Text: "hi"})
+				require.Equal(rt, known != v.Epoch, errors.Is(err, ErrConflict), "%v", err)
+			case "change":
+				to := Owner{OwnerAgent, "ana"}
+				if v.Owner == to {
+					to = Owner{OwnerBot, "shop/menu"}
+				}
+				var err error
+				v, err = d.Pass(ctx, everything, v.ID, to, v.Epoch)
+				require.NoError(rt, err)
+			case "learn":
+				known = v.Epoch
+			case "lease":
+				resp, err := d.Lease(ctx, shopBridge, wire.LeaseRequest{Instance: "pod", Max: 10})
+				require.NoError(rt, err)
+				leased = append(leased, resp.Deliveries...)
+			case "begin":
+				d.speak(rt, leased, v)
+				leased = nil
+			}
+		}
+		d.speak(rt, leased, v)
+		for { // nothing is left for the next round
+			resp, err := d.Lease(ctx, shopBridge, wire.LeaseRequest{Instance: "pod", Max: 10})
+			require.NoError(rt, err)
+			if len(resp.Deliveries) == 0 {
+				return
+			}
+			d.speak(rt, resp.Deliveries, v)
+		}
+	})
+}
+
 // speak is a bridge that begins to send what it leased; only what the present
 // owner wrote may be let through.
 func (d *desk) speak(rt *rapid.T, deliveries []wire.Delivery, v Conversation) {

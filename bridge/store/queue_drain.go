@@ -24,6 +24,11 @@ const (
 	// their own to wait: they are reserved, or declined by who is there.
 	drainLook = 512
 
+	// drainAgents is how many agents are looked at first: a batch goes to drainBatch
+	// of them at most, and they are read in the order of the queue's strategy. All
+	// are, where these cannot take what waits.
+	drainAgents = 4 * drainBatch
+
 	// drainAgain is within what time a queue is looked at again in which another
 	// transaction had what was to be given away.
 	drainAgain = 20 * time.Millisecond
@@ -119,6 +124,7 @@ type drainage struct {
 
 	agents []routing.Agent
 	known  map[string]bool // agents that are in the snapshot
+	free   bool            // all who are online with units left are
 	every  bool            // all who are online are
 	cursor string
 	groups map[string]*drainGroup
@@ -144,14 +150,33 @@ func (d *drainage) readAgents() (found bool, err error) {
 			return false, err
 		}
 	}
-	err = d.addAgents(`p.namespace = ? AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units`, namespaceOf(d.q.Name))
+	units := unitsOf(d.q, 0)
+	switch d.q.Strategy {
+	case routing.RoundRobin:
+		err = d.addAgents(whereFree+`ORDER BY CASE WHEN p.agent <= ? THEN 1 ELSE 0 END, p.agent LIMIT ?`, d.cursor, drainAgents)
+	case routing.LongestIdle:
+		err = d.addAgents(whereFree+`ORDER BY p.assigned_at, `+byLoad+`, p.agent LIMIT ?`, units, drainAgents)
+	default:
+		err = d.addAgents(whereFree+`ORDER BY `+byLoad+`, p.assigned_at, p.agent LIMIT ?`, units, drainAgents)
+	}
+	d.free = len(d.agents) < drainAgents
 	return len(d.agents) > 0, err
 }
 
-// addAgents adds those of the queue's agents that fulfil a condition.
+// Which of a queue's agents are read, and in which order: the part of their units
+// that they use, in parts of a hundred thousand.
+const (
+	whereFree = `AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units `
+	byLoad    = `(p.load_voice + p.load_chat + p.load_mail) * 100000 / CASE WHEN a.units > 0 THEN a.units ELSE ? END`
+)
+
+// addAgents adds those of the queue's agents that fulfil a condition and are not
+// known yet.
 func (d *drainage) addAgents(where string, args ...any) error {
 	list, err := all(d.t.ctx, d.t, scanMember, `SELECT p.agent, p.load_voice, p.load_chat, p.load_mail, p.assigned_at, a.units, a.skills, a.class_units
-		FROM presence p JOIN queue_members m ON m.queue = ? AND m.agent = p.agent JOIN agents a ON a.id = p.agent WHERE `+where, append([]any{d.q.Name}, args...)...)
+		FROM presence p JOIN agents a ON a.id = p.agent
+		WHERE p.namespace = ? AND EXISTS (SELECT 1 FROM queue_members m WHERE m.queue = ? AND m.agent = p.agent) `+where,
+		append([]any{namespaceOf(d.q.Name), d.q.Name}, args...)...)
 	if err != nil {
 		return err
 	}
@@ -247,6 +272,13 @@ func (d *drainage) choose() ([]routing.Assignment, error) {
 		chosen, _ := routing.Choose(d.q.QueueSpec, front)
 		if len(chosen) < drainBatch && len(front.Waiting) < len(snapshot.Waiting) {
 			chosen, _ = routing.Choose(d.q.QueueSpec, snapshot)
+		}
+		if !d.free && (len(chosen) < len(front.Waiting) || d.prefers(front)) { // perhaps there is somebody (better) among the others
+			if err := d.addAgents(whereFree); err != nil {
+				return nil, err
+			}
+			d.free = true
+			continue
 		}
 		if len(chosen) >= drainBatch {
 			return chosen[:drainBatch], nil
@@ -359,10 +391,15 @@ func (d *drainage) snapshot() (snapshot routing.Snapshot, behind bool, err error
 	}
 	if personal && !d.every { // reservations and refusals are about who is online, with room or without
 		d.every = true
-		err = d.addAgents(`p.namespace = ? AND p.state = 'online'`, namespaceOf(d.q.Name))
+		d.free, err = true, d.addAgents(`AND p.state = 'online'`)
 	}
 	snapshot.Agents = d.agents
 	return snapshot, behind, err
+}
+
+// prefers says whether skills decide between agents who can all have something.
+func (d *drainage) prefers(snapshot routing.Snapshot) bool {
+	return slices.ContainsFunc(snapshot.Waiting, func(w routing.Waiting) bool { return len(w.Skills.Preferred) > 0 })
 }
 
 func (d *drainage) waiting(g *drainGroup, e *entryRow) routing.Waiting {

@@ -30,7 +30,9 @@ type floor struct {
 	beats  map[string]bool // whose desk is running
 	convs  []string
 	n      int
-	dirty  bool
+	// crashed: a replica died since queues were looked at.
+	crashed bool
+	dirty   bool
 }
 
 const billing = "shop/billing"
@@ -66,7 +68,7 @@ func (f *floor) reopen(i int) {
 	}
 	s, err := Open(context.Background(), f.opts)
 	require.NoError(f.t, err)
-	f.stores[i] = s
+	f.stores[i], f.crashed = s, true
 	f.Store = s
 	f.load(f.specs...)
 	f.Store = f.stores[0]
@@ -174,17 +176,20 @@ func (f *floor) turnAll() {
 		busy = false
 		var wg sync.WaitGroup
 		for _, s := range f.stores {
-			if stirred, sweep := s.queues.take(); len(stirred) > 0 || sweep {
-				busy = true
+			stirred, sweep := s.queues.take()
+			busy = busy || len(stirred) > 0 || sweep
+			if f.crashed { // what a replica knew that died, the others find by looking at all queues
+				stirred = map[string]bool{support: true, billing: true}
 			}
 			wg.Go(func() {
-				err := errors.Join(s.sweepQueues(context.Background()), s.drainQueues(context.Background(), map[string]bool{support: true, billing: true}))
+				err := errors.Join(s.sweepQueues(context.Background()), s.drainQueues(context.Background(), stirred))
 				if err != nil {
 					f.t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
+		f.crashed = false
 	}
 	f.checkOrder(before)
 }

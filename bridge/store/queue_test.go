@@ -227,6 +227,27 @@ func TestAssignedByLoadOldestFirst(t *testing.T) {
 	d.checkCounters()
 }
 
+// The beginning of the order is read, not all that waits.
+func TestTheOldestOfMany(t *testing.T) {
+	d := testDesk(t, assigning(support))
+	var ids []string
+	for i := range 3*drainBatch + 1 {
+		ids = append(ids, d.arrives(numbered("c", i), support))
+		d.clock.advance(time.Second)
+	}
+	d.agent("ana", func(a *AgentSpec) { a.Units = 50 })
+	d.turn()
+	for i, id := range ids {
+		require.Equal(t, i < 2, d.owner(id).Kind == OwnerAgent, "%d", i)
+	}
+	d.agent("bo", func(a *AgentSpec) { a.Units = 2 * drainBatch * 25 })
+	d.turn()
+	for i, id := range ids {
+		require.Equal(t, i < 2+2*drainBatch, d.owner(id).Kind == OwnerAgent, "%d", i)
+	}
+	d.checkCounters()
+}
+
 func TestSkillsReservationsAndPriorities(t *testing.T) {
 	d := testDesk(t, assigning(support))
 	french := routing.Skills{Required: []routing.Skill{{Name: "lang/fr", MinLevel: 3}}}

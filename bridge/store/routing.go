@@ -332,7 +332,7 @@ func withFailing(facts map[string]routing.BackendFacts, name string) map[string]
 // handOver is what follows when a bot gives a conversation up: the policies of
 // the channel say who gets it; without any, nobody has it.
 func (r *dispatcher) handOver(t *txn, v *convRow, row *routingRow, reason string, m *messageRow) error {
-	if r.s.state.Load().chain(v.channel) == nil {
+	if !r.s.state.Load().enforces(v.channel) {
 		return t.transfer(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseHandover})
 	}
 	return r.route(t, v, &occasion{event: routing.EventHandoffRequested, message: m, bot: v.owner.Name, reason: reason, row: row})

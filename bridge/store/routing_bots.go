@@ -159,7 +159,7 @@ func (r *dispatcher) say(m *matter, author message.Author, reply bot.Reply) (boo
 		o.req.ButtonStyle = message.ButtonStyleQuickReplies
 	}
 	o.m = o.message()
-	err := error(nil)
+	var err error
 	if o.parts, err = platform.Plan(o.caps, o.m); err != nil && len(reply.Buttons) > 0 {
 		o.req.Text, o.req.Buttons, o.req.ButtonStyle = reply.Numbered(), nil, ""
 		o.m = o.message()

@@ -118,7 +118,7 @@ func (r *dispatcher) consult(ctx context.Context, e errand, hook *endpoint, ask 
 		}
 	}
 	if ctx.Err() != nil {
-		return nil // we are stopping: the claim runs out, and another replica asks
+		return nil //nolint:nilerr // we are stopping: the claim runs out, and another replica asks
 	}
 	return r.unanswered(ctx, e, err)
 }

@@ -189,7 +189,7 @@ func (c *programCache) get(ctx context.Context, q querier, hash string) (*routin
 		return nil, err
 	}
 	if p, err = routing.FromArchive([]byte(archive)); err != nil {
-		return nil, nil //nolint:nilerr // of a newer version's format: it cannot be replayed here
+		return nil, nil // of a newer version's format: it cannot be replayed here
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

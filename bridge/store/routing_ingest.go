@@ -16,18 +16,18 @@ func (a *arrival) route() error {
 	}
 	r, row := a.t.c.dispatcher, &messageRow{ID: a.id, Type: m.Type, Text: m.Text}
 	st := r.s.state.Load()
-	routed := st.chain(a.channel.Name) != nil
-	if err := a.newestOwner(routed); err != nil {
+	enforced := st.enforces(a.channel.Name)
+	if err := a.newestOwner(enforced); err != nil {
 		return err
 	}
 	switch {
 	case a.course == courseBegin, a.course == courseFollowUp:
-		if !routed {
+		if st.chain(a.channel.Name) == nil {
 			return nil
 		}
 		v := a.begun()
 		return r.route(a.t, &v, &occasion{event: routing.EventOpened, message: row, newConversation: true, newContact: a.newContact})
-	case a.course == courseOpen && a.before.state == ConversationSolved && routed:
+	case a.course == courseOpen && a.before.state == ConversationSolved && enforced:
 		v, err := r.s.conversation(a.t.ctx, a.t, Scope{All: true}, p.conversation)
 		if err != nil {
 			return err
@@ -35,7 +35,7 @@ func (a *arrival) route() error {
 		return r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: a.before.solvedAt, lastAt: a.before.updatedAt})
 	case p.owner.Kind == OwnerBot:
 		return r.tell(a.t, st, a.channel.Name, p, row)
-	case p.owner.Kind == OwnerNone && routed:
+	case p.owner.Kind == OwnerNone && enforced:
 		return r.adopt(a.t, p.conversation, row)
 	}
 	return nil
@@ -43,9 +43,9 @@ func (a *arrival) route() error {
 
 // newestOwner looks again who has the conversation, where a message of the same
 // contact that is taken in with this one has been decided upon.
-func (a *arrival) newestOwner(routed bool) error {
+func (a *arrival) newestOwner(enforced bool) error {
 	p := a.party
-	if !p.moved || !routed {
+	if !p.moved || !enforced {
 		p.moved = true // from here on
 		return nil
 	}
@@ -71,7 +71,7 @@ func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messag
 	if _, ok := st.routes.bots[p.owner.Name]; ok {
 		return t.addErrand(errand{conversation: p.conversation, kind: errandBot, target: p.owner.Name, message: m.ID, epoch: p.epoch})
 	}
-	if st.chain(channel) == nil {
+	if !st.enforces(channel) {
 		return nil
 	}
 	row, err := readRouting(t.ctx, t, p.conversation)
@@ -97,7 +97,7 @@ func (r *dispatcher) adopt(t *txn, conversation string, m *messageRow) error {
 	if err != nil {
 		return err
 	}
-	if c := r.s.state.Load().chain(v.channel); row.asking && row.epoch == v.epoch || c == nil || len(c.programs) == 0 {
+	if row.asking && row.epoch == v.epoch {
 		return nil
 	}
 	return r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row})

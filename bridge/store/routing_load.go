@@ -71,6 +71,13 @@ type namedSchedule struct {
 // chain of a channel; nil where nothing is routed.
 func (st *state) chain(channel string) *chain { return st.routes.chains[channel] }
 
+// enforces says whether decisions about a channel are carried out: some of its
+// policies are not shadows.
+func (st *state) enforces(channel string) bool {
+	c := st.chain(channel)
+	return c != nil && len(c.programs) > 0
+}
+
 // loadEntry puts an entry into force, or keeps its last good version.
 func loadEntry[T any](e document.Entry, old, next map[string]inForce[T], content T, err error) (running string, _ error) {
 	if err == nil {

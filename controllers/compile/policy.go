@@ -49,9 +49,11 @@ type ParentResult struct {
 	// Conflict names another policy of the Channel with the same priority, and
 	// what follows; empty: none has.
 	Conflict string
-	// Entries that the store's pods are to confirm; nil while the policy is not
-	// attached. The Channel's own entry is among them.
+	// Entries that the store's pods are to confirm: of the policy and its
+	// webhooks; nil while the policy is not attached.
 	Entries []Loadable
+	// ChannelEntry says that the Channel has the policy; pods are to confirm it, too.
+	ChannelEntry Loadable
 	// LastGood says that a version before this one is in force there.
 	LastGood bool
 }

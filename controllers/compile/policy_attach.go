@@ -1,8 +1,8 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,7 +17,10 @@ import (
 // their stores.
 func (c *compiler) attach(p *policyState) {
 	targets := c.parents(p)
-	slices.SortFunc(targets, func(a, b target) int { return compareKeys(a.key, b.key) })
+	slices.SortFunc(targets, func(a, b target) int {
+		return cmp.Or(strings.Compare(a.key.Namespace, b.key.Namespace), strings.Compare(a.key.Name, b.key.Name))
+	})
+	p.result.Parents = slices.Grow(p.result.Parents, len(targets))
 	for _, t := range targets {
 		parent := ParentResult{Channel: t.key}
 		ch := c.routing.channels[t.key]
@@ -37,7 +40,7 @@ func (c *compiler) attach(p *policyState) {
 		placed := c.place(p, st)
 		parent.Findings, parent.LastGood = placed.findings, placed.lastGood
 		if placed.program != nil && (!p.resource.Spec.Suspend || attachedBefore(st, t.key, p.key)) {
-			parent.Entries = slices.Clone(placed.entries)
+			parent.Entries = placed.entries
 			c.routing.attached[t.key] = append(c.routing.attached[t.key], attachment{policy: p, parent: len(p.result.Parents), program: placed.program})
 		}
 		p.result.Parents = append(p.result.Parents, parent)
@@ -50,13 +53,13 @@ func (c *compiler) parents(p *policyState) []target {
 	var targets []target
 	add := func(field string, key Key) {
 		if !seen[key] {
-			seen[key] = true
 			targets = append(targets, target{field: field, kind: kindChannel, key: key, from: p.key.Namespace, allowing: "spec.allowedPolicies", referrers: "RoutingPolicies"})
 		}
 	}
 	for i := range p.resource.Spec.ParentRefs {
-		ref := &p.resource.Spec.ParentRefs[i]
-		add(fmt.Sprintf("spec.parentRefs[%d]", i), newTarget("", kindChannel, p.key.Namespace, ref).key)
+		key := newTarget("", kindChannel, p.key.Namespace, &p.resource.Spec.ParentRefs[i]).key
+		add(fmt.Sprintf("spec.parentRefs[%d]", i), key)
+		seen[key] = true // each Channel is chosen once by the selector
 	}
 	if p.resource.Spec.ChannelSelector == nil {
 		return targets
@@ -67,9 +70,9 @@ func (c *compiler) parents(p *policyState) []target {
 		p.result.Findings = append(p.result.Findings, *invalidSpec(field, fmt.Sprintf("cannot be used: %s; it chooses nothing until it is corrected", err)))
 		return targets
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(c.routing.channels), compareKeys) {
-		if ch := c.routing.channels[key]; ch.Namespace == p.key.Namespace && selector.Matches(labelSet(ch.Labels)) {
-			add(field, key)
+	for _, ch := range c.routing.inNamespace[p.key.Namespace] {
+		if selector.Matches(labelSet(ch.Labels)) {
+			add(field, keyOf(ch))
 		}
 	}
 	return targets
@@ -172,8 +175,7 @@ func (c *compiler) policiesOf(channel Key) []string {
 // says that they are attached.
 func (c *compiler) confirmChannel(channel Key, entry document.Entry) {
 	for _, a := range c.routing.attached[channel] {
-		parent := &a.policy.result.Parents[a.parent]
-		parent.Entries = append(parent.Entries, loadable(entry))
+		a.policy.result.Parents[a.parent].ChannelEntry = loadable(entry)
 	}
 }
 

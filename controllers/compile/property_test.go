@@ -396,6 +396,26 @@ func BenchmarkCompile10000(b *testing.B) {
 			Compile(&first, testOptions(), start)
 		}
 	})
+	b.Run("routed", func(b *testing.B) {
+		// Twenty policies with an expression in each of eight rules, on all Channels.
+		routed := *s
+		routed.AgentQueues = []*v1alpha1.AgentQueue{newQueue("shop", "general")}
+		for i := range 20 {
+			p := newPolicy("shop", fmt.Sprintf("p%d", i), int32(i)) //nolint:gosec // small
+			p.Spec.ParentRefs, p.Spec.ChannelSelector = nil, &metav1.LabelSelector{}
+			for j := range 8 {
+				r := rule(fmt.Sprintf("r%d", j), step("s", toQueue("general")))
+				r.Matches = []v1alpha1.RoutingMatch{{Expression: fmt.Sprintf(`contact.attributes.?tier.orValue("") == "%d-%d"`, i, j)}}
+				p.Spec.Rules = append(p.Spec.Rules, r)
+			}
+			routed.Policies = append(routed.Policies, p)
+		}
+		opts := testOptions()
+		opts.Programs = &Programs{}
+		for b.Loop() {
+			Compile(&routed, opts, start)
+		}
+	})
 	b.Run("changed", func(b *testing.B) {
 		doc := Compile(s, testOptions(), start).Bridges[shopDefault].Document
 		for b.Loop() {

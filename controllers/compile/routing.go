@@ -31,9 +31,11 @@ type routingState struct {
 	schedules map[Key]*scheduleState
 	queues    map[Key]*queueState
 	bots      map[Key]*botState
-	// stores of Channels, for those that lead to one.
-	channels map[Key]*v1alpha1.Channel
-	storeOf  map[Key]*storeState
+	// channels that stay, by key and by namespace, and the stores of those that
+	// lead to one.
+	channels    map[Key]*v1alpha1.Channel
+	inNamespace map[string][]*v1alpha1.Channel
+	storeOf     map[Key]*storeState
 	// tenants are the namespaces with Channels whose conversations are in a store.
 	tenants map[*storeState]map[string]bool
 	// attached are the policies of each Channel that are in force.
@@ -47,7 +49,7 @@ type routingState struct {
 func (c *compiler) resolveRouting(channels []*v1alpha1.Channel) {
 	c.routing = routingState{
 		schedules: map[Key]*scheduleState{}, queues: map[Key]*queueState{}, bots: map[Key]*botState{},
-		channels: map[Key]*v1alpha1.Channel{}, storeOf: map[Key]*storeState{}, tenants: map[*storeState]map[string]bool{},
+		channels: map[Key]*v1alpha1.Channel{}, inNamespace: map[string][]*v1alpha1.Channel{}, storeOf: map[Key]*storeState{}, tenants: map[*storeState]map[string]bool{},
 		attached: map[Key][]attachment{}, used: map[*storeState]map[string]bool{},
 	}
 	c.locateChannels(channels)
@@ -69,6 +71,7 @@ func (c *compiler) locateChannels(channels []*v1alpha1.Channel) {
 		}
 		key := keyOf(ch)
 		c.routing.channels[key] = ch
+		c.routing.inNamespace[ch.Namespace] = append(c.routing.inNamespace[ch.Namespace], ch)
 		t := c.bridgeTarget(ch)
 		if !t.usable() || c.bridges[t.key].store == nil {
 			continue

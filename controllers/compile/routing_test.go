@@ -138,11 +138,10 @@ func TestRoutingGoesIntoTheStoresDocument(t *testing.T) {
 	require.Equal(t, []Key{theStore}, r.Schedules[key("shop", "hours")].Stores)
 
 	// What pods must confirm: the policy and that the Channel has it.
-	keys := []string{}
-	for _, e := range r.Policies[thePolicy].Parents[0].Entries {
-		keys = append(keys, e.Key())
-	}
-	require.Equal(t, []string{"RoutingPolicy/shop/inbound", "Channel/shop/bot"}, keys)
+	parent := r.Policies[thePolicy].Parents[0]
+	require.Len(t, parent.Entries, 1)
+	require.Equal(t, "RoutingPolicy/shop/inbound", parent.Entries[0].Key())
+	require.Equal(t, "Channel/shop/bot", parent.ChannelEntry.Key())
 
 	// The store compiles the entry to the policy of the hash in status.
 	compiled, found := routing.Compile(*policy, routing.Refs{
@@ -558,4 +557,39 @@ func TestAPolicyEndsWithItsDefaultRoute(t *testing.T) {
 	r := w.compile()
 	require.Empty(t, storeEntry(t, r, theStore, theChannel).Policies)
 	require.Nil(t, stored[routing.Policy](t, r, document.EntryRoutingPolicy, "shop/inbound"))
+}
+
+// A default route in another store does not work there: the Channel is not
+// routed by the policy, and its parent says why.
+func TestADefaultRouteOfAnotherStore(t *testing.T) {
+	w := routedWorld(t)
+	w.Stores = append(w.Stores, newStore("shop", "second"))
+	w.AgentQueues[0].Spec.StoreRef = &v1alpha1.ObjectReference{Name: "second"}
+	r := w.compile()
+	parent := r.Policies[thePolicy].Parents[0]
+	require.Equal(t, []string{"ResolvedRefs/StoreMismatch"}, reasons(parent.Findings))
+	require.Contains(t, messages(parent.Findings), "spec.defaultRoute.backendRefs[0].name: AgentQueue \"shop/general\" belongs to ConversationStore shop/second")
+	require.Nil(t, parent.Entries)
+	require.Empty(t, storeEntry(t, r, theStore, theChannel).Policies)
+}
+
+// The same policy on Channels of two stores is in both documents, and each
+// Channel has findings of its own.
+func TestAPolicyOnTwoStores(t *testing.T) {
+	w := routedWorld(t)
+	second := newBridge("shop", "second")
+	second.Spec.StoreRef = &v1alpha1.ObjectReference{Name: "second"}
+	ch := newChannel("shop", "other", "43")
+	ch.Spec.BridgeRef = &v1alpha1.ObjectReference{Name: "second"}
+	w.Stores, w.Bridges, w.Channels = append(w.Stores, newStore("shop", "second")), append(w.Bridges, second), append(w.Channels, ch)
+	w.Secrets = append(w.Secrets, newSecret("shop", "other", token("43", 'b')))
+	w.Policies[0].Spec.ParentRefs = append(w.Policies[0].Spec.ParentRefs, v1alpha1.ObjectReference{Name: "other"})
+	w.Policies[0].Spec.DefaultRoute.BackendRefs = []v1alpha1.BackendRef{toQueue("general")}
+	r := w.compile()
+	require.Empty(t, r.Policies[thePolicy].Findings)
+	require.Equal(t, theChannel, r.Policies[thePolicy].Parents[0].Channel)
+	require.Empty(t, r.Policies[thePolicy].Parents[0].Findings)
+	require.Equal(t, []string{"ResolvedRefs/StoreMismatch"}, reasons(r.Policies[thePolicy].Parents[1].Findings))
+	require.Equal(t, []string{"shop/inbound"}, r.Channels[theChannel].Policies)
+	require.Empty(t, r.Channels[key("shop", "other")].Policies)
 }

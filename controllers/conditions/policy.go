@@ -170,7 +170,7 @@ func (p *parentView) programmed(store StoreView, sameStore bool) {
 		p.put(typ, metav1.ConditionFalse, reason, message)
 		return
 	}
-	for _, e := range p.in.Entries {
+	for _, e := range append([]compile.Loadable{p.in.ChannelEntry}, p.in.Entries...) {
 		if lacking := store.lacks(e); lacking != nil && (p.lacking == nil || lacking.stalled && !p.lacking.stalled) {
 			p.lacking = lacking
 		}

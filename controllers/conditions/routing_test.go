@@ -86,7 +86,8 @@ func (r *routed) compile(content string, findings ...compile.Finding) {
 	r.store = newStoreScene(r.t, content, policyEntries...)
 	r.result = &compile.PolicyResult{Hash: "h-" + content, Findings: findings, Parents: []compile.ParentResult{{
 		Channel: shopBot, Store: edge,
-		Entries: []compile.Loadable{r.store.loadable(document.EntryRoutingPolicy, "shop/inbound"), r.store.loadable(document.EntryChannel, shopBot.String())},
+		Entries:      []compile.Loadable{r.store.loadable(document.EntryRoutingPolicy, "shop/inbound")},
+		ChannelEntry: r.store.loadable(document.EntryChannel, shopBot.String()),
 	}}}
 }
 
