@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -131,6 +132,7 @@ func newOperator(ctx context.Context, config *rest.Config, f *managerFlags) (ctr
 		Namespaces:      len(f.watchNamespaces) == 0,
 		WatchNamespaces: f.watchNamespaces,
 		Concurrency:     f.concurrency,
+		Metrics:         metrics.Registry,
 	})
 }
 
