@@ -15,6 +15,8 @@ export GOFLAGS = -trimpath
 GO_BUILD = go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     = go tool -modfile=hack/tools/go.mod
 CLUSTER_SH = hack/cluster/cluster.sh
+# Modules of their own: what is shipped, checked with the libraries of those who use it.
+CHECKS   = hack/observability
 LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
 
 .PHONY: help
@@ -47,7 +49,7 @@ generate-diff: ## Fail when generated files are not what the sources say
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, with the settings of .golangci.yml
 	$(LINT) run --allow-parallel-runners ./...
-	for dir in hack/cluster hack/cluster/agent hack/netpol; do (cd $$dir && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
+	for dir in hack/cluster hack/cluster/agent hack/netpol $(CHECKS); do (cd $$dir && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 $(LINT):
 	@echo "building golangci-lint (once, some minutes)"
@@ -58,6 +60,7 @@ $(LINT):
 unit: ## Unit, store, conformance and API-server (envtest) tests
 	KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)" go test $(TESTFLAGS) ./...
 	cd hack/cluster && go test ./... && cd agent && go test ./...
+	for dir in $(CHECKS); do go test -C $$dir ./...; done
 
 .PHONY: e2e
 e2e: ## End-to-end tests on the real cluster

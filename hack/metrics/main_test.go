@@ -27,7 +27,7 @@ func TestABridgeHasNoOtherMetrics(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	_, err := gateway.New(gateway.Options{Store: storeclient.Absent("there is none"), Registry: registry})
 	require.NoError(t, err)
-	real := names(t, described(registry))
+	got := names(t, described(registry))
 	listed, err := ofBridge(t.Context())
 	require.NoError(t, err)
 	var want []string
@@ -35,7 +35,7 @@ func TestABridgeHasNoOtherMetrics(t *testing.T) {
 		want = append(want, m.name)
 	}
 	slices.Sort(want)
-	assert.Equal(t, want, real)
+	assert.Equal(t, want, got)
 }
 
 func names(t *testing.T, descs []*prometheus.Desc) []string {
