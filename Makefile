@@ -16,7 +16,7 @@ GO_BUILD = go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     = go tool -modfile=hack/tools/go.mod
 CLUSTER_SH = hack/cluster/cluster.sh
 # Modules of their own: what is shipped, checked with the libraries of those who use it.
-CHECKS   = hack/observability
+CHECKS   = hack/observability hack/gitops
 LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
 
 .PHONY: help

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 tool() { go tool -modfile=hack/tools/go.mod "$@"; }
 generated=(api config/crd/bases config/rbac/role.yaml bridge/store/rest/openapi.yaml
-  config/prometheus/METRICS.md config/prometheus/rules.yaml config/prometheus/dashboard.json)
+  config/prometheus/METRICS.md config/prometheus/rules.yaml config/prometheus/dashboard.json
+  config/gitops)
 before=
 kept=$(mktemp)
 trap 'rm -f "$kept"' EXIT
@@ -24,6 +25,7 @@ tool crd-ref-docs --config=hack/api-reference.yaml --source-path=api --renderer=
 go run ./bridge openapi > bridge/store/rest/openapi.yaml
 go run ./hack/metrics > config/prometheus/METRICS.md
 go run -C hack/observability . ../../config/prometheus
+go run -C hack/gitops . ../../config
 
 if [[ ${1:-} == --check && $before != "$(state)" ]]; then
   echo "generated files are not up to date; run 'make generate' and commit:" >&2
