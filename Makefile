@@ -16,12 +16,12 @@ GO_BUILD = go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     = go tool -modfile=hack/tools/go.mod
 CLUSTER_SH = hack/cluster/cluster.sh
 # Modules of their own: what is shipped, checked with the libraries of those who use it.
-CHECKS   = hack/observability hack/gitops
+CHECKS   = hack/observability hack/gitops hack/helm
 LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: run
 run: ## The whole system on a real cluster, with simulated customers (CLUSTER=current: your current context)
@@ -39,7 +39,7 @@ build: ## The binaries, static, in bin/
 	$(GO_BUILD) -o bin/simulator ./hack/simulator
 
 .PHONY: generate
-generate: ## CRDs, deepcopy, RBAC, API reference, OpenAPI
+generate: ## CRDs, deepcopy, RBAC, API reference, OpenAPI, metrics, alerts, dashboard, health checks, chart
 	@hack/generate.sh
 
 .PHONY: generate-diff
@@ -60,7 +60,7 @@ $(LINT):
 unit: ## Unit, store, conformance and API-server (envtest) tests
 	KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)" go test $(TESTFLAGS) ./...
 	cd hack/cluster && go test ./... && cd agent && go test ./...
-	for dir in $(CHECKS); do go test -C $$dir ./...; done
+	export KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)"; for dir in $(CHECKS); do go test -C $$dir ./...; done
 
 .PHONY: e2e
 e2e: ## End-to-end tests on the real cluster
@@ -69,6 +69,16 @@ e2e: ## End-to-end tests on the real cluster
 .PHONY: bench
 bench: ## Tables of throughput, latency and memory on this machine
 	@hack/bench.sh
+
+.PHONY: install.yaml
+install.yaml: ## One file to install it with, dist/install.yaml, with IMAGE
+	@mkdir -p dist
+	go run -C hack/helm . -image $(IMAGE) install.yaml > dist/install.yaml
+
+.PHONY: chart
+chart: ## The Helm chart as an archive, in dist/
+	@mkdir -p dist
+	go run -C hack/helm . package ../../dist
 
 .PHONY: image
 image: build ## The image, built with the shipped Dockerfile and brought into the test cluster
