@@ -21,7 +21,7 @@ LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: run
 run: ## The whole system on a real cluster, with simulated customers (CLUSTER=current: your current context)

@@ -59,7 +59,7 @@ func TestMistakesTellWhereToRead(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no such command":  {[]string{"wrok"}, "Run 'program --help'"},
+		"no such command":  {[]string{"sleep"}, "Run 'program --help'"},
 		"no such flag":     {[]string{"work", "--when", "now"}, "Run 'program work --help'"},
 		"flag is missing":  {[]string{"work"}, "Run 'program work --help'"},
 		"value is missing": {[]string{"work", "--where"}, "Run 'program work --help'"},

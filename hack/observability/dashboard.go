@@ -106,10 +106,11 @@ func newDashboard() dashboard {
 // layOut puts panels from left to right, row under row.
 func layOut(rows []row) []grafPanel {
 	var out []grafPanel
-	x, y := 0, 0
+	y := 0
 	for _, r := range rows {
 		out = append(out, grafPanel{ID: len(out) + 1, Type: "row", Title: r.title, GridPos: gridPos{1, columns, 0, y}})
-		x, y = 0, y+1
+		y++
+		x := 0
 		for _, p := range r.panels {
 			if x+p.width > columns {
 				x, y = 0, y+panelHeight
