@@ -30,6 +30,9 @@ const (
 	whose = `by (namespace, app_kubernetes_io_instance)`
 )
 
+// conditions that have an alert of their own; BridgekeeperTrouble is for all others.
+const ownAlert = "Ready|CredentialsValid|WebhookRegistered|Delivering|StoreReachable|DatabaseReachable|StorageLow|UpgradePending|ProfileSynced"
+
 // trouble is the expression for one of a resource's conditions. Replicas of the
 // operator that changed the lead may both be in the data for a moment: max.
 func trouble(conditions string) string {
@@ -83,6 +86,9 @@ var resourceAlerts = []alert{
 		"The upgrade of {{ $labels.kind }} {{ $labels.namespace }}/{{ $labels.name }} failed; the former version serves, and no further upgrade begins."},
 	{"BridgekeeperProfileNotSynced", info, "1h", trouble("ProfileSynced"),
 		"The public profile of {{ $labels.kind }} {{ $labels.namespace }}/{{ $labels.name }} is not as in its spec: {{ $labels.reason }}."},
+	{"BridgekeeperTrouble", warning, "30m",
+		`max by (kind, namespace, name, condition, reason) (bridgekeeper_resource_trouble{condition!~"` + ownAlert + `"}) > 0`,
+		"{{ $labels.kind }} {{ $labels.namespace }}/{{ $labels.name }} has been in trouble for half an hour ({{ $labels.condition }}): {{ $labels.reason }}."},
 }
 
 var bridgeAlerts = []alert{

@@ -135,6 +135,19 @@ func TestAlertsAreAboutMetricsThatThereAre(t *testing.T) {
 	require.Len(t, everyAlert(), n, "run make generate")
 }
 
+// Every condition in trouble has exactly one alert: its own, or the one for all
+// others.
+func TestOwnAlertsAreThoseOfTheList(t *testing.T) {
+	selected := regexp.MustCompile(`condition=~"([^"]*)"`)
+	var own []string
+	for _, a := range resourceAlerts {
+		for _, found := range selected.FindAllStringSubmatch(a.expr, -1) {
+			own = append(own, strings.Split(found[1], "|")...)
+		}
+	}
+	assert.ElementsMatch(t, strings.Split(ownAlert, "|"), own)
+}
+
 func everyAlert() map[string]alert {
 	out := map[string]alert{}
 	for _, g := range groups {

@@ -49,6 +49,7 @@ var examples = map[string]example{
 	"BridgekeeperStorageLow":           {fires: inTrouble("StorageLow", "StorageLow"), quiet: inTrouble("Ready", "StoreNotReady")},
 	"BridgekeeperUpgradeFailed":        {fires: inTrouble("UpgradePending", "RolloutFailed"), quiet: inTrouble("Ready", "RolloutFailed")},
 	"BridgekeeperProfileNotSynced":     {fires: inTrouble("ProfileSynced", "Misconfigured"), quiet: inTrouble("Delivering", "Unreachable")},
+	"BridgekeeperTrouble":              {fires: inTrouble("SomethingNew", "Misconfigured"), quiet: inTrouble("Delivering", "Unreachable")},
 	"BridgekeeperPodDown": {
 		fires: `up{` + ofPods + `,app_kubernetes_io_component="bridge"} 0x200`,
 		quiet: `up{job="x/other-pods"} 0x200`,
