@@ -15,11 +15,13 @@ export GOFLAGS = -trimpath
 GO_BUILD = go build -ldflags "-s -w -X main.version=$(VERSION)"
 TOOL     = go tool -modfile=hack/tools/go.mod
 CLUSTER_SH = hack/cluster/cluster.sh
+# Modules of their own: what is shipped, checked with the libraries of those who use it.
+CHECKS   = hack/observability hack/gitops hack/helm
 LINT     = $(CACHE)/bin/golangci-lint-v2.15.0
 
 .PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: run
 run: ## The whole system on a real cluster, with simulated customers (CLUSTER=current: your current context)
@@ -37,7 +39,7 @@ build: ## The binaries, static, in bin/
 	$(GO_BUILD) -o bin/simulator ./hack/simulator
 
 .PHONY: generate
-generate: ## CRDs, deepcopy, RBAC, API reference, OpenAPI
+generate: ## CRDs, deepcopy, RBAC, API reference, OpenAPI, metrics, alerts, dashboard, health checks, chart
 	@hack/generate.sh
 
 .PHONY: generate-diff
@@ -47,7 +49,7 @@ generate-diff: ## Fail when generated files are not what the sources say
 .PHONY: lint
 lint: $(LINT) ## golangci-lint, with the settings of .golangci.yml
 	$(LINT) run --allow-parallel-runners ./...
-	for dir in hack/cluster hack/cluster/agent hack/netpol; do (cd $$dir && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
+	for dir in hack/cluster hack/cluster/agent hack/netpol $(CHECKS); do (cd $$dir && $(LINT) run --allow-parallel-runners --config $(CURDIR)/.golangci.yml ./...); done
 
 $(LINT):
 	@echo "building golangci-lint (once, some minutes)"
@@ -58,6 +60,7 @@ $(LINT):
 unit: ## Unit, store, conformance and API-server (envtest) tests
 	KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)" go test $(TESTFLAGS) ./...
 	cd hack/cluster && go test ./... && cd agent && go test ./...
+	export KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)"; for dir in $(CHECKS); do go test -C $$dir ./...; done
 
 .PHONY: e2e
 e2e: ## End-to-end tests on the real cluster
@@ -70,6 +73,16 @@ bench: ## Tables of throughput, latency and memory on this machine
 .PHONY: scale
 scale: build ## The operator with 1 000 and 10 000 Channels on a real API server: times, memory, requests
 	KUBEBUILDER_ASSETS="$$($(CLUSTER_SH) binaries --envtest)" go run ./hack/scale
+
+.PHONY: install.yaml
+install.yaml: ## One file to install it with, dist/install.yaml, with IMAGE
+	@mkdir -p dist
+	go run -C hack/helm . -image $(IMAGE) install.yaml > dist/install.yaml
+
+.PHONY: chart
+chart: ## The Helm chart as an archive, in dist/
+	@mkdir -p dist
+	go run -C hack/helm . package ../../dist
 
 .PHONY: image
 image: build ## The image, built with the shipped Dockerfile and brought into the test cluster

@@ -8,14 +8,16 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
 )
 
 // version is set by the linker.
 var version = "dev"
 
 func main() {
-	if err := newRootCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "bridgekeeper:", err)
+	if cmd, err := newRootCommand().ExecuteC(); err != nil {
+		fmt.Fprintln(os.Stderr, cli.Explain(cmd, err))
 		os.Exit(1)
 	}
 }
@@ -26,15 +28,15 @@ func newRootCommand() *cobra.Command {
 		Short: "Customer conversations as Kubernetes resources",
 		Long: `Bridgekeeper connects messaging platforms to a conversation store. Channels,
 Bridges and ConversationStores are manifests; "manager" reconciles them in a
-cluster, "standalone" runs the same files in one process without one.`,
+cluster, "standalone" runs the same files in one process without one.
+
+The pods that the operator starts run the other binary, "bridge".`,
+		Example: `  bridgekeeper standalone -f config/samples/quickstart     # without a cluster
+  kubectl apply --server-side -k config/default            # into a cluster: runs "bridgekeeper manager" there
+  source <(bridgekeeper completion bash)`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newManagerCommand(), newStandaloneCommand(), newExplainCommand(), &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), version) },
-	})
+	root.AddCommand(newManagerCommand(), newStandaloneCommand(), newExplainCommand(), cli.NewVersionCommand("bridgekeeper", version))
 	return root
 }

@@ -25,9 +25,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
 	"github.com/bridgekeeper/bridgekeeper/controllers"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
@@ -51,10 +53,23 @@ func newManagerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "manager",
 		Short: "Reconcile Channels, Bridges and ConversationStores in a cluster",
-		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return runManager(f) },
+		Long: `Manager is the operator. It compiles Channels, Bridges, ConversationStores and
+their Secrets into documents, makes the pods that load them, and writes into each
+resource's status what is really happening. Without it messages still flow and
+pods still restart; what changes waits.
+
+It runs in the cluster, with the Deployment and the rights of config/default (all
+namespaces) or config/namespaced (single ones). The environment variables in
+brackets are set there. From a developer's machine it works on the cluster of the
+current kubeconfig, but reaches no pods there, so nothing becomes Ready.`,
+		Example: `  bridgekeeper manager                                       # in its pod
+  bridgekeeper manager --watch-namespaces shop,support       # with Roles in these, and no ClusterRole
+  bridgekeeper manager --image bridgekeeper:dev --namespace bridgekeeper-system --leader-elect=false`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return runManager(f) },
 	}
 	f.register(cmd)
+	cli.Complete(cmd, "image-pull-policy", string(corev1.PullAlways), string(corev1.PullIfNotPresent), string(corev1.PullNever))
 	return cmd
 }
 
@@ -101,7 +116,7 @@ func runManager(f managerFlags) error {
 
 	config, err := ctrl.GetConfig()
 	if err != nil {
-		return fmt.Errorf("no cluster to talk to: %w", err)
+		return fmt.Errorf("no cluster to talk to: %w; run it in a pod, or set KUBECONFIG (\"bridgekeeper standalone\" needs no cluster)", err)
 	}
 	ctx := ctrl.SetupSignalHandler()
 	mgr, err := newOperator(ctx, config, &f)
@@ -131,6 +146,7 @@ func newOperator(ctx context.Context, config *rest.Config, f *managerFlags) (ctr
 		Namespaces:      len(f.watchNamespaces) == 0,
 		WatchNamespaces: f.watchNamespaces,
 		Concurrency:     f.concurrency,
+		Metrics:         metrics.Registry,
 	})
 }
 

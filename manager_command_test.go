@@ -21,6 +21,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
@@ -80,11 +81,30 @@ func TestWatchNamespacesNeedsRolesOnly(t *testing.T) {
 		require.NoError(t, admin.Create(t.Context(), channel))
 	}
 	reconciled(t, admin, "default", f.image)
+	require.Equal(t, 1.0, measured(t, "Channel"), "of what is watched")
 	ch := &v1alpha1.Channel{}
 	require.NoError(t, admin.Get(t.Context(), types.NamespacedName{Namespace: "elsewhere", Name: "main"}, ch))
 	require.Empty(t, ch.Finalizers, "what is not watched is left alone")
 	err = admin.Get(t.Context(), types.NamespacedName{Namespace: "elsewhere", Name: "default"}, &v1alpha1.Bridge{})
 	require.True(t, apierrors.IsNotFound(err))
+}
+
+// measured is how many resources of a kind the operator's metrics tell of.
+func measured(t *testing.T, kind string) (sum float64) {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() != "bridgekeeper_resources" {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			if m.GetLabel()[0].GetValue() == kind {
+				sum += m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
 }
 
 // installed is an API server with the Gateway API and a kustomization in it.

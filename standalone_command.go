@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
 	"github.com/bridgekeeper/bridgekeeper/controllers/standalone"
 )
 
@@ -55,6 +56,7 @@ the internet call it, and set that one's URL as spec.publicURL of the Bridge.`,
 	flags.StringVar(&f.data, "data", "bridgekeeper-data", "folder of databases, attachments and credentials in force; it belongs to this process alone")
 	flags.StringVar(&f.logLevel, "log-level", "warn", "debug, info, warn or error")
 	_ = cmd.MarkFlagRequired("filename") // fails only for a flag that does not exist
+	cli.Complete(cmd, "log-level", "debug", "info", "warn", "error")
 	return cmd
 }
 
@@ -73,7 +75,7 @@ func runStandalone(cmd *cobra.Command, f standaloneFlags) error {
 	}
 	listener, err := (&net.ListenConfig{}).Listen(cmd.Context(), "tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return fmt.Errorf("--listen: %w; name another address", err)
 	}
 	// The first signal drains; after it the default is back, and a second one ends at once.
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -20,6 +20,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
 )
 
 // version of this build, set with -ldflags "-X main.version=v1.2.3".
@@ -29,8 +31,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	if err := newRootCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "bridge:", err)
+	if cmd, err := newRootCommand().ExecuteContextC(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, cli.Explain(cmd, err))
 		os.Exit(1)
 	}
 }
@@ -40,6 +42,15 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bridge",
 		Short: "Connects messaging platforms to a conversation store",
+		Long: `Bridge is what the pods run that the operator makes: "bridge serve" faces the
+platforms, "bridge store" the database. Both work on documents in a folder, which
+the operator writes, and on certificates for each other.
+
+By hand it is of use for backups, and to read the REST API's description. To try
+things out on one machine use "bridgekeeper standalone", which makes all of this
+from your manifests.`,
+		Example: `  bridge store backup --data DIR --out shop.backup
+  bridge openapi > openapi.yaml`,
 		// Errors are printed once, by main; a failure at run time is not a
 		// question of usage.
 		SilenceErrors: true,
@@ -49,7 +60,8 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.PersistentFlags().StringVar(&level, "log-level", "info", "least severe log level: debug, info, warn or error")
-	root.AddCommand(newServeCommand(), newStoreCommand(), newOpenAPICommand(), newVersionCommand())
+	cli.Complete(root, "log-level", "debug", "info", "warn", "error")
+	root.AddCommand(newServeCommand(), newStoreCommand(), newOpenAPICommand(), cli.NewVersionCommand("bridge", version))
 	return root
 }
 
@@ -61,16 +73,4 @@ func setLogger(level string) error {
 	}
 	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: l})))
 	return nil
-}
-
-func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version of this build",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)
-			return err
-		},
-	}
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli/clitest"
 )
 
 func execute(t *testing.T, args ...string) (string, error) {
@@ -21,7 +23,7 @@ func execute(t *testing.T, args ...string) (string, error) {
 }
 
 func TestVersionIsThatOfTheBuild(t *testing.T) {
-	out, err := execute(t, "version")
+	out, err := execute(t, "version", "-o", "short")
 	require.NoError(t, err)
 	assert.Equal(t, version+"\n", out)
 }
@@ -57,3 +59,5 @@ func TestAnAddressInUseIsAnErrorAtTheStart(t *testing.T) {
 	require.NoError(t, err, "the other listeners were closed")
 	require.NoError(t, again.close())
 }
+
+func TestEveryCommandIsWorthAskingForHelp(t *testing.T) { clitest.Help(t, newRootCommand()) }

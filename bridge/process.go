@@ -33,7 +33,7 @@ func (p *process) register(cmd *cobra.Command, listen, internal, peers string) {
 func (p *process) openTLS() (*tlsfiles.Files, error) {
 	files, err := tlsfiles.Open(p.tls)
 	if err != nil {
-		return nil, fmt.Errorf("--tls: %w", err)
+		return nil, fmt.Errorf("--tls: %w; name the folder with tls.crt, tls.key and ca.crt, which the operator puts into its pods", err)
 	}
 	return files, nil
 }
@@ -53,7 +53,7 @@ func (p *process) bind(ctx context.Context) (l listeners, err error) {
 		{"--health-listen", p.healthListen, &l.health},
 	} {
 		if *one.into, err = config.Listen(ctx, "tcp", one.address); err != nil {
-			return listeners{}, errors.Join(fmt.Errorf("%s: %w", one.flag, err), l.close())
+			return listeners{}, errors.Join(fmt.Errorf("%s: %w; name another address", one.flag, err), l.close())
 		}
 	}
 	return l, nil

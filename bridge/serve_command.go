@@ -33,7 +33,12 @@ func newServeCommand() *cobra.Command {
 		Long: `Serve takes the platforms' webhooks, polls those that are polled, sends what
 the store hands out, and does the duties of its channels: probing credentials,
 registering webhooks, keeping profiles. It runs on the documents in a folder and
-follows every change of them without a restart.`,
+follows every change of them without a restart.
+
+Of several processes on the same store each takes every webhook, and one at a time
+has a channel's polling and duties.`,
+		Example: `  bridge serve --documents /etc/bridgekeeper/documents --tls /etc/bridgekeeper/tls
+  curl http://127.0.0.1:8081/metrics`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runServe(cmd.Context(), f) },
 	}

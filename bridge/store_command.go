@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/storeserver"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
@@ -36,7 +37,13 @@ func newStoreCommand() *cobra.Command {
 		Short: "Keep the conversations and answer REST",
 		Long: `Store owns the database. It commits what bridges hand in, hands out what is to
 be sent, and answers the REST API. It runs on the documents in a folder and
-follows every change of them without a restart.`,
+follows every change of them without a restart.
+
+One process at a time works on a data folder; any number of them on a PostgreSQL
+database. Migrations run at the start, under a lock.`,
+		Example: `  bridge store --data /data
+  bridge store --backend postgres --postgres-dsn-file /etc/bridgekeeper/postgres/dsn
+  bridge store backup --out shop.backup`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runStore(cmd.Context(), f) },
 	}
@@ -46,6 +53,7 @@ follows every change of them without a restart.`,
 	flags.StringVar(&f.data, "data", "/data", "sqlite: folder of the database and of attachments; it belongs to this process alone")
 	flags.StringVar(&f.dsnFile, "postgres-dsn-file", "", "postgres: file with the connection string; ca.crt, tls.crt and tls.key beside it are used, too, and changes are followed")
 	flags.DurationVar(&f.grace, "grace", storeserver.DefaultGrace, "how long requests may take to finish after the process was told to stop")
+	cli.Complete(cmd, "backend", backendSQLite, backendPostgres)
 	cmd.AddCommand(newBackupCommand(), newRestoreCommand(), newRestoredCommand())
 	return cmd
 }
@@ -56,9 +64,9 @@ func (f storeFlags) validate() error {
 	case f.backend != backendSQLite && f.backend != backendPostgres:
 		return fmt.Errorf("--backend %q: use %s or %s", f.backend, backendSQLite, backendPostgres)
 	case f.backend == backendPostgres && f.dsnFile == "":
-		return fmt.Errorf("--backend %s needs --postgres-dsn-file", backendPostgres)
+		return fmt.Errorf("--backend %s needs --postgres-dsn-file: name the file with the connection string", backendPostgres)
 	case f.backend == backendSQLite && f.dsnFile != "":
-		return fmt.Errorf("--postgres-dsn-file is for --backend %s", backendPostgres)
+		return fmt.Errorf("--postgres-dsn-file is for --backend %s: set that too, or leave this out", backendPostgres)
 	}
 	return nil
 }
@@ -103,7 +111,11 @@ func newOpenAPICommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "openapi",
 		Short: "Print the OpenAPI 3.1 description of the REST API",
-		Args:  cobra.NoArgs,
+		Long: `Openapi prints what a store serves at /openapi.json and /openapi.yaml, for
+generating clients and for reading: every path, parameter, answer and error.`,
+		Example: `  bridge openapi > openapi.yaml
+  bridge openapi --format json | jq '.paths | keys'`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "yaml" && format != "json" {
 				return fmt.Errorf("--format %q: use yaml or json", format)
@@ -117,5 +129,6 @@ func newOpenAPICommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "yaml", "yaml or json")
+	cli.Complete(cmd, "format", "yaml", "json")
 	return cmd
 }

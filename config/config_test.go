@@ -132,6 +132,9 @@ func TestPodMonitorsMatchThePods(t *testing.T) {
 		t.Run(component, func(t *testing.T) {
 			scraped := 0
 			for _, u := range monitors {
+				if u.GetKind() != "PodMonitor" {
+					continue
+				}
 				var monitor podMonitor
 				raw, err := yaml.Marshal(u.Object)
 				require.NoError(t, err)
@@ -149,12 +152,26 @@ func TestPodMonitorsMatchThePods(t *testing.T) {
 				}
 				for _, e := range monitor.Spec.PodMetricsEndpoints {
 					assert.Equal(t, "http /metrics", e.Scheme+" "+e.Path)
+					assert.True(t, e.HonorLabels, "namespaces in metrics are those of resources")
 					m.serves(t, e.Port)
 				}
 			}
 			assert.Equal(t, 1, scraped, "monitors that select the pod")
 		})
 	}
+}
+
+// The namespaces of alerts, and what they select by, are those of the monitors.
+func TestAlertsAndDashboardAreInstalledWithTheMonitors(t *testing.T) {
+	objects := build(t, "prometheus")
+	for _, name := range []string{"bridgekeeper-manager", "bridgekeeper-pods"} { // in the job label of every alert
+		find[podMonitor](t, objects, "PodMonitor", "bridgekeeper-system", name)
+	}
+	rules := find[unstructured.Unstructured](t, objects, "PrometheusRule", "bridgekeeper-system", "bridgekeeper")
+	require.Equal(t, "monitoring.coreos.com/v1", rules.GetAPIVersion())
+	dashboard := find[corev1.ConfigMap](t, objects, "ConfigMap", "bridgekeeper-system", "bridgekeeper-dashboard")
+	assert.Equal(t, "1", dashboard.Labels["grafana_dashboard"])
+	assert.Contains(t, dashboard.Data["bridgekeeper.json"], `"title": "Bridgekeeper"`)
 }
 
 // serves checks that a named port is the one of the metrics and open.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -71,6 +72,8 @@ type Options struct {
 	WatchNamespaces []string
 	// Concurrency of each kind's reconciler.
 	Concurrency int
+	// Metrics takes the metrics of resources; nil: there are none.
+	Metrics prometheus.Registerer
 	// Fetcher asks pods for their status; nil: over mutual TLS. Tests put their own.
 	Fetcher StatusFetcher
 	// Now is the clock; nil: the real one.
@@ -134,6 +137,11 @@ func Setup(mgr ctrl.Manager, o Options) error {
 	s.poller.changed = s.podsChanged
 	if err := mgr.Add(s.poller); err != nil {
 		return err
+	}
+	if o.Metrics != nil {
+		if err := registerMetrics(mgr, o.Metrics); err != nil {
+			return err
+		}
 	}
 	for _, setup := range []func(ctrl.Manager) error{s.setupCompiler, s.setupStore, s.setupBridge, s.setupChannel, s.setupRouting} {
 		if err := setup(mgr); err != nil {

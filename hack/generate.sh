@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tool() { go tool -modfile=hack/tools/go.mod "$@"; }
-generated=(api config/crd/bases config/rbac/role.yaml bridge/store/rest/openapi.yaml)
+generated=(api config/crd/bases config/rbac/role.yaml bridge/store/rest/openapi.yaml
+  config/prometheus/METRICS.md config/prometheus/rules.yaml config/prometheus/dashboard.json
+  config/gitops config/helm)
 before=
 kept=$(mktemp)
 trap 'rm -f "$kept"' EXIT
@@ -21,6 +23,10 @@ tool controller-gen object paths=./api/... \
 tool crd-ref-docs --config=hack/api-reference.yaml --source-path=api --renderer=markdown \
   --output-path=api/README.md --log-level=ERROR
 go run ./bridge openapi > bridge/store/rest/openapi.yaml
+go run ./hack/metrics > config/prometheus/METRICS.md
+go run -C hack/observability . ../../config/prometheus
+go run -C hack/gitops . ../../config
+go run -C hack/helm . chart
 
 if [[ ${1:-} == --check && $before != "$(state)" ]]; then
   echo "generated files are not up to date; run 'make generate' and commit:" >&2

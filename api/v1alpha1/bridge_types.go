@@ -153,7 +153,7 @@ type GatewayTemplate struct {
 
 // GatewayReference names a Gateway, or one of its listeners.
 type GatewayReference struct {
-	// Name of the Gateway.
+	// Name of the Gateway, which must let routes of this namespace in.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="name must be the name of a Gateway"
 	Name string `json:"name"`

@@ -108,7 +108,7 @@ type IceBreakers struct {
 	// +kubebuilder:validation:MaxLength=7
 	Locale string `json:"locale"`
 
-	// Questions, in order.
+	// Questions, in the order in which people see them.
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
@@ -169,7 +169,7 @@ type MenuItem struct {
 	// +kubebuilder:validation:MaxLength=30
 	Title string `json:"title"`
 
-	// Payload of the postback.
+	// Payload of the postback that arrives when somebody picks the item.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1000

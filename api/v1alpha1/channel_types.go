@@ -163,7 +163,7 @@ type TelegramChannel struct {
 
 // TelegramProfile is what people see of a bot.
 type TelegramProfile struct {
-	// Name of the bot.
+	// Name of the bot, as people see it above the chat.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
@@ -202,23 +202,23 @@ type TelegramLocalizedProfile struct {
 	// +kubebuilder:validation:MaxLength=2
 	LanguageCode string `json:"languageCode"`
 
-	// Name of the bot in this language.
+	// Name of the bot, for people whose app is in this language.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	Name *string `json:"name,omitempty"`
 
-	// Description in this language.
+	// Description, for people whose app is in this language.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Description *string `json:"description,omitempty"`
 
-	// ShortDescription in this language.
+	// ShortDescription, for people whose app is in this language.
 	// +optional
 	// +kubebuilder:validation:MaxLength=120
 	ShortDescription *string `json:"shortDescription,omitempty"`
 
-	// Commands in this language.
+	// Commands, for people whose app is in this language.
 	// +optional
 	// +listType=map
 	// +listMapKey=command

@@ -32,7 +32,7 @@ const (
 
 // ObjectReference names a resource of a kind that is given by the field.
 type ObjectReference struct {
-	// Name of the resource.
+	// Name of the resource that is referred to.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
@@ -47,7 +47,7 @@ type ObjectReference struct {
 // SecretReference names a Secret in the referrer's own namespace that carries
 // the label bridgekeeper.dev/credentials=true.
 type SecretReference struct {
-	// Name of the Secret.
+	// Name of the Secret; it is in the namespace of the resource that refers to it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`

@@ -183,7 +183,7 @@ type APIToken struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// SecretRef names the Secret.
+	// SecretRef names the Secret with the token, under the key token.
 	SecretRef SecretReference `json:"secretRef"`
 
 	// Namespaces whose conversations it opens; "*" stands for all of this store.

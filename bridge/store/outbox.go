@@ -78,6 +78,7 @@ type outbox struct {
 // openOutbox hangs the outbox and the sessions into the store.
 func (s *Store) openOutbox() {
 	s.outbox = &outbox{bells: newBells(), senders: &senders{s: s}, draw: rand.Float64, sql: newOutboxSQL(s.db), opened: s.now(), metrics: newOutboxMetrics(s.opts.Metrics, s.queuedDeliveries, s.openBreakers)}
+	s.registerGauges(s.opts.Metrics)
 	s.hooks.receipt = s.applyReceipt
 	s.hooks.documentLoaded = s.documentLoaded
 	s.loops = append(s.loops, s.runLeases, s.runSessions)
