@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
@@ -59,10 +60,14 @@ func (r *dispatcher) endSteps(ctx context.Context) (wait time.Duration, err erro
 		if len(claimed) == 0 {
 			return time.Second, nil // another replica is at it
 		}
-		for _, c := range claimed {
-			if err := r.endStep(ctx, c); err != nil {
-				return 0, err
-			}
+		errs := make([]error, len(claimed))
+		var wg sync.WaitGroup
+		for i, c := range claimed { // side by side, so that they share transactions
+			wg.Go(func() { errs[i] = r.endStep(ctx, c) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return 0, err
 		}
 	}
 }
