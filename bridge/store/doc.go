@@ -38,7 +38,8 @@
 //   - SQL is portable; what is not stands in a dialect. Ids and times are made
 //     in Go.
 //   - Clocks are set: what waits for a time goes on when the clock goes back, and
-//     nothing is removed by a clock that has just leapt ahead (clock.go).
+//     nothing is removed, and no retry given up, by a clock that has just leapt
+//     ahead (clock.go).
 //   - Messages show by the platform's time, states change by arrival.
 //   - Nothing that a contact wrote is in a log, an error or a metric.
 //

@@ -14,14 +14,13 @@ func TestHotQueriesWalkNoTables(t *testing.T) {
 	sqliteOnly(t)
 	b := newBox(t, testCaps)
 	for query, index := range map[string]string{
-		`SELECT channel, due_at FROM outbox_channels WHERE bridge = ? AND due_at > 0 ORDER BY due_at, rounds`:                                                  "outbox_channels_due",
-		`SELECT lease_until FROM lanes WHERE lease_until > 0 ORDER BY lease_until LIMIT 1`:                                                                     "lanes_leased",
-		`SELECT due_at FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at LIMIT 1`:                                                                    "lanes_due",
-		`SELECT id FROM lanes WHERE channel = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?`:                                                    "lanes_due",
-		`SELECT message FROM deliveries WHERE lane = ? AND state = 'queued' ORDER BY message LIMIT 1`:                                                          "deliveries_queued",
-		`SELECT d.attempts FROM deliveries d JOIN conversations v ON v.id = d.conversation WHERE d.lane = ? AND d.state = 'queued' ORDER BY d.message LIMIT 1`: "deliveries_queued",
-		`SELECT receipt FROM sent_ids WHERE lane = ? AND sent_at > ? AND sent_at <= ? ORDER BY sent_at`:                                                        "sent_ids_lane",
-		`SELECT channel FROM assignments WHERE session = ?`:                                                                                                    "assignments_session",
+		`SELECT channel, due_at FROM outbox_channels WHERE bridge = ? AND due_at > 0 ORDER BY due_at, rounds`: "outbox_channels_due",
+		`SELECT lease_until FROM lanes WHERE lease_until > 0 ORDER BY lease_until LIMIT 1`:                    "lanes_leased",
+		b.outbox.sql.dueLanes: "lanes_due",
+		b.outbox.sql.heads:    "deliveries_queued",
+		b.outbox.sql.busy:     "deliveries_queued",
+		`SELECT receipt FROM sent_ids WHERE lane = ? AND sent_at > ? AND sent_at <= ? ORDER BY sent_at`: "sent_ids_lane",
+		`SELECT channel FROM assignments WHERE session = ?`:                                             "assignments_session",
 	} {
 		plan, err := all(t.Context(), b.read, func(r *sql.Rows) (detail string, err error) {
 			var id, parent, unused int

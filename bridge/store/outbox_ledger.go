@@ -63,7 +63,9 @@ func newLedgerSQL(d dialect) ledgerSQL {
 
 		receipts: `SELECT message, receipt, reason FROM sent_ids WHERE ` + d.among("message") + ` AND part >= 0 ORDER BY message, part, external_id`,
 		statuses: `SELECT id, status, reason, external_id FROM messages WHERE ` + d.among("id"),
-		busy:     `SELECT w.value FROM ` + d.values("bigint") + ` WHERE EXISTS (SELECT 1 FROM deliveries WHERE lane = w.value AND state = 'queued')`,
+		// Not EXISTS: planners make a join of it and walk everything that is queued.
+		busy: `SELECT f.lane FROM (SELECT w.value AS lane, (SELECT message FROM deliveries WHERE lane = w.value AND state = 'queued' LIMIT 1) AS message
+			FROM ` + d.values("bigint") + `) AS f WHERE f.message IS NOT NULL`,
 
 		saveParts:      bulkUpdate("delivery_parts", []string{"message text", "part bigint"}, "state text", "lease bigint", "unknowns bigint"),
 		saveDeliveries: bulkUpdate("deliveries", []string{"message text"}, "state text", "attempts bigint", "first_attempt_at bigint", "reason text"),

@@ -46,7 +46,7 @@ func newToll(t *testing.T, server string) *toll {
 
 func (x *toll) carry(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", x.server) //nolint:noctx // as long as the test
+	server, err := net.Dial("tcp", x.server)
 	if err != nil {
 		return
 	}

@@ -56,14 +56,18 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // outbound queues replies while the bridge is away and measures how fast they
 // leave once it is back.
 func (b *bench) outbound(ctx context.Context) error {
-	fmt.Printf("\nsending to a local sink: %d replies to %d contacts of %d pages\n", repliesExpected, pages*contactsOfPage, pages)
-	fmt.Printf("  %-28s %11s  %s\n", "", "replies/s", "CPU per reply and memory")
+	begun := false
 	for _, x := range []struct {
 		name     string
 		database func(context.Context) (string, *target, error)
 	}{{"SQLite", noDatabase}, {"PostgreSQL", newDatabase}} {
-		if !strings.Contains("sending "+x.name, b.only) {
+		if !b.wanted("sending " + x.name) {
 			continue
+		}
+		if !begun {
+			begun = true
+			fmt.Printf("\nsending to a local sink: %d replies to %d contacts of %d pages\n", repliesExpected, pages*contactsOfPage, pages)
+			fmt.Printf("  %-28s %11s  %s\n", "", "replies/s", "CPU per reply and memory")
 		}
 		if err := b.send(ctx, x.name, x.database); err != nil {
 			return fmt.Errorf("sending, %s: %w", x.name, err)
