@@ -26,6 +26,7 @@ func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
 	var events []message.Event
 	seen := map[string]bool{}
 	for _, m := range in.Mails {
+		m.Body.prune()
 		for _, e := range m.events(in.UIDValidity, account) {
 			key := e.ExternalID
 			if e.Message != nil {
@@ -65,7 +66,7 @@ func (m rawMail) events(validity uint32, account string) []message.Event {
 	msg := message.Message{
 		Direction: message.Inbound, ExternalID: id, Timestamp: m.time(h), Contact: &contact, Author: author,
 		Type: message.TypeText, ReplyTo: answered(h, account),
-		Mail: &message.Mail{Subject: h.text("subject"), References: shorten(ids(h.values("references", "in-reply-to")...)), Automated: automated(h, m.Body, account)},
+		Mail: &message.Mail{Subject: h.text("subject"), References: shorten(ids(append(h.values("references"), h.values("in-reply-to")...)...)), Automated: automated(h, m.Body, account)},
 	}
 	msg.Standby = msg.Mail.Automated != ""
 	m.content(&msg, validity)
@@ -117,13 +118,13 @@ func correspondent(h header, account string) (message.Contact, *message.Author, 
 	}
 	from, reply := h.addresses("from"), others(h.addresses("reply-to"))
 	if len(reply) == 0 {
-		if reply = others(from); len(reply) == 0 {
+		if reply = others(slices.Clone(from)); len(reply) == 0 {
 			return message.Contact{}, nil, false
 		}
 	}
 	contact := message.Contact{ExternalID: reply[0].addr, DisplayName: reply[0].name}
-	if len(from) == 0 || from[0].addr == contact.ExternalID || from[0].addr == "" {
-		if contact.DisplayName == "" && len(from) > 0 {
+	if len(others(slices.Clone(from))) == 0 || from[0].addr == contact.ExternalID { // a form of the shop's own site
+		if contact.DisplayName == "" && len(from) > 0 && from[0].addr == contact.ExternalID {
 			contact.DisplayName = from[0].name
 		}
 		return contact, nil, len(contact.ExternalID) <= maxID

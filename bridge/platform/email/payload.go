@@ -2,6 +2,7 @@ package email
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -91,6 +92,17 @@ func (n *node) bytes() int {
 		sum += p.bytes()
 	}
 	return sum
+}
+
+// prune drops parts that are null, which only a payload has that was damaged.
+func (n *node) prune() {
+	if n == nil {
+		return
+	}
+	n.Parts = slices.DeleteFunc(n.Parts, func(p *node) bool { return p == nil })
+	for _, p := range n.Parts {
+		p.prune()
+	}
 }
 
 // walk visits the leaves in order.

@@ -1,14 +1,19 @@
 package email
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 	"github.com/bridgekeeper/bridgekeeper/hack/mailserver"
@@ -161,6 +166,46 @@ func TestALargeMailboxComesInBoundedBatches(t *testing.T) {
 		require.LessOrEqual(t, len(batch.Events), chunkSize)
 		require.Less(t, len(batch.Raw), 2*(maxBatchBytes+maxMailText))
 	}
+}
+
+// TestAServerTellsWhatTheFixturesSay: the payloads that the other tests parse are
+// what a real server makes of the mails.
+func TestAServerTellsWhatTheFixturesSay(t *testing.T) {
+	b := newBox(t)
+	r := newReader(t, b.load(b.config())).start()
+	r.wait("the first look", r.healthy)
+	r.end()
+	paths, err := filepath.Glob("testdata/mails/*.eml")
+	require.NoError(t, err)
+	var want []message.Event
+	for i, path := range paths {
+		mail, err := os.ReadFile(path)
+		require.NoError(t, err)
+		b.save(string(mail))
+		raw, err := json.Marshal(payloadOf(t, uint32(i+1), crlf(string(mail))))
+		require.NoError(t, err)
+		events, err := New().Parse(testAccount, raw)
+		require.NoError(t, err)
+		want = append(want, events...)
+	}
+	var got []message.Event
+	r.ch.(*channel).account = testAccount // the mails are for this one
+	r.start()
+	last := want[len(want)-1].Message.ExternalID
+	r.wait("all of them", func() bool { return len(r.ids) > 0 && r.ids[len(r.ids)-1] == last })
+	validity, _, _ := strings.Cut(r.cursor, ":")
+	for _, e := range r.events {
+		if e.Receipt != nil {
+			e.Receipt.Timestamp = testArrival
+		} else {
+			e.Message.Timestamp = testArrival
+			for i := range e.Message.Attachments {
+				e.Message.Attachments[i].Ref = strings.Replace(e.Message.Attachments[i].Ref, validity, "1700000000", 1)
+			}
+		}
+		got = append(got, e)
+	}
+	require.Empty(t, cmp.Diff(want, got))
 }
 
 func TestABatchThatTheStoreRefusesComesAgain(t *testing.T) {
