@@ -125,14 +125,14 @@ func planBundle(caps Capabilities, m message.Message) ([]wire.Part, error) {
 		}
 		part.Attachments = append(part.Attachments, message.Attachment{Kind: a.Kind, URL: a.URL, MediaID: a.MediaID, MimeType: a.MimeType, Name: a.Name, Size: a.Size})
 	}
-	switch {
-	case m.Location != nil:
+	if m.Location != nil {
 		if err := checkLocation(caps, *m.Location); err != nil {
 			return nil, err
 		}
 		location := *m.Location
 		part.Location = &location
-	case part.Text == "" && len(part.Attachments) == 0:
+	}
+	if part.Text == "" && len(part.Attachments) == 0 && part.Location == nil {
 		return nil, fieldErrorf("text", "the message is empty; give it a text or an attachment")
 	}
 	return []wire.Part{part}, nil
