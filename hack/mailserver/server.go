@@ -21,7 +21,7 @@ import (
 )
 
 // ErrMissing means that the servers are not installed, or cannot run here.
-var ErrMissing = errors.New("Dovecot and Postfix are not installed or cannot run; on Debian, as root: apt-get install dovecot-imapd postfix")
+var ErrMissing = errors.New("the mail servers Dovecot and Postfix are not installed or cannot run; on Debian, as root: apt-get install dovecot-imapd postfix")
 
 const (
 	dovecotBinary = "/usr/sbin/dovecot"

@@ -173,7 +173,7 @@ func (c Config) checkAuth(allowPrivate bool) error {
 		return &platform.FieldError{Field: "email.auth.oauth2.clientID", Message: "is required"}
 	default:
 		u, err := url.Parse(a.OAuth2.TokenURL)
-		if err != nil || u.Host == "" || u.Scheme != "https" && !(allowPrivate && u.Scheme == "http") {
+		if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !allowPrivate) {
 			return &platform.FieldError{Field: "email.auth.oauth2.tokenURL", Message: "must be an https URL"}
 		}
 		return nil

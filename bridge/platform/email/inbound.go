@@ -47,7 +47,7 @@ func (m rawMail) events(validity uint32, account string) []message.Event {
 		return nil // it stays in the mailbox and is told of in the raw journal
 	}
 	id := first(ids(h.values("message-id")...))
-	if isOwn(id, account) {
+	if isOwn(id, account) && fromHere(h, account) {
 		return nil // a copy of what was sent from here
 	}
 	if id == "" {
@@ -71,6 +71,12 @@ func (m rawMail) events(validity uint32, account string) []message.Event {
 	msg.Standby = msg.Mail.Automated != ""
 	m.content(&msg, validity)
 	return []message.Event{{Account: account, Message: &msg}}
+}
+
+// fromHere tells this channel's mails from those of another one of the domain.
+func fromHere(h header, account string) bool {
+	own := func(addr string) bool { return strings.EqualFold(addr, account) }
+	return slices.ContainsFunc(h.values(headerLoop), own) || slices.ContainsFunc(h.addresses("from"), func(a address) bool { return own(a.addr) })
 }
 
 // content fills in texts and attachments.

@@ -79,9 +79,10 @@ func (p *Platform) Run(ctx context.Context, ch platform.Channel, stored string, 
 	w := poller{p: p, c: self(ch), deliver: deliver, report: report, news: make(chan struct{}, 1)}
 	w.at, w.started = parseCursor(stored)
 	for ctx.Err() == nil {
+		began := p.clock()
 		err := w.connection(ctx)
 		if ctx.Err() == nil {
-			w.failed(ctx, err)
+			w.ended(ctx, err, p.clock().Sub(began))
 		}
 	}
 	return ctx.Err()
@@ -112,7 +113,6 @@ func (w *poller) connection(ctx context.Context) error {
 		if err := w.fetchNew(ctx, m); err != nil {
 			return w.c.redact(imapError(m.host, err))
 		}
-		w.failures = 0
 		if !w.healthy {
 			w.healthy = true
 			w.report(nil)
@@ -123,28 +123,44 @@ func (w *poller) connection(ctx context.Context) error {
 	}
 }
 
-// failed reports an error and waits, longer with each failure in a row. That a
-// connection which worked has ended is no trouble: servers end them after a
-// while, and the next one says whether anything is wrong.
-func (w *poller) failed(ctx context.Context, err error) {
+// ended decides what the end of a connection means. That one which worked has
+// ended is no trouble: servers end them after a while, and the next one says
+// whether anything is wrong. It is made at once where this one lasted, else
+// after a pause, longer with each that did not.
+func (w *poller) ended(ctx context.Context, err error, lasted time.Duration) {
 	var e *platform.Error
-	known := errors.As(err, &e)
-	if w.healthy && known && e.Class == wire.ErrRetryable {
+	if w.healthy && errors.As(err, &e) && e.Class == wire.ErrRetryable {
 		w.healthy = false
+		if lasted >= steady {
+			w.failures = 0
+			return
+		}
+		w.pause(ctx, err)
 		return
 	}
+	w.failed(ctx, err)
+}
+
+// steady is how long a connection lasts that is no sign of trouble: nobody's
+// server minds a login every ten seconds for a while.
+const steady = 10 * time.Second
+
+// failed reports an error and waits.
+func (w *poller) failed(ctx context.Context, err error) {
 	w.healthy = false
 	w.report(err)
-	pause := w.p.Backoff
-	if pause == 0 {
-		pause = defaultBackoff
-	}
-	pause = min(pause<<min(w.failures, 10), maxBackoff)
-	if known {
-		pause = max(pause, e.RetryAfter)
+	w.pause(ctx, err)
+}
+
+// pause waits, longer with each failure in a row, and as long as is asked for.
+func (w *poller) pause(ctx context.Context, err error) {
+	d := min(or(w.p.Backoff, defaultBackoff)<<min(w.failures, 10), maxBackoff)
+	var e *platform.Error
+	if errors.As(err, &e) {
+		d = max(d, e.RetryAfter)
 	}
 	w.failures++
-	sleep(ctx, pause)
+	sleep(ctx, d)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -255,7 +271,7 @@ func (w *poller) commit(ctx context.Context, b batch, to cursor) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		w.failed(ctx, fmt.Errorf("%w", err))
+		w.failed(ctx, err)
 	}
 }
 

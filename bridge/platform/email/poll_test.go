@@ -1,6 +1,7 @@
 package email
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -292,6 +293,42 @@ func TestMailIsMarkedAsSeenOnlyOnRequest(t *testing.T) {
 		first.wait("the cursor", func() bool { return first.healthy() })
 		first.end()
 		require.Equal(t, mark, len(first.ids) < 2, "%v", first.ids)
+	}
+}
+
+// TestAShortConnectionIsNotMadeAgainAtOnce: a server that takes a login and ends
+// the connection is not called in a circle.
+func TestAShortConnectionIsNotMadeAgainAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // pauses take no time
+	lost := &platform.Error{Class: wire.ErrRetryable, Reason: "closed"}
+	for name, tt := range map[string]struct {
+		healthy  bool
+		err      error
+		lasted   time.Duration
+		failures int
+		reports  int
+	}{
+		"it lasted":          {true, lost, steady, 0, 0},
+		"it did not":         {true, lost, steady - 1, 3, 0},
+		"it never worked":    {false, lost, time.Hour, 3, 1},
+		"something is wrong": {true, &platform.Error{Class: wire.ErrAuthInvalid}, time.Hour, 3, 1},
+	} {
+		reports := 0
+		w := poller{p: New(), healthy: tt.healthy, failures: 2, report: func(error) { reports++ }}
+		w.ended(ctx, tt.err, tt.lasted)
+		require.Equal(t, tt.failures, w.failures, name)
+		require.Equal(t, tt.reports, reports, name)
+		require.False(t, w.healthy)
+	}
+}
+
+// TestMailOfAnotherChannelOfTheDomain: only what this channel sent is its own.
+func TestMailOfAnotherChannelOfTheDomain(t *testing.T) {
+	mail := "From: %s\nTo: shop@shop.test\nMessage-ID: <" + messageID(testDelivery, 0, testAccount) + ">\n%sContent-Type: text/plain\n\nhello\n"
+	for from, want := range map[string]int{"sales@shop.test": 1, testAccount: 0} {
+		m := asFetched(t, crlf(fmt.Sprintf(mail, from, "X-Loop: "+from+"\n")))
+		require.Len(t, m.events(1, testAccount), want, from)
 	}
 }
 

@@ -146,7 +146,7 @@ func (r *reply) withoutTail(end int) int {
 // answer that has no further quotes in it.
 func (r *reply) leadingQuote(end int) int {
 	i, quoted := 0, false
-	for i < end && r.kinds[i] != lineOwn && !(quoted && r.kinds[i] == lineAttribution) {
+	for i < end && r.kinds[i] != lineOwn && (!quoted || r.kinds[i] != lineAttribution) {
 		quoted = quoted || r.kinds[i] == lineQuoted
 		i++
 	}
