@@ -45,6 +45,8 @@
 //	from our address, Reply-To another
 //	                                message of that one: a form on the shop's site
 //	from our address otherwise      nothing: a note to oneself, or a forger's
+//	whose parts the server describes in a way that nobody can read
+//	                                unsupported message: somebody looks into the mailbox
 //	that the server does not give   nothing; the raw journal says so
 //
 // The text is the plain one of alternatives, or the HTML made plain (html.go),

@@ -6,18 +6,21 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
 
 // fetchChunk fetches some mails in order and commits them in batches. First come
 // sizes and structures, then of each mail what is to be read.
 func (w *poller) fetchChunk(ctx context.Context, m *mailbox, uids []imap.UID) error {
-	described, err := m.describe(uids)
+	described, err := m.describe(uids, !w.givenUp(uids[0]))
 	if err != nil {
 		return err
 	}
@@ -34,6 +37,9 @@ func (w *poller) fetchChunk(ctx context.Context, m *mailbox, uids []imap.UID) er
 	}
 	for i, uid := range uids {
 		if mail, ok := described[uid]; ok { // else it was removed meanwhile
+			if w.unreadable(uids[0]) {
+				mail.Problem = "what the server says of this mail cannot be read"
+			}
 			if err := m.read(mail); err != nil {
 				return err
 			}
@@ -51,11 +57,60 @@ func (w *poller) fetchChunk(ctx context.Context, m *mailbox, uids []imap.UID) er
 	return nil
 }
 
-// describe fetches what is needed to know what to fetch.
-func (m *mailbox) describe(uids []imap.UID) (map[imap.UID]*rawMail, error) {
-	command := m.Fetch(imap.UIDSetNum(uids...), &imap.FetchOptions{
-		UID: true, InternalDate: true, RFC822Size: true, BodyStructure: &imap.FetchItemBodyStructure{Extended: true},
-	})
+// aloneAfter is how often mails together are tried before each is tried alone,
+// and giveUpAfter how often the first is tried before it is taken without its
+// parts. What cannot be read once cannot be read again as a rule; the others are
+// for a byte that fell over on the way.
+const (
+	aloneAfter  = 2
+	giveUpAfter = 4
+)
+
+// chunk is how many mails are described together from this one on.
+func (w *poller) chunk(first imap.UID) int {
+	if w.stuck == first && w.stuckTimes >= aloneAfter {
+		return 1
+	}
+	return chunkSize
+}
+
+func (w *poller) givenUp(first imap.UID) bool {
+	return w.stuck == first && w.stuckTimes >= giveUpAfter
+}
+
+// unreadable says that not even a mail's header can be read.
+func (w *poller) unreadable(first imap.UID) bool {
+	return w.stuck == first && w.stuckTimes >= 2*giveUpAfter
+}
+
+// note counts what a server says that cannot be read. A broken connection, or
+// a store that is away, is no reason to give a mail up.
+func (w *poller) note(first imap.UID, err error) {
+	var known *platform.Error
+	var said *imap.Error
+	var network net.Error
+	for _, other := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled} {
+		if errors.Is(err, other) {
+			return
+		}
+	}
+	if errors.As(err, &known) || errors.As(err, &said) || errors.As(err, &network) {
+		return
+	}
+	if w.stuck != first {
+		w.stuck, w.stuckTimes = first, 0
+	}
+	w.stuckTimes++
+}
+
+// describe fetches what is needed to know what to fetch. Without structure the
+// mails get no parts: Parse says of them that they are there.
+func (m *mailbox) describe(uids []imap.UID, withStructure bool) (map[imap.UID]*rawMail, error) {
+	options := &imap.FetchOptions{UID: true, InternalDate: true, RFC822Size: true}
+	if withStructure {
+		options.BodyStructure = &imap.FetchItemBodyStructure{Extended: true}
+	}
+	command := m.Fetch(imap.UIDSetNum(uids...), options)
 	described := map[imap.UID]*rawMail{}
 	for data := command.Next(); data != nil; data = command.Next() {
 		mail := rawMail{}
@@ -72,7 +127,7 @@ func (m *mailbox) describe(uids []imap.UID) (map[imap.UID]*rawMail, error) {
 			}
 		}
 		if mail.UID != 0 { // a server may also tell of changed flags in between
-			if known := described[imap.UID(mail.UID)]; known == nil || known.Body == nil {
+			if known := described[imap.UID(mail.UID)]; known == nil || known.Body == nil && known.Size == 0 {
 				described[imap.UID(mail.UID)] = &mail
 			}
 		}
@@ -93,7 +148,7 @@ func (m *mailbox) describeEach(uids []imap.UID) (map[imap.UID]*rawMail, error) {
 		return described, nil
 	}
 	for _, uid := range uids {
-		one, err := m.describe([]imap.UID{uid})
+		one, err := m.describe([]imap.UID{uid}, true)
 		if err != nil {
 			return nil, err
 		}

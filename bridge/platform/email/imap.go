@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -159,6 +160,8 @@ func imapError(host string, err error) error {
 		return e
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return &platform.Error{Class: wire.ErrRetryable, Reason: host + " closed the connection", Err: err}
+	case strings.Contains(err.Error(), "in response"): // go-imap's own words
+		return &platform.Error{Class: wire.ErrRetryable, Reason: fmt.Sprintf("%s says what cannot be read: %s", host, clip(err.Error())), Err: err}
 	}
 	return dialError(host, err)
 }

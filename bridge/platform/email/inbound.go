@@ -43,7 +43,7 @@ func (p *Platform) Parse(account string, body []byte) ([]message.Event, error) {
 
 func (m rawMail) events(validity uint32, account string) []message.Event {
 	h := parseHeader(m.Header)
-	if m.Problem != "" || m.Body == nil || len(h) == 0 {
+	if m.Problem != "" || len(h) == 0 {
 		return nil // it stays in the mailbox and is told of in the raw journal
 	}
 	id := first(ids(h.values("message-id")...))
@@ -81,6 +81,10 @@ func fromHere(h header, account string) bool {
 
 // content fills in texts and attachments.
 func (m rawMail) content(msg *message.Message, validity uint32) {
+	if m.Body == nil {
+		msg.Type, msg.Unsupported = message.TypeUnsupported, "mail that only the mailbox can show"
+		return
+	}
 	whole := bodyText(m.Body)
 	msg.Text = trimReply(whole)
 	if msg.Text != whole {

@@ -100,6 +100,11 @@ type poller struct {
 	failures int
 	healthy  bool // the last fetch went well
 	noIdle   bool // the server offers IDLE and refuses it
+
+	// stuck is the first of the mails that are described in a way that cannot be
+	// read, and how often that was so: a mail must not hold up those behind it.
+	stuck      imap.UID
+	stuckTimes int
 }
 
 // connection fetches over one connection until it breaks.
@@ -208,10 +213,13 @@ func (w *poller) fetchNew(ctx context.Context, m *mailbox) error {
 		return err
 	}
 	anew := !w.started || w.at.validity != m.validity
-	for chunk := range slices.Chunk(uids, chunkSize) {
+	for len(uids) > 0 {
+		chunk := uids[:min(len(uids), w.chunk(uids[0]))]
 		if err := w.fetchChunk(ctx, m, chunk); err != nil {
+			w.note(chunk[0], err)
 			return err
 		}
+		uids = uids[len(chunk):]
 	}
 	if anew && (w.at.validity != m.validity || w.at.uid+1 < m.next) {
 		// What lies before is not to be looked at again.

@@ -1,13 +1,17 @@
 package email
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -207,6 +211,64 @@ func TestAServerTellsWhatTheFixturesSay(t *testing.T) {
 		got = append(got, e)
 	}
 	require.Empty(t, cmp.Diff(want, got))
+}
+
+// TestAMailThatCannotBeReadHoldsNothingUp: between this Dovecot and the poller
+// somebody breaks the description of one mail.
+func TestAMailThatCannotBeReadHoldsNothingUp(t *testing.T) {
+	b := newBox(t)
+	config := b.config()
+	config.IMAP.TLS, config.IMAP.Port = TLSNone, breaking(t, b.IMAP, `"poison.bin"`)
+	r := newReader(t, b.load(config)).start()
+	r.wait("the first look", r.healthy)
+	r.end()
+	poisoned := strings.Replace(b.plainMail("1@customer.test", "x"), "text/plain; charset=utf-8", `text/plain; name="poison.bin"`, 1)
+	b.save(b.plainMail("0@customer.test", "before"), poisoned, b.plainMail("2@customer.test", "behind"))
+	r.start()
+	r.wait("those around it", func() bool { return len(r.ids) == 3 })
+	require.Equal(t, []string{"0@customer.test", "1@customer.test", "2@customer.test"}, r.ids)
+	m := r.events[1].Message
+	require.Equal(t, message.TypeUnsupported, m.Type)
+	require.Equal(t, "About my parcel", m.Mail.Subject)
+	require.Equal(t, b.from, m.Contact.ExternalID)
+	require.Equal(t, "behind", r.events[2].Message.Text)
+}
+
+// breaking is a way to a server on which words fall apart.
+func breaking(t *testing.T, port int, word string) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var active sync.WaitGroup
+	active.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			active.Go(func() {
+				defer client.Close()
+				server, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+				if err != nil {
+					return
+				}
+				defer server.Close()
+				go func() { _, _ = io.Copy(server, client); _ = server.Close() }()
+				lines := bufio.NewReader(server)
+				for {
+					line, err := lines.ReadString('\n')
+					if err != nil {
+						return
+					}
+					if strings.Contains(line, "BODYSTRUCTURE") {
+						line = strings.ReplaceAll(line, word, "(((broken")
+					}
+					_, _ = io.WriteString(client, line)
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); active.Wait() })
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 func TestABatchThatTheStoreRefusesComesAgain(t *testing.T) {
