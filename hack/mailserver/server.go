@@ -27,13 +27,16 @@ const (
 	dovecotBinary = "/usr/sbin/dovecot"
 	doveadmBinary = "/usr/bin/doveadm"
 	postfixBinary = "/usr/sbin/postfix"
+	// masterBinary is Postfix itself; the command above would start it in a session
+	// of its own, out of our hands.
+	masterBinary = "/usr/lib/postfix/sbin/master"
 	// mailUser owns mailboxes: anybody but root, whom both servers refuse.
 	mailUser = 65534
 )
 
 // Find says whether the servers can run here.
 func Find() error {
-	for _, binary := range []string{dovecotBinary, doveadmBinary, postfixBinary} {
+	for _, binary := range []string{dovecotBinary, doveadmBinary, postfixBinary, masterBinary} {
 		if _, err := os.Stat(binary); err != nil || os.Geteuid() != 0 {
 			return ErrMissing
 		}
@@ -155,8 +158,13 @@ func (s *Servers) StartIMAP(ctx context.Context) error {
 func (s *Servers) StopIMAP() { stop(s.dovecot, s.dovecotX) }
 
 func (s *Servers) startSMTP(ctx context.Context) error {
+	config := filepath.Join(s.dir, "postfix")
+	check := exec.CommandContext(ctx, postfixBinary, "-c", config, "check") // it makes the queue's folders
+	if out, err := check.CombinedOutput(); err != nil {
+		return fmt.Errorf("postfix check: %w: %s", err, bytes.TrimSpace(out))
+	}
 	var err error
-	if s.postfix, s.postfiX, err = s.run(postfixBinary, "-c", filepath.Join(s.dir, "postfix"), "start-fg"); err != nil {
+	if s.postfix, s.postfiX, err = s.run(masterBinary, "-c", config, "-d"); err != nil {
 		return err
 	}
 	return s.ready(ctx, s.postfiX, s.Submission, s.Submissions)
@@ -171,6 +179,8 @@ func (s *Servers) run(binary string, args ...string) (*exec.Cmd, chan struct{}, 
 	defer log.Close()
 	cmd := exec.Command(binary, args...) //nolint:gosec,noctx // Debian's own binaries; they end by Close
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
+	// What the command postfix tells its children about their log.
+	cmd.Env = append(os.Environ(), "POSTLOG_SERVICE=postlog", "POSTLOG_HOSTNAME=mail")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", binary, err)

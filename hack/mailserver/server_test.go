@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,8 +25,11 @@ func TestMailGoesFromOneServerToTheOther(t *testing.T) {
 	require.NoError(t, c.Mail("ana@"+CustomerDomain))
 	require.ErrorContains(t, c.Rcpt("shop@"+ShopDomain), "5.7.1", "who has not logged in sends nothing")
 	require.True(t, bytes.Contains(mustRead(t, filepath.Join(servers.dir, "postfix.log")), []byte("reject: RCPT")))
+	folder := servers.dir
+	require.NotEmpty(t, processesOf(t, folder))
 	servers.Close()
-	require.NoDirExists(t, servers.dir)
+	require.NoDirExists(t, folder)
+	require.Empty(t, processesOf(t, folder), "nothing stays behind")
 }
 
 func mustRead(t *testing.T, path string) []byte {
@@ -38,4 +42,18 @@ func mustRead(t *testing.T, path string) []byte {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// processesOf are the commands that run with a configuration in a folder.
+func processesOf(t *testing.T, folder string) (found []string) {
+	list, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, process := range list {
+		environment, _ := os.ReadFile(filepath.Join(process, "environ")) // of one that has ended: nothing
+		command, _ := os.ReadFile(filepath.Join(process, "cmdline"))
+		if cwd, _ := os.Readlink(filepath.Join(process, "cwd")); bytes.Contains(environment, []byte(folder)) || bytes.Contains(command, []byte(folder)) || strings.HasPrefix(cwd, folder) {
+			found = append(found, string(command))
+		}
+	}
+	return found
 }
