@@ -17,9 +17,13 @@ import (
 
 // measured are the kinds whose conditions are metrics.
 var measured = map[string]func() client.ObjectList{
-	kindStore:   func() client.ObjectList { return &v1alpha1.ConversationStoreList{} },
-	kindBridge:  func() client.ObjectList { return &v1alpha1.BridgeList{} },
-	kindChannel: func() client.ObjectList { return &v1alpha1.ChannelList{} },
+	kindStore:      func() client.ObjectList { return &v1alpha1.ConversationStoreList{} },
+	kindBridge:     func() client.ObjectList { return &v1alpha1.BridgeList{} },
+	kindChannel:    func() client.ObjectList { return &v1alpha1.ChannelList{} },
+	kindPolicy:     func() client.ObjectList { return &v1alpha1.RoutingPolicyList{} },
+	kindAgentQueue: func() client.ObjectList { return &v1alpha1.AgentQueueList{} },
+	kindSchedule:   func() client.ObjectList { return &v1alpha1.ScheduleList{} },
+	kindBot:        func() client.ObjectList { return &v1alpha1.BotList{} },
 }
 
 const (

@@ -71,6 +71,19 @@ ensure_postgres() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql-15
 }
 
+# ensure_mailservers installs Debian's Dovecot and Postfix where they are missing;
+# the tests run servers of their own, so the installed ones get no configuration.
+ensure_mailservers() {
+  [[ -x /usr/sbin/dovecot && -x /usr/bin/doveadm && -x /usr/sbin/postfix ]] && return
+  if ((EUID != 0)); then
+    say "Dovecot and Postfix are missing; install them: apt-get install dovecot-imapd postfix" >&2
+    return 1
+  fi
+  echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
+  apt-get update -q
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends dovecot-imapd postfix
+}
+
 # content_tag FILE…: a tag that changes when the files do.
 content_tag() { echo "dev-$(sha256sum "$@" | sha256sum | cut -c1-12)"; }
 

@@ -23,6 +23,7 @@ timed() {
 
 timed binaries cluster binaries
 timed postgres ensure_postgres
+timed mailservers ensure_mailservers
 timed generate-diff make -s generate-diff
 timed lint make -s lint
 timed unit make -s unit

@@ -65,7 +65,7 @@ type BridgeSpec struct {
 }
 
 // Platform is the name of a messaging platform.
-// +kubebuilder:validation:Enum=telegram;messenger;instagram
+// +kubebuilder:validation:Enum=telegram;messenger;instagram;email
 type Platform string
 
 const (
@@ -75,9 +75,12 @@ const (
 	PlatformMessenger Platform = "messenger"
 	// PlatformInstagram is Instagram messaging.
 	PlatformInstagram Platform = "instagram"
+	// PlatformEmail is a mailbox, by IMAP and SMTP.
+	PlatformEmail Platform = "email"
 )
 
 // PlatformEndpoint is a base URL for one platform.
+// +kubebuilder:validation:XValidation:rule="self.platform != 'email'",message="email has no base URL: its Channels name their servers in email.imap and email.smtp"
 type PlatformEndpoint struct {
 	// Platform whose base URL is replaced.
 	Platform Platform `json:"platform"`

@@ -8,12 +8,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.platform == 'telegram' ? has(self.telegram) : !has(self.telegram)",message="spec.telegram is required when platform is telegram, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.platform == 'messenger' ? has(self.messenger) : !has(self.messenger)",message="spec.messenger is required when platform is messenger, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.platform == 'instagram' ? has(self.instagram) : !has(self.instagram)",message="spec.instagram is required when platform is instagram, and forbidden otherwise"
+// +kubebuilder:validation:XValidation:rule="self.platform == 'email' ? has(self.email) : !has(self.email)",message="spec.email is required when platform is email, and forbidden otherwise"
 // +kubebuilder:validation:XValidation:rule="self.platform == oldSelf.platform",message="platform is immutable: make a new Channel for another platform"
 // +kubebuilder:validation:XValidation:rule="!has(self.telegram) || !has(oldSelf.telegram) || self.telegram.botID == oldSelf.telegram.botID",message="telegram.botID is immutable: make a new Channel for another account"
 // +kubebuilder:validation:XValidation:rule="!has(self.messenger) || !has(oldSelf.messenger) || self.messenger.pageID == oldSelf.messenger.pageID",message="messenger.pageID is immutable: make a new Channel for another account"
 // +kubebuilder:validation:XValidation:rule="!has(self.messenger) || !has(oldSelf.messenger) || self.messenger.appID == oldSelf.messenger.appID",message="messenger.appID is immutable: delete the Channel and make it again with the same name; its conversations stay"
 // +kubebuilder:validation:XValidation:rule="!has(self.instagram) || !has(oldSelf.instagram) || self.instagram.accountID == oldSelf.instagram.accountID",message="instagram.accountID is immutable: make a new Channel for another account"
 // +kubebuilder:validation:XValidation:rule="!has(self.instagram) || !has(oldSelf.instagram) || self.instagram.appID == oldSelf.instagram.appID",message="instagram.appID is immutable: delete the Channel and make it again with the same name; its conversations stay"
+// +kubebuilder:validation:XValidation:rule="!has(self.email) || !has(oldSelf.email) || self.email.address == oldSelf.email.address",message="email.address is immutable: make a new Channel for another account"
 type ChannelSpec struct {
 	// Platform is where the account is. Immutable.
 	Platform Platform `json:"platform"`
@@ -30,6 +32,10 @@ type ChannelSpec struct {
 	// profile.
 	// +optional
 	Instagram *InstagramChannel `json:"instagram,omitempty"`
+
+	// Email is the mailbox, with its servers.
+	// +optional
+	Email *EmailChannel `json:"email,omitempty"`
 
 	// BridgeRef is the Bridge that serves this Channel; the one named "default"
 	// in this namespace when left out.
@@ -77,7 +83,9 @@ type Credentials struct {
 	// telegram: "token" (of BotFather), and optionally "webhookSecret". For
 	// messenger: "appSecret", "verifyToken" (of your own choice, the same in all
 	// Channels of one app) and "pageAccessToken". For instagram: "appSecret",
-	// "verifyToken" and "accessToken".
+	// "verifyToken" and "accessToken". For email: "password", or with auth.type
+	// OAuth2 "accessToken", or with auth.oauth2 "refreshToken" and "clientSecret"
+	// or one of them.
 	SecretRef SecretReference `json:"secretRef"`
 
 	// Overlap is how long webhooks that are signed with a rotated-out secret
@@ -366,6 +374,8 @@ func (c *Channel) Account() string {
 		return c.Spec.Messenger.PageID
 	case c.Spec.Instagram != nil:
 		return c.Spec.Instagram.AccountID
+	case c.Spec.Email != nil:
+		return c.Spec.Email.Address
 	}
 	return ""
 }

@@ -160,6 +160,7 @@ var bridgeRules = concat(egressRules, nameRules(), conditions, allowList("spec.a
 		{covers: "spec.platformEndpoints list", field: "spec.platformEndpoints", bad: append(endpoint(nil), endpoint(nil)...), good: endpoint(nil), want: duplicate},
 		endpointRule("[] required platform", fields{"platform": nil}, nil, required),
 		endpointRule("[] required url", fields{"url": nil}, nil, required),
+		endpointRule("[] rule: "+noEmailURL, fields{"platform": "email"}, nil, noEmailURL),
 		endpointRule("[].platform enum", fields{"platform": "pigeon"}, nil, enum),
 		endpointRule("[].url maxLength", fields{"url": "https://a.example/" + letters(1007)}, fields{"url": "https://a.example/" + letters(1006)}, "Too long"),
 		endpointRule("[].url rule: "+endpointURL, fields{"url": "telegram.example.com"}, fields{"url": "http://telegram.simulator.svc:8081"}, endpointURL),
@@ -261,7 +262,7 @@ const (
 	profile     = "spec.telegram.profile"
 )
 
-var channelRules = concat(messengerRules, instagramRules, allowedPoliciesRules, conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
+var channelRules = concat(messengerRules, instagramRules, emailRules, allowedPoliciesRules, conditions, reference("spec.bridgeRef"), durations("spec.reopenWindow"), durations("spec.credentials.overlap"),
 	bounds("spec.limits.inboundPerSecond", 1, 100000), bounds("spec.limits.outboundPerSecond", 1, 10000),
 	bounds("spec.limits.maxMediaBytes", 1, 1<<30), bounds("spec.telegram.maxConnections", 1, 100),
 	lengths(profile+".name", 1, 64), lengths(profile+".description", 0, 512), lengths(profile+".shortDescription", 0, 120),

@@ -60,7 +60,24 @@ spec:
       iceBreakers: []
       persistentMenu:
         - {locale: default, items: [{type: WebURL, title: Shop, url: "https://shop.example.com"}]}
-  credentials: {secretRef: {name: instagram-main}}`},
+  credentials: {secretRef: {name: instagram-main}}`, `
+metadata: {name: full, namespace: default}
+spec:
+  platform: email
+  email:
+    address: support@shop.example
+    displayName: The Shop
+    imap: {host: imap.shop.example, port: 993, tls: Implicit, mailbox: Support, markSeen: true}
+    smtp: {host: smtp.shop.example, port: 587, tls: StartTLS}
+    replyAddress: reply@shop.example
+    plusAddressing: true
+    subject: Your order
+    auth:
+      type: OAuth2
+      username: support
+      oauth2: {tokenURL: "https://login.example.com/token", clientID: "1", scopes: ["https://outlook.office365.com/.default"]}
+    caBundle: "-----BEGIN CERTIFICATE-----"
+  credentials: {secretRef: {name: mail}}`},
 }
 
 func fulls(kind string) []string { return append([]string{full[kind]}, others[kind]...) }
@@ -94,6 +111,7 @@ func TestAccountAndApp(t *testing.T) {
 		{v1alpha1.ChannelSpec{Telegram: &v1alpha1.TelegramChannel{BotID: "1"}}, "1", "", false},
 		{v1alpha1.ChannelSpec{Messenger: &v1alpha1.MessengerChannel{PageID: "1", AppID: "2", HumanAgent: true}}, "1", "2", true},
 		{v1alpha1.ChannelSpec{Instagram: &v1alpha1.InstagramChannel{AccountID: "1", AppID: "2", PageID: "3"}}, "1", "2", false},
+		{v1alpha1.ChannelSpec{Email: &v1alpha1.EmailChannel{Address: "a@b.example"}}, "a@b.example", "", false},
 	} {
 		ch := v1alpha1.Channel{Spec: tt.channel}
 		assert.Equal(t, tt.account, ch.Account())

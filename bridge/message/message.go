@@ -107,6 +107,8 @@ type Message struct {
 	Template *Template `json:"template,omitempty"`
 	// Referral is where the contact came from: an ad, a link with a ref.
 	Referral *Referral `json:"referral,omitempty"`
+	// Mail is what only email has: subject, thread, what was cut from Text.
+	Mail *Mail `json:"mail,omitempty"`
 	// Standby marks a message that another app, which has the thread, is to
 	// answer: it is kept and shown, and nothing automatic reacts to it.
 	Standby bool `json:"standby,omitempty"`
@@ -256,6 +258,34 @@ type Referral struct {
 	AdID   string `json:"adId,omitempty"`
 	URL    string `json:"url,omitempty"`
 }
+
+// Mail is what an email has beside its text. Inbound it is as the contact wrote
+// it, outbound as the store continues the thread.
+type Mail struct {
+	Subject string `json:"subject,omitempty"`
+	// References are the external ids of the messages before this one in its
+	// thread, oldest first (RFC 5322 section 3.6.4); long threads have their
+	// first and their last ones.
+	References []string `json:"references,omitempty"`
+	// Original is an inbound mail's whole text, where Text lacks what it quotes
+	// or its signature; of a very long one, the beginning.
+	Original string `json:"original,omitempty"`
+	// Automated says that a machine wrote it, and of which kind; empty: a person
+	// did, as far as can be told (RFC 3834). Nothing automatic answers such a mail.
+	Automated Automated `json:"automated,omitempty"`
+}
+
+// Automated is a kind of mail that no person wrote for this one reader.
+type Automated string
+
+const (
+	AutomatedReply     Automated = "reply"     // an answer to a mail: out of office, a bot
+	AutomatedGenerated Automated = "generated" // a notification
+	AutomatedBulk      Automated = "bulk"      // a newsletter, an advertisement
+	AutomatedList      Automated = "list"      // a mailing list handed it on
+	AutomatedBounce    Automated = "bounce"    // a mail server speaks of a mail that is not ours
+	AutomatedLoop      Automated = "loop"      // our own mail came back
+)
 
 // ReactionAction is whether a reaction was put on or taken off.
 type ReactionAction string

@@ -60,6 +60,9 @@ func Plan(caps Capabilities, m message.Message) ([]wire.Part, error) {
 }
 
 func planContent(caps Capabilities, m message.Message) ([]wire.Part, error) {
+	if caps.Bundle {
+		return planBundle(caps, m)
+	}
 	style, err := styleOf(caps, m)
 	if err != nil {
 		return nil, err
@@ -99,6 +102,40 @@ func planContent(caps Capabilities, m message.Message) ([]wire.Part, error) {
 	last := &parts[len(parts)-1]
 	last.Buttons, last.ButtonStyle = slices.Clone(m.Buttons), style
 	return parts, nil
+}
+
+// planBundle makes the one part of a message that carries everything. Captions
+// follow the text, which is not bounded where messages are bundled.
+func planBundle(caps Capabilities, m message.Message) ([]wire.Part, error) {
+	part := wire.Part{Text: m.Text, Mail: m.Mail}
+	if strings.TrimSpace(part.Text) == "" {
+		part.Text = ""
+	}
+	var total int64
+	for i, a := range m.Attachments {
+		field := fmt.Sprintf("attachments[%d]", i)
+		if err := checkAttachment(caps, field, a); err != nil {
+			return nil, err
+		}
+		if total += max(a.Size, 0); caps.MaxUpload > 0 && total > caps.MaxUpload {
+			return nil, fieldErrorf(field+".size", "%d bytes with those before it, %d is the limit of one message", total, caps.MaxUpload)
+		}
+		if strings.TrimSpace(a.Caption) != "" {
+			part.Text = strings.TrimPrefix(part.Text+"\n\n"+a.Caption, "\n\n")
+		}
+		part.Attachments = append(part.Attachments, message.Attachment{Kind: a.Kind, URL: a.URL, MediaID: a.MediaID, MimeType: a.MimeType, Name: a.Name, Size: a.Size})
+	}
+	if m.Location != nil {
+		if err := checkLocation(caps, *m.Location); err != nil {
+			return nil, err
+		}
+		location := *m.Location
+		part.Location = &location
+	}
+	if part.Text == "" && len(part.Attachments) == 0 && part.Location == nil {
+		return nil, fieldErrorf("text", "the message is empty; give it a text or an attachment")
+	}
+	return []wire.Part{part}, nil
 }
 
 func planText(caps Capabilities, field, text string) ([]wire.Part, error) {

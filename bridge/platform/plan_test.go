@@ -197,3 +197,35 @@ func TestPlanProperties(t *testing.T) {
 }
 
 func withoutSpace(s string) string { return strings.Join(strings.Fields(s), "") }
+
+// TestPlanBundle: where one message carries everything, it is one part.
+func TestPlanBundle(t *testing.T) {
+	caps := Capabilities{Bundle: true, Attachments: []message.Type{message.TypeFile, message.TypeImage}, MaxUpload: 100}
+	file := func(size int64, caption string) message.Attachment {
+		return message.Attachment{Kind: message.TypeFile, MediaID: "m", Size: size, Caption: caption, Ref: "inbound", State: message.MediaStored}
+	}
+	mail := &message.Mail{Subject: "x"}
+	parts, err := Plan(caps, message.Message{Text: "hello", Mail: mail, Attachments: []message.Attachment{file(40, "first"), file(60, " ")}})
+	require.NoError(t, err)
+	sent := message.Attachment{Kind: message.TypeFile, MediaID: "m"}
+	first, second := sent, sent
+	first.Size, second.Size = 40, 60
+	require.Equal(t, []wire.Part{{Text: "hello\n\nfirst", Mail: mail, Attachments: []message.Attachment{first, second}}}, parts)
+
+	parts, err = Plan(caps, message.Message{Attachments: []message.Attachment{file(1, "only a caption")}})
+	require.NoError(t, err)
+	require.Equal(t, "only a caption", parts[0].Text)
+
+	for field, m := range map[string]message.Message{
+		"text":                {Text: " \n"},
+		"attachments[1].size": {Attachments: []message.Attachment{file(50, ""), file(51, "")}},
+		"attachments[0].kind": {Attachments: []message.Attachment{{Kind: message.TypeVideo, MediaID: "m"}}},
+		"location":            {Text: "here", Location: &message.Location{}},
+		"buttons":             {Text: "choose", Buttons: []message.Button{{Title: "a", Payload: "b"}}},
+	} {
+		_, err := Plan(caps, m)
+		var fe *FieldError
+		require.ErrorAs(t, err, &fe, field)
+		require.Equal(t, field, fe.Field)
+	}
+}

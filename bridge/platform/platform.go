@@ -56,6 +56,10 @@ type LoadSpec struct {
 	// empty: nowhere.
 	PublicURL string
 	Client    *http.Client
+	// AllowPrivate says that hosts which the channel itself names may be in
+	// private address ranges. Client is made accordingly; this is for platforms
+	// that speak other protocols (NewDialer).
+	AllowPrivate bool
 	// LastOfApp of a tombstone: the app's own subscription goes as well.
 	LastOfApp bool
 }
@@ -111,6 +115,8 @@ type Capabilities struct {
 	Attachments  []message.Type // kinds that can be sent
 	Uncaptioned  []message.Type // those of Attachments that cannot bear a caption
 	MaxUpload    int64          // bytes of an attachment that can be sent; 0: not bounded here
+	Bundle       bool           // one message carries a text and all attachments
+	Threads      bool           // messages have a subject and the ids of their thread (email)
 	Location     bool           // a location can be sent
 	Buttons      int            // how many a message may have; 0: none
 	QuickReplies int            // how many of style quickReplies; 0: the platform has one style only

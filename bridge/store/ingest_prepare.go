@@ -355,6 +355,7 @@ func cleanMessage(m *message.Message) {
 	if m.Template != nil {
 		m.Template = &message.Template{Cards: mapped(m.Template.Cards, cleanTemplateCard)}
 	}
+	m.Mail = cleanMail(m.Mail)
 	if r := m.Referral; r != nil {
 		m.Referral = &message.Referral{Ref: clean(r.Ref), Source: cut(r.Source, maxName), Kind: cut(r.Kind, maxName), AdID: cut(r.AdID, maxName), URL: clean(r.URL)}
 	}

@@ -55,6 +55,7 @@ type content struct {
 	ButtonStyle message.ButtonStyle   `json:"buttonStyle,omitempty"`
 	Template    *message.Template     `json:"template,omitempty"`
 	Referral    *message.Referral     `json:"referral,omitempty"`
+	Mail        *message.Mail         `json:"mail,omitempty"`
 	Standby     bool                  `json:"standby,omitempty"`
 	Group       string                `json:"group,omitempty"`
 	Unsupported string                `json:"unsupported,omitempty"`
@@ -64,13 +65,13 @@ type content struct {
 }
 
 func (c *content) empty() bool {
-	return len(c.Entities) == 0 && c.AuthorID == "" && c.ButtonStyle == "" && c.Template == nil && c.Referral == nil && !c.Standby &&
+	return len(c.Entities) == 0 && c.AuthorID == "" && c.ButtonStyle == "" && c.Template == nil && c.Referral == nil && c.Mail == nil && !c.Standby &&
 		len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
 }
 
 // encodeContent is the content column of a message, ” when there is only text.
 func encodeContent(m message.Message) (string, error) {
-	c := content{Entities: m.Entities, AuthorID: authorID(m), ButtonStyle: m.ButtonStyle, Template: m.Template, Referral: m.Referral, Standby: m.Standby,
+	c := content{Entities: m.Entities, AuthorID: authorID(m), ButtonStyle: m.ButtonStyle, Template: m.Template, Referral: m.Referral, Mail: m.Mail, Standby: m.Standby,
 		Attachments: m.Attachments, Location: m.Location, Contacts: m.Contacts, Postback: m.Postback,
 		Buttons: m.Buttons, Group: m.Group, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction}
 	return c.encode()
@@ -151,7 +152,7 @@ func scanMessage(rows *sql.Rows) (m message.Message, err error) {
 	if m.Direction == message.Outbound || author.Name != "" || author.ExternalID != "" { // inbound: who spoke in a group
 		m.Author = &author
 	}
-	m.Entities, m.ButtonStyle, m.Template, m.Referral, m.Standby = c.Entities, c.ButtonStyle, c.Template, c.Referral, c.Standby
+	m.Entities, m.ButtonStyle, m.Template, m.Referral, m.Mail, m.Standby = c.Entities, c.ButtonStyle, c.Template, c.Referral, c.Mail, c.Standby
 	m.Attachments, m.Location, m.Contacts, m.Postback, m.Buttons = c.Attachments, c.Location, c.Contacts, c.Postback, c.Buttons
 	m.Group, m.Unsupported, m.Echo, m.Target, m.Reaction = c.Group, c.Unsupported, c.Echo, c.Target, c.Reaction
 	return m, err

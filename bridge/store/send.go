@@ -121,6 +121,9 @@ func (o *outgoing) plan(ctx context.Context, last time.Time) error {
 	if err := o.checkShape(); err != nil {
 		return err
 	}
+	if err := o.thread(ctx); err != nil {
+		return err
+	}
 	parts, err := platform.Plan(o.caps, o.m)
 	if fe := (*platform.FieldError)(nil); errors.As(err, &fe) {
 		return &FieldError{Field: fe.Field, Message: fe.Message}

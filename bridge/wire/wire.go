@@ -186,9 +186,14 @@ type Delivery struct {
 // parts of the message. The content is fixed when the message is queued, so
 // that a retry sends exactly what is missing.
 type Part struct {
-	Index       int                 `json:"index"`
-	Text        string              `json:"text,omitempty"`
-	Attachment  *message.Attachment `json:"attachment,omitempty"`
+	Index      int                 `json:"index"`
+	Text       string              `json:"text,omitempty"`
+	Attachment *message.Attachment `json:"attachment,omitempty"`
+	// Attachments stand for Attachment where one platform message carries the
+	// text and all of them.
+	Attachments []message.Attachment `json:"attachments,omitempty"`
+	// Mail continues an email's thread: subject and references.
+	Mail        *message.Mail       `json:"mail,omitempty"`
 	Location    *message.Location   `json:"location,omitempty"`
 	Buttons     []message.Button    `json:"buttons,omitempty"`
 	ButtonStyle message.ButtonStyle `json:"buttonStyle,omitempty"`

@@ -121,12 +121,14 @@ func uidPrefix(uid string) []byte {
 	return []byte(`{"uid":"` + uid + `"`)
 }
 
-// receiveMode is what the spec chooses, else Webhook where the platform can call
-// the Bridge or there is no other way, else Polling.
+// receiveMode is what the spec chooses, or the only way there is, else Webhook
+// where the platform can call the Bridge, else Polling.
 func receiveMode(ch *v1alpha1.Channel, facts platform.Capabilities, br *bridgeState) v1alpha1.ReceiveMode {
 	switch {
 	case ch.Spec.Telegram != nil && ch.Spec.Telegram.Receive != "":
 		return ch.Spec.Telegram.Receive
+	case len(facts.Receive) > 0 && !slices.Contains(facts.Receive, document.ReceiveWebhook):
+		return v1alpha1.ReceivePolling
 	case br != nil && br.bridge.Spec.PublicURL != "", !slices.Contains(facts.Receive, document.ReceivePolling):
 		return v1alpha1.ReceiveWebhook
 	default:
@@ -143,6 +145,8 @@ func typedBlock(ch *v1alpha1.Channel) any {
 		return ch.Spec.Messenger
 	case ch.Spec.Instagram != nil:
 		return ch.Spec.Instagram
+	case ch.Spec.Email != nil:
+		return ch.Spec.Email
 	}
 	return nil
 }

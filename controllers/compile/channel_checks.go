@@ -77,6 +77,8 @@ func accountField(in *channelInput) string {
 		return "spec.messenger.pageID"
 	case v1alpha1.PlatformInstagram:
 		return "spec.instagram.accountID"
+	case v1alpha1.PlatformEmail:
+		return "spec.email.address"
 	default:
 		return "spec." + string(p)
 	}
@@ -143,6 +145,9 @@ var valueChecks = map[v1alpha1.Platform]func(account string, values map[string]s
 }
 
 func checkValues(in *channelInput) *Finding {
+	if in.channel.Spec.Email != nil {
+		return checkEmailValues(in)
+	}
 	check := valueChecks[in.channel.Spec.Platform]
 	if check == nil || in.account == "" {
 		return nil

@@ -197,7 +197,7 @@ func (b *builder) load(ctx context.Context, e document.Entry) (c *Channel, err e
 	}
 	endpoint := b.endpoint(spec.Platform)
 	private, publicURL := b.reachesPrivate(endpoint), b.publicURL(spec)
-	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, PublicURL: publicURL, LastOfApp: lastOfApp(e), Client: b.client(private)})
+	view, err := p.Load(ctx, platform.LoadSpec{Name: e.Name, Spec: spec, Endpoint: endpoint, PublicURL: publicURL, LastOfApp: lastOfApp(e), Client: b.client(private), AllowPrivate: private})
 	if err != nil {
 		return nil, redactedError(err, spec)
 	}

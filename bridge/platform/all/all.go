@@ -8,6 +8,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
+	"github.com/bridgekeeper/bridgekeeper/bridge/platform/email"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/instagram"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/messenger"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/telegram"
@@ -16,6 +17,7 @@ import (
 // table is made once: a platform may remember what it has registered where.
 var table = sync.OnceValue(func() []platform.Platform {
 	return check([]platform.Platform{
+		email.New(),
 		instagram.New(),
 		messenger.New(),
 		telegram.New(),

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
 
@@ -140,6 +141,9 @@ func capabilityTable() string {
 		}},
 		{"Idempotent send", func(_ platform.Platform, c platform.Capabilities) string { return yes(c.Idempotent) }},
 		{"Repeats webhooks", func(_ platform.Platform, c platform.Capabilities) string {
+			if !slices.Contains(c.Receive, document.ReceiveWebhook) {
+				return "has none"
+			}
 			return yes(c.Retries) + ", waits " + c.Patience.Round(time.Second).String()
 		}},
 		{"Sends per second", func(_ platform.Platform, c platform.Capabilities) string {

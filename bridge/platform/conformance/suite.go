@@ -14,7 +14,8 @@ import (
 )
 
 // Suite is what a platform brings along. All fields are required unless they
-// say otherwise.
+// say otherwise. A platform that is polled only leaves Sign out; one that is not
+// spoken to by HTTP has Outbound in place of Sent, TextOf, Probed and Stranger.
 type Suite struct {
 	Platform platform.Platform
 	// Spec is a channel that loads.
@@ -31,6 +32,9 @@ type Suite struct {
 	Fixtures string
 	// Text makes the payload of a contact writing a text. n tells messages apart.
 	Text func(n int, text string) []byte
+	// AsWritten is a text as the platform's medium carries it (mail: one kind of
+	// line end, none at the end). Nil: to the letter.
+	AsWritten func(text string) string
 	// Batch joins payloads into one request. Nil: a request is always one thing.
 	Batch func(payloads [][]byte) []byte
 	// Own names fixtures of what the channel itself sent: they become nothing.
@@ -49,6 +53,27 @@ type Suite struct {
 	Refusals []Refusal
 	// Probed answers a probe for Spec's account, Stranger one for another account.
 	Probed, Stranger Reply
+	// Outbound is for platforms that are not spoken to by HTTP.
+	Outbound *Outbound
+}
+
+// Outbound is how a platform is sent to by a protocol other than HTTP. Probes
+// are tested by the platform itself.
+type Outbound struct {
+	// Spec is a channel that sends to endpoint.
+	Spec func(endpoint string) document.Channel
+	// Serve runs a server that answers a send with reply; one without a body is
+	// the success. texts are those that it got since it was last asked.
+	Serve func(t testing.TB, reply Reply) (endpoint string, texts func() []string)
+	// Breaks are networks that break.
+	Breaks []Break
+}
+
+// Break is a network that breaks, and whether a send may have arrived.
+type Break struct {
+	Name      string
+	Endpoint  func(t *testing.T) string
+	MaybeSent bool
 }
 
 // Reply is an answer of the platform.
@@ -103,11 +128,16 @@ const channelName = "conformance/channel"
 
 // loaded is a channel that talks to endpoint (empty: it talks to nobody).
 func (s Suite) loaded(t require.TestingT, endpoint string) platform.Channel {
-	if endpoint == "" {
+	if s.Outbound != nil {
+		if endpoint != "" {
+			s.Spec = s.Outbound.Spec(endpoint)
+		}
+		endpoint = ""
+	} else if endpoint == "" {
 		endpoint = "http://127.0.0.1:1"
 	}
 	ch, err := s.Platform.Load(ctx, platform.LoadSpec{
-		Name: channelName, Spec: s.Spec, Endpoint: endpoint,
+		Name: channelName, Spec: s.Spec, Endpoint: endpoint, AllowPrivate: true,
 		Client: platform.NewClient(platform.GuardOptions{AllowPrivate: true, Timeout: 10 * time.Second}),
 	})
 	require.NoError(t, err)

@@ -49,6 +49,7 @@ type Message struct {
 	ButtonStyle  string        `json:"buttonStyle,omitempty" enum:"buttons,quickReplies" doc:"How the buttons look; absent: as suits them on the platform."`
 	Template     *Template     `json:"template,omitempty" doc:"The cards of a message of type template."`
 	Referral     *Referral     `json:"referral,omitempty" doc:"Where the contact came from: an ad, a link."`
+	Mail         *Mail         `json:"mail,omitempty" doc:"What an email has beside its text."`
 	Standby      bool          `json:"standby,omitempty" doc:"Another app has the thread and is to answer; nothing automatic reacts."`
 	ReplyTo      string        `json:"replyTo,omitempty" doc:"External id of the message this one answers."`
 	Group        string        `json:"group,omitempty" doc:"The same for the messages of one album."`
@@ -152,6 +153,14 @@ type Referral struct {
 	Kind   string `json:"kind,omitempty" doc:"The platform's word: OPEN_THREAD …"`
 	AdID   string `json:"adId,omitempty"`
 	URL    string `json:"url,omitempty"`
+}
+
+// Mail is what an email has beside its text.
+type Mail struct {
+	Subject    string   `json:"subject,omitempty"`
+	References []string `json:"references,omitempty" doc:"External ids of the mails before this one in its thread, oldest first; of a long thread the first ones and the last."`
+	Original   string   `json:"original,omitempty" doc:"The whole text of an inbound mail, where text lacks what it quotes or its signature."`
+	Automated  string   `json:"automated,omitempty" enum:"reply,generated,bulk,list,bounce,loop" doc:"What kind of machine wrote it; absent: a person, as far as can be told. Nothing automatic answers such a mail."`
 }
 
 // Reaction is an emoji on a message.
@@ -263,7 +272,7 @@ func viewMessage(m message.Message) Message {
 		Timestamp: m.Timestamp, Contact: viewPointer(m.Contact, viewParty), Conversation: m.Conversation,
 		Author: viewPointer(m.Author, viewAuthor), Type: string(m.Type), Text: m.Text,
 		Entities: viewAll(m.Entities, viewEntity), ButtonStyle: string(m.ButtonStyle), Template: viewPointer(m.Template, viewTemplate),
-		Referral: viewPointer(m.Referral, viewReferral), Standby: m.Standby,
+		Referral: viewPointer(m.Referral, viewReferral), Mail: viewPointer(m.Mail, viewMail), Standby: m.Standby,
 		Attachments: viewAll(m.Attachments, viewAttachment), Location: viewPointer(m.Location, viewLocation),
 		Contacts: viewAll(m.Contacts, viewContactCard), Postback: viewPointer(m.Postback, viewPostback),
 		Buttons: viewAll(m.Buttons, viewButton), ReplyTo: m.ReplyTo, Group: m.Group, Target: m.Target,
@@ -307,6 +316,10 @@ func viewRaw(e store.RawEntry) RawEntry                 { return RawEntry(e) }
 func viewEntity(e message.Entity) Entity                { return Entity(e) }
 func viewReferral(r message.Referral) Referral          { return Referral(r) }
 func viewReplay(r store.ReplayResult) ReplayResult      { return ReplayResult(r) }
+
+func viewMail(m message.Mail) Mail {
+	return Mail{Subject: m.Subject, References: m.References, Original: m.Original, Automated: string(m.Automated)}
+}
 
 func viewAuthor(a message.Author) Author {
 	return Author{Kind: string(a.Kind), Name: a.Name, ExternalID: a.ExternalID}

@@ -42,6 +42,7 @@ func TestViewsFollowTheModel(t *testing.T) {
 		{message.Template{}, Template{}, nil},
 		{message.Card{}, Card{}, nil},
 		{message.Referral{}, Referral{}, nil},
+		{message.Mail{}, Mail{}, nil},
 		{store.Conversation{}, Conversation{}, nil},
 		{store.Owner{}, Owner{}, nil},
 		{store.Contact{}, Contact{}, nil},

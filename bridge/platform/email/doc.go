@@ -1,0 +1,55 @@
+// Package email connects mailboxes: IMAP to read, SMTP to answer.
+//
+//	mailbox ─IDLE, else NOOP─► SEARCH ─► sizes, structures ─► headers, texts ─► payload
+//	payload ─► Parse ─► message | failed receipt | nothing          (pure, no I/O)
+//	attachment's handle ─► FETCH of that part, streamed ─► store
+//	part ─► one mail, all attachments in it ─► MAIL, RCPT, DATA ─► taken | refused | unknown
+//	probe ─► login at both servers
+//
+// # Reading
+//
+// The mailbox is opened read-only: nothing in it changes, unless email.imap.markSeen
+// asks for \Seen once the store has a mail. Mails are fetched in order and in
+// bounded batches, first what describes them, then headers and texts up to a
+// limit, never attachments. The raw journal has headers and texts as they came.
+//
+// The cursor is UIDVALIDITY:UID:time, committed with the messages. With another
+// UIDVALIDITY (a restored or moved mailbox) everything is fetched that arrived
+// since that time, less two days; what is known is known by its Message-ID, or
+// by an id derived from its content where it has none. Without a cursor it is
+// the unread mail of the last day.
+//
+// # Addresses and ids
+//
+// A contact is an address in lower case: of Reply-To, else of From; Author names
+// who wrote, where that is somebody else. A message's external id is its
+// Message-ID without brackets. That of a mail which is sent follows from the
+// message (ids.go), so that it is the same when it is sent again.
+//
+// ReplyTo is In-Reply-To, else the last of References, else the message whose
+// token is in the address that the mail came to (email.plusAddressing). A
+// conversation is with one address: who answers from another one is another
+// contact, whose message names the mail that it answers all the same.
+//
+// # What becomes of a mail
+//
+//	from a person                   message
+//	out of office, newsletter, list, notification
+//	                                message with Mail.Automated, standby: nothing
+//	                                automatic reacts (automated.go, RFC 3834)
+//	bounce of a mail of ours        receipt: failed (bounce.go, RFC 3464); of one
+//	                                that is only late: nothing
+//	bounce of another mail          message, automated
+//	read receipt                    nothing: nobody here asks for one
+//	our own, come back              nothing
+//	from our address, Reply-To another
+//	                                message of that one: a form on the shop's site
+//	from our address otherwise      nothing: a note to oneself, or a forger's
+//	whose parts the server describes in a way that nobody can read
+//	                                unsupported message: somebody looks into the mailbox
+//	that the server does not give   nothing; the raw journal says so
+//
+// The text is the plain one of alternatives, or the HTML made plain (html.go),
+// without the quoted mail and the signature (trim.go), unless nothing would be
+// left; Mail.Original has it whole. A mail that has a subject only is that text.
+package email
