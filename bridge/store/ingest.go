@@ -262,8 +262,8 @@ type arrival struct {
 
 	id      string // of the message; for other events a number of their own
 	party   *party
-	before  party  // as it was when the message came
-	course  course // what the message did to the conversation
+	before  party      // as it was when the message came
+	course  course     // what the message did to the conversation
 	media   []mediaRow // attachments to fetch
 	waiting bool       // parked events may wait for this message
 
