@@ -269,7 +269,12 @@ func (e *element) prepareReceipt(received, now time.Time) error {
 	default:
 		return fmt.Errorf("receipt.status %q is none of sent, delivered, read, failed", r.Status)
 	}
+	r.Delivery = clean(r.Delivery)
 	switch {
+	case r.Delivery != "" && r.Status != message.StatusSent:
+		return errors.New("receipt.delivery is set, and receipt.status is not sent")
+	case r.Delivery != "":
+		return errors.Join(checkID("receipt.delivery", r.Delivery), checkID("receipt.externalId", r.ExternalID))
 	case r.ExternalID != "":
 		return checkID("receipt.externalId", r.ExternalID)
 	case r.Watermark.IsZero() || r.Contact == "":
