@@ -239,6 +239,11 @@ type StoreChannel struct {
 	AgentWindow bool `json:"agentWindow,omitempty"`
 	// ResendUnknown sends a part again whose outcome is unknown after a crash.
 	ResendUnknown bool `json:"resendUnknown,omitempty"`
+	// AwayUntil is set while the Channel is there but leads to no Bridge, or to
+	// none with this store: it is Suspended, and until then what its former Bridge
+	// receives for its account without knowing the channel is refused, so that the
+	// platform sends it again. Zero otherwise.
+	AwayUntil time.Time `json:"awayUntil,omitzero"`
 	// Deleting: queued sends are cancelled; only the bridge's last duties remain.
 	Deleting bool `json:"deleting,omitempty"`
 	// Policies are the RoutingPolicies that are attached and permitted, in the

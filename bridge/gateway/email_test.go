@@ -43,27 +43,10 @@ func newMailWorld(t *testing.T) *mailWorld {
 	t.Cleanup(servers.Close)
 	w := &mailWorld{world: world{t: t}, Servers: servers}
 	caps := map[string]platform.Capabilities{email.Name: email.New().Capabilities()}
-	engine, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Parsers: map[string]store.Parser{email.Name: email.New().Parse}, Capabilities: caps})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = engine.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-		require.NoError(t, engine.Close())
-	})
-	w.store = engine
-	settings, err := json.Marshal(document.StoreSettings{ReopenWindow: document.Duration(24 * time.Hour)})
-	require.NoError(t, err)
-	files, err := document.Encode(&document.Document{Kind: document.KindStore, Name: "shop/default", Generation: 1, Settings: settings, Entries: []document.Entry{
-		w.entry(document.EntryBridge, bridgeName, document.StoreBridge{Identity: "spiffe://bridgekeeper/ns/shop/bridge/default"}),
-		w.entry(document.EntryChannel, mailChannel, document.StoreChannel{UID: "1", Platform: email.Name, Account: mailShop, Bridge: bridgeName, Receive: document.ReceivePolling, OutboundPerSecond: 100}),
-	}}, 1)
-	require.NoError(t, err)
-	doc, _, err := document.Decode(files)
-	require.NoError(t, err)
-	require.Empty(t, w.store.Load(t.Context(), doc))
+	w.store = openStore(t, store.Options{Parsers: map[string]store.Parser{email.Name: email.New().Parse}, Capabilities: caps})
+	loadStore(t, w.store, entry(t, document.EntryChannel, mailChannel, document.StoreChannel{
+		UID: "1", Platform: email.Name, Account: mailShop, Bridge: bridgeName, Receive: document.ReceivePolling, OutboundPerSecond: 100,
+	}))
 	return w
 }
 
@@ -94,7 +77,7 @@ func (w *mailWorld) run() (g *gateway.Gateway, stop func()) {
 	stop = sync.OnceFunc(func() { cancel(); <-done; g.Wait() })
 	t.Cleanup(stop)
 	settings := document.BridgeSettings{StoreURL: "https://store:8443", PublicURL: "https://hooks.example.com", AllowPrivateHosts: true}
-	require.Empty(t, g.Load(t.Context(), testkit.DocumentWith(t, settings, w.entry(document.EntryChannel, mailChannel, w.spec(mailShop)))))
+	require.Empty(t, g.Load(t.Context(), testkit.DocumentWith(t, settings, entry(t, document.EntryChannel, mailChannel, w.spec(mailShop)))))
 	return g, stop
 }
 

@@ -304,7 +304,11 @@ type Reaction struct {
 
 // Receipt says how far an outbound message came. Exactly one of ExternalID
 // (one message) and Watermark (everything to Contact up to that time) is set.
+// With Delivery it is the proof that a part of ours was sent, whatever became of
+// the answer to the request: ExternalID is the part's, Status is sent.
 type Receipt struct {
+	Delivery   string    `json:"delivery,omitempty"` // the message's id, from the mark that it was sent with
+	Part       int       `json:"part,omitempty"`     // of Delivery, from 0
 	ExternalID string    `json:"externalId,omitempty"`
 	Watermark  time.Time `json:"watermark,omitzero"`
 	Contact    string    `json:"contact,omitempty"` // external id of the contact

@@ -384,7 +384,7 @@ func TestSettlingGoesByTransactions(t *testing.T) {
 }
 
 // messageOf is the id of the message with an external id.
-func messageOf(t *testing.T, s *Store, externalID string) (id string) {
+func messageCalled(t *testing.T, s *Store, externalID string) (id string) {
 	t.Helper()
 	found, err := one(t.Context(), s.read, []any{&id}, `SELECT id FROM messages WHERE external_id = ?`, externalID)
 	require.NoError(t, err)
@@ -434,7 +434,7 @@ func TestListsDoNotWaitForAReplicaThatHangs(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(whole.Items), messages, "a page that nobody can go on from is whole")
 
-	contact := getMessage(t, list[1], messageOf(t, list[1], numbered("w", 0))).Contact.ID
+	contact := getMessage(t, list[1], messageCalled(t, list[1], numbered("w", 0))).Contact.ID
 	of := MessageQuery{Contact: contact, PageQuery: PageQuery{Limit: 1}}
 	early, err := list[1].Messages(t.Context(), everything, of)
 	require.NoError(t, err)

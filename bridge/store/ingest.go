@@ -23,6 +23,7 @@ func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestReques
 	}
 	for i := range req.Envelopes {
 		envelopes[i] = s.prepare(routeFor(st, bridge), &req.Envelopes[i])
+		st.refuseAway(envelopes[i], bridge, s.now())
 		weight += 1 + len(envelopes[i].elements)
 		envelopes[i].needs(needs)
 	}

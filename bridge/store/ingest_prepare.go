@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -47,6 +48,30 @@ func routeFor(st *state, bridge string) router {
 			return nil, wire.ResultForbidden
 		}
 		return ch, ""
+	}
+}
+
+// refuseAway refuses what the Bridge knew nobody to give to although its account
+// is that of one of its channels: the channel is away for a while, or the
+// Bridge's document is behind ours. It comes again, and until the Bridge knows
+// the channel nothing of it is acknowledged. What the channel itself has refused
+// is not for it.
+func (st *state) refuseAway(in *intake, bridge string, now time.Time) {
+	if in.App == "" {
+		return // a channel's own URL, or its poller: no Bridge has it without the channel
+	}
+	for i := range in.elements {
+		if in.Elements[i].Channel != "" || in.elements[i].verdict.Result != wire.ResultUnrouted {
+			continue
+		}
+		at := account{in.Platform, in.Elements[i].Event.Account}
+		ch := st.accounts[at]
+		if ch == nil || ch.Bridge != bridge || ch.App != in.App || ch.Deleting || slices.Contains(in.Refused, at.id) {
+			continue
+		}
+		if ch.AwayUntil.IsZero() || now.Before(ch.AwayUntil) {
+			in.elements[i].verdict.Result = wire.ResultForbidden
+		}
 	}
 }
 
@@ -244,7 +269,12 @@ func (e *element) prepareReceipt(received, now time.Time) error {
 	default:
 		return fmt.Errorf("receipt.status %q is none of sent, delivered, read, failed", r.Status)
 	}
+	r.Delivery = clean(r.Delivery)
 	switch {
+	case r.Delivery != "" && r.Status != message.StatusSent:
+		return errors.New("receipt.delivery is set, and receipt.status is not sent")
+	case r.Delivery != "":
+		return errors.Join(checkID("receipt.delivery", r.Delivery), checkID("receipt.externalId", r.ExternalID))
 	case r.ExternalID != "":
 		return checkID("receipt.externalId", r.ExternalID)
 	case r.Watermark.IsZero() || r.Contact == "":

@@ -147,9 +147,11 @@ func TestAReplayFromAChannelsURLStaysInItsNamespace(t *testing.T) {
 
 // Of an entry from before trust was kept nobody knows who was asked.
 func TestAReplayOfAnOlderEntryLeadsToItsChannelOnly(t *testing.T) {
-	s, _ := appStore(t)
+	s, load := appStore(t)
+	load()
 	arrives(t, s, telegram, text("m1", "x"))
 	ingestEnvelope(t, s, atApp(t, "1", "m2"))
+	load(ofApp(t, "shop/page", "1", "7"))
 	_, err := s.sweepOf(t, `UPDATE raw_entries SET trust = ''`)
 	require.NoError(t, err)
 	require.Equal(t, ReplayResult{Entries: 2, Duplicates: 1, Unrouted: 1}, replayed(t, s, RawQuery{Since: testTime.Add(-time.Hour)}))

@@ -17,6 +17,9 @@ func (s *Store) applyReceipt(t *txn, ch *Channel, r message.Receipt) (id string,
 	if receiptRank[r.Status] == 0 {
 		return "", true, nil // not a status that a receipt can have; nothing would ever come of it
 	}
+	if r.Delivery != "" {
+		return r.Delivery, true, s.applyProof(t, ch, r)
+	}
 	if r.ExternalID == "" {
 		found, err = s.applyWatermark(t, ch, r)
 		return "", found, err

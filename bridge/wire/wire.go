@@ -88,7 +88,7 @@ const (
 	ResultDuplicate Result = "duplicate" // was there already: acknowledged, changed nothing
 	ResultParked    Result = "parked"    // a receipt waits for its message
 	ResultUnrouted  Result = "unrouted"  // kept in the raw journal
-	ResultForbidden Result = "forbidden" // not a channel of this Bridge
+	ResultForbidden Result = "forbidden" // not a channel of this Bridge, or the account of one that the Bridge does not know at the moment
 	ResultInvalid   Result = "invalid"   // will never be accepted; Message says why; kept in the raw journal
 	ResultStale     Result = "stale"     // the fence is another's; stop polling
 )

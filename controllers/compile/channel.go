@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -185,6 +186,7 @@ func (c *compiler) channel(ch *v1alpha1.Channel) *ChannelResult {
 		if in.ref.defaulted && !in.ref.exists && !in.taken {
 			c.wantDefault(kindBridge, ch.Namespace)
 		}
+		c.await(in, result)
 		return result
 	}
 	result.Bridge = in.bridge.key
@@ -194,8 +196,8 @@ func (c *compiler) channel(ch *v1alpha1.Channel) *ChannelResult {
 	if !in.taken && !in.appElsewhere {
 		c.serve(in, result)
 	}
-	if result.Entry == nil {
-		c.confirmNothing(in.key)
+	if result.Entry == nil || in.bridge.store == nil {
+		c.await(in, result)
 	}
 	return result
 }
@@ -241,6 +243,9 @@ func (st *storeState) serve(in *channelInput, policies []string) {
 	if in.invalid != nil && servedBefore(st, in) {
 		before := st.before.get(document.EntryChannel, in.key.String())
 		spec, generation = decodeSpec[document.StoreChannel](before), before.Generation
+		if !spec.AwayUntil.IsZero() { // it waited until now
+			spec.AwayUntil, spec.Suspended = time.Time{}, in.channel.Spec.Suspend
+		}
 	}
 	spec.Policies = policies
 	st.add(document.EntryChannel, in.key.String(), generation, spec)

@@ -423,7 +423,9 @@ func TestStoreRefusesBridge(t *testing.T) {
 	w.Stores[1].Spec.AllowedBridges = nil
 	r = w.compile()
 	require.Equal(t, []string{"ResolvedRefs/RefNotPermitted"}, reasons(r.Bridges[shopDefault].Findings))
-	require.Empty(t, r.Stores[key("platform", "main")].Document.Entries, "the store takes all rights back")
+	left := r.Stores[key("platform", "main")].Document.Entries
+	require.Len(t, left, 1, "the store takes all rights back: it knows no certificate of the Bridge any more")
+	require.Equal(t, "Channel/shop/bot", left[0].Key(), "what is queued waits")
 	require.Equal(t, w.PreviousBridges[shopDefault].Settings, r.Bridges[shopDefault].Document.Settings,
 		"the bridge goes on and is told so by the store")
 

@@ -21,6 +21,15 @@
 // person took away on purpose is gone at once: a permission, a reference, an
 // API token whose Secret is deleted or loses its label.
 //
+// Waiting. To a store, a Channel that its document does not name is deleted, and
+// what is queued for it is cancelled for good. So a Channel that is there and
+// leads into no store now (its Bridge is gone for a moment, a reference has a typing
+// error, an allow-list was narrowed) stays in the document of the store that it
+// had, suspended: nothing is sent, everything queued waits. For a day the store
+// also refuses what its former Bridge receives for the account (document field
+// awayUntil), so that the platform repeats it. A Channel that is served in
+// another store, or whose account another Channel has, does not wait.
+//
 // Claims. One (platform, account) belongs to one Channel of the cluster: the one
 // that is accepted already, else the oldest, else the first by
 // namespace/name. A Channel that is being deleted keeps its claim while its

@@ -72,11 +72,15 @@ func (c *compiler) locateChannels(channels []*v1alpha1.Channel) {
 		key := keyOf(ch)
 		c.routing.channels[key] = ch
 		c.routing.inNamespace[ch.Namespace] = append(c.routing.inNamespace[ch.Namespace], ch)
-		t := c.bridgeTarget(ch)
-		if !t.usable() || c.bridges[t.key].store == nil {
-			continue
+		var st *storeState
+		if t := c.bridgeTarget(ch); t.usable() {
+			st = c.bridges[t.key].store
 		}
-		st := c.bridges[t.key].store
+		if st == nil {
+			if st, _ = c.waitsIn(ch); st == nil {
+				continue
+			}
+		}
 		c.routing.storeOf[key] = st
 		if c.routing.tenants[st] == nil {
 			c.routing.tenants[st] = map[string]bool{}

@@ -114,6 +114,9 @@ type ChannelResult struct {
 	// Bridge and Store that it uses; zero while the references do not lead there.
 	Bridge Key
 	Store  Key
+	// Waits is the store that goes on with the Channel, suspended, while it leads
+	// into none; zero when there is nothing to wait for.
+	Waits Key
 	// Entry in the Bridge's document: a Channel, a Tombstone, or nil.
 	Entry *document.Entry
 	// LastGood says that the entry has, because of a finding, not all that the

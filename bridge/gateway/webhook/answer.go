@@ -52,7 +52,8 @@ var (
 	unavailable = answer{status: http.StatusServiceUnavailable, result: resultUnavailable, retryAfter: 5}
 	// refused: the store does not know this channel yet, or not as this bridge's,
 	// and its document follows within seconds; or the channel's entry in ours is
-	// bad, and a person mends it.
+	// bad, and a person mends it; or the app's new secret is not in the channel's
+	// Secret yet.
 	refused  = answer{status: http.StatusServiceUnavailable, result: resultRefused, retryAfter: 5}
 	panicked = answer{status: http.StatusInternalServerError, result: resultPanic}
 )

@@ -239,6 +239,69 @@ func TestAnAppsRequestIsNotAcknowledgedBeforeItIsDurable(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, h.posted(appURL, "secret-of-100", body).Code)
 }
 
+// The secret of an app is reset at the platform, then put into the Secrets of its
+// channels, one after the other: whatever was acknowledged is in its channel.
+func TestAnAppsSecretIsRotatedInOneSecretAfterTheOther(t *testing.T) {
+	table, p := channels.NewTable(), messenger.New()
+	loader := channels.NewLoader(table, func(string) platform.Platform { return p })
+	j := &journal{}
+	h := New(Config{Table: table, Ingest: j, Acks: &acks{}, Metrics: testkit.Metrics(), Log: testkit.Log()})
+	until := time.Now().Add(24 * time.Hour)
+	before := func(name, id string) document.Entry { return page(t, name, "100", id, nil) }
+	after := func(name, id string) document.Entry {
+		return page(t, name, "100", id, map[string]string{meta.KeyAppSecret: "new"},
+			document.PreviousCredentials{Values: map[string]string{meta.KeyAppSecret: "secret-of-100"}, Until: until})
+	}
+
+	// The platform sends what was not acknowledged again, signed with the new secret.
+	var waiting []string
+	acknowledged := map[string]bool{}
+	sent := 0
+	post := func() {
+		sent++
+		first, second := fmt.Sprintf("first-%d", sent), fmt.Sprintf("second-%d", sent)
+		waiting = append(waiting, batchOf(entryOf("1", first, "x"), entryOf("2", second, "x")))
+		var left []string
+		for _, body := range waiting {
+			if h.posted(appURL, "new", body).Code != http.StatusOK {
+				left = append(left, body)
+				continue
+			}
+			for _, e := range j.taken()[len(j.taken())-1].Elements {
+				acknowledged[e.Event.Message.ExternalID] = true
+			}
+		}
+		waiting = left
+	}
+	testkit.Apply(t, loader, before("shop/first", "1"), before("shop/second", "2"))
+	post()
+	testkit.Apply(t, loader, after("shop/first", "1"), before("shop/second", "2"))
+	post()
+	require.NotEmpty(t, waiting)
+	testkit.Apply(t, loader, after("shop/first", "1"), after("shop/second", "2"))
+	post()
+
+	require.Empty(t, waiting, "all of it is acknowledged in the end")
+	require.Len(t, acknowledged, 6)
+	arrived := map[string]string{}
+	for _, env := range j.taken() {
+		for id, channel := range routes(env) {
+			if channel != "" {
+				arrived[id] = channel
+			}
+		}
+	}
+	for id := range acknowledged {
+		name, _, _ := strings.Cut(id, "-")
+		assert.Equal(t, "shop/"+name, arrived[id], id)
+	}
+
+	// A sibling with another secret holds nobody up for longer than the overlap.
+	over := document.PreviousCredentials{Values: map[string]string{meta.KeyAppSecret: "secret-of-100"}, Until: time.Now()}
+	testkit.Apply(t, loader, page(t, "shop/first", "100", "1", map[string]string{meta.KeyAppSecret: "new"}, over), before("shop/second", "2"))
+	assert.Equal(t, http.StatusOK, h.posted(appURL, "new", batchOf(entryOf("1", "a", "x"), entryOf("2", "b", "x"))).Code)
+}
+
 // Of a channel that does not run nothing is acknowledged: its messages would be
 // nobody's. Those of its siblings are stored all the same.
 func TestWhatIsForAChannelWithABadEntryComesAgain(t *testing.T) {

@@ -8,7 +8,8 @@
 //	  rate ──no─► 429           verified requests only
 //	  Parse ──no─► 400
 //	  Ingest ──no─► 503         not durable within the platform's patience, or for
-//	                            a channel whose entry in the document is bad
+//	                            a channel whose entry in the document is bad, or
+//	                            that has not got its app's new secret yet
 //	  ► 200                     every element is committed by the store
 //
 // A platform with one URL per app (/webhooks/apps/{platform}/{appId}) goes the
@@ -214,7 +215,8 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		return unavailable
 	}
 	h.acknowledge(req, to.elements, result)
-	if len(to.off) > 0 || isRefused(to.elements, result) {
+	again := len(to.off) > 0 || len(to.strangers) > 0 && req.rotating(req.start)
+	if again || isRefused(to.elements, result) {
 		return refused
 	}
 	if req.place.channel != nil {

@@ -44,6 +44,26 @@ type routed struct {
 	off map[string]bool
 }
 
+// rotating says that an app's secret is being rotated: a channel that accepts the
+// request had another one until a moment ago, which still counts. Each channel of
+// an app has its own Secret, and they get the new one after each other, so that a
+// stranger will accept the same request soon. That ends with the overlap; until
+// then the platform is asked to send again, and what others have of it is stored
+// by then.
+func (req *request) rotating(now time.Time) bool {
+	for ch, trusted := range req.trust {
+		if !trusted || ch.Spec.App == "" {
+			continue
+		}
+		for _, previous := range ch.Spec.PreviousCredentials {
+			if now.Before(previous.Until) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // channelOf is the channel that an element names; nil when nobody here is it.
 func (req *request) channelOf(e message.Event) *channels.Channel {
 	p := req.place

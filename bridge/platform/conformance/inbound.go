@@ -307,7 +307,10 @@ func echoes(t *testing.T, s Suite) {
 	require.NotEmpty(t, s.Own, "name a fixture of what the channel itself sent")
 	for _, f := range s.fixtures(t) {
 		if slices.Contains(s.Own, f.name) {
-			require.Empty(t, s.parse(t, f.payload), f.name)
+			for _, e := range s.parse(t, f.payload) {
+				require.NotNil(t, e.Receipt, f.name)
+				require.NotEmpty(t, e.Receipt.Delivery, f.name)
+			}
 		}
 		if slices.Contains(s.Echoes, f.name) {
 			for _, e := range s.parse(t, f.payload) {

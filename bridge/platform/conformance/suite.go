@@ -37,7 +37,8 @@ type Suite struct {
 	AsWritten func(text string) string
 	// Batch joins payloads into one request. Nil: a request is always one thing.
 	Batch func(payloads [][]byte) []byte
-	// Own names fixtures of what the channel itself sent: they become nothing.
+	// Own names fixtures of what the channel itself sent: they become nothing, or
+	// the proof that a part of ours was sent.
 	Own []string
 	// Echoes names fixtures of what people wrote in the platform's own app.
 	Echoes []string

@@ -3,6 +3,7 @@ package meta
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -16,8 +17,10 @@ func (r *reader) messageEvents() []message.Event {
 	in := r.Message
 	id := string(in.MID)
 	switch {
-	case bool(in.IsSelf), r.outbound && own(in):
+	case bool(in.IsSelf):
 		return nil
+	case r.outbound && own(in):
+		return r.proofEvents()
 	case bool(in.IsDeleted):
 		return r.deletionEvents(id)
 	case id == "":
@@ -79,13 +82,31 @@ func tag(app, delivery string, part string) string {
 	return tagPrefix + app + ":" + delivery + ":" + part
 }
 
-// own says whether an echo is of what this outbox wrote. Both the tag and the
+// own says whether an echo is of what this outbox wrote: that is no message. Both the tag and the
 // app must tell so: what another system sends for the page through an app of
 // its own is news here, even if it is a Bridgekeeper too.
 func own(in *inMessage) bool {
 	rest, tagged := strings.CutPrefix(string(in.Metadata), tagPrefix)
 	app, _, _ := strings.Cut(rest, ":")
 	return tagged && app != "" && (in.AppID == "" || app == string(in.AppID))
+}
+
+// proofEvents: the echo of a part of ours says that it was sent, and its id, also
+// where the answer to the request never came. Only the app itself can tell so:
+// without its id in the echo the tag alone proves nothing.
+func (r *reader) proofEvents() []message.Event {
+	in := r.Message
+	mark := strings.Split(strings.TrimPrefix(string(in.Metadata), tagPrefix), ":")
+	if len(mark) != 3 || mark[1] == "" || in.MID == "" || in.AppID == "" {
+		return nil
+	}
+	part, err := strconv.Atoi(mark[2])
+	if err != nil || part < 0 {
+		return nil
+	}
+	e := r.receipt(message.StatusSent, string(in.MID))
+	e.Receipt.Delivery, e.Receipt.Part = mark[1], part
+	return []message.Event{e}
 }
 
 func (r *reader) deletionEvents(target string) []message.Event {

@@ -83,27 +83,38 @@ func TestEveryKindThatCanBePlannedIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAPartOfAllMessagesIsTaggedAndItsEchoSuppressed(t *testing.T) {
+// The echo of what was sent is no message: it proves that the part was sent.
+func TestTheEchoOfATaggedPartIsItsProof(t *testing.T) {
 	w := newWorld(t)
 	l := w.page("")
 	w.register(l, "")
 	p := w.Person(pageID, personOf(pageID))
 	_, err := p.Write(sim.Words{Text: "hi"})
 	require.NoError(t, err)
-	_, err = w.deliver(l, message.Message{Text: "from the outbox"}, nil)
+	ours, err := w.deliver(l, message.Message{Text: "from the outbox"}, nil)
 	require.NoError(t, err)
 	mid, err := p.Answer("from the page's inbox")
 	require.NoError(t, err)
 	_, err = w.WaitDelivered(soon(t), appID, 3)
 	require.NoError(t, err)
 	var texts []string
+	proofs := 0
 	for _, e := range w.events() {
+		if e.Message == nil {
+			require.NotNil(t, e.Receipt)
+			assert.Equal(t, message.StatusSent, e.Receipt.Status)
+			assert.Equal(t, "01JDELIVERY", e.Receipt.Delivery)
+			assert.Equal(t, ours, []string{e.Receipt.ExternalID})
+			proofs++
+			continue
+		}
 		texts = append(texts, e.Message.Text)
 		if e.Message.Echo {
 			assert.Equal(t, mid, e.Message.ExternalID)
 		}
 	}
 	assert.ElementsMatch(t, []string{"hi", "from the page's inbox"}, texts)
+	assert.Equal(t, 1, proofs)
 }
 
 func TestTheWindowAndTheTagForPeople(t *testing.T) {
