@@ -327,6 +327,89 @@ func TestStoreKilledWhileSending(t *testing.T) {
 	})
 }
 
+// settleSent is settle where no outcome may be unknown: every reply that was
+// taken is sent, and was seen exactly once and in order.
+func (d *desk) settleSent(t *testing.T, replies int) {
+	t.Helper()
+	unknown := d.settle(t, replies)
+	assert.Zero(t, unknown, "whoever sent lived on, and told once somebody listened")
+	for c, customer := range d.customers {
+		var want, saw []string
+		for i := range replies {
+			want = append(want, fmt.Sprintf("reply %03d", i))
+		}
+		for _, e := range customer.Transcript() {
+			if e.From == "bot" && e.Event == "message" {
+				saw = append(saw, e.Message.Text)
+			}
+		}
+		assert.Equal(t, want, saw, "what person %d saw", c)
+	}
+}
+
+// TestStoreAwayWhileSending cuts the bridges off in the middle of leases, sends
+// and reports, for longer than a request to the store (15 s) and less than a
+// lease (90 s) lasts. Desks still reach the store, and write.
+func TestStoreAwayWhileSending(t *testing.T) {
+	const away, replies = 30 * time.Second, 30
+	onBoth(t, func(t *testing.T, b backend) {
+		d := openDesk(t, b)
+		during(t, func(ctx context.Context) error {
+			d.waitSeen(ctx, people) // some are sent, more are under way
+			d.Internal.Cut()
+			defer d.Internal.Heal()
+			select {
+			case <-time.After(away): // the fault's own length
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}, func() { d.reply(t, 0, replies) })
+		d.settleSent(t, replies)
+	})
+}
+
+// TestRollingUpdateWhileSending stops and starts one store after the other while
+// replies are written and sent.
+func TestRollingUpdateWhileSending(t *testing.T) {
+	onBoth(t, func(t *testing.T, b backend) {
+		const replies = 30
+		d := openDesk(t, b)
+		during(t, func(ctx context.Context) error {
+			for range 2 {
+				for _, p := range d.Stores {
+					d.waitSeen(ctx, d.seen()+people) // the one before is at work again
+					p.Stop()
+					if err := p.Start(ctx); err != nil {
+						return err
+					}
+				}
+			}
+			return ctx.Err()
+		}, func() { d.reply(t, 0, replies) })
+		d.settleSent(t, replies)
+	})
+}
+
+// seen is how many replies people have seen so far.
+func (d *desk) seen() (n int) {
+	for _, customer := range d.customers {
+		for _, e := range customer.Transcript() {
+			if e.From == "bot" && e.Event == "message" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// waitSeen returns when people have seen that many replies, or ctx is done.
+func (d *desk) waitSeen(ctx context.Context, n int) {
+	for d.seen() < n && ctx.Err() == nil {
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
 // TestPollerKilledBetweenFetchAndCommit: the store is out of reach when the
 // poller has fetched, and the poller dies with what it has in its hands.
 func TestPollerKilledBetweenFetchAndCommit(t *testing.T) {
