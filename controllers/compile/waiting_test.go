@@ -17,8 +17,8 @@ import (
 func TestAChannelThatLeadsNowhereForAMomentWaitsInItsStore(t *testing.T) {
 	for name, change := range map[string]func(w *world){
 		"its Bridge is deleted, to be applied again": func(w *world) { w.Bridges = nil },
-		"a typing error in the Channel's bridgeRef":  func(w *world) { w.Channels[0].Spec.BridgeRef = &v1alpha1.ObjectReference{Name: "defautl"} },
-		"a typing error in the Bridge's storeRef":    func(w *world) { w.Bridges[0].Spec.StoreRef = &v1alpha1.ObjectReference{Name: "defautl"} },
+		"a typing error in the Channel's bridgeRef":  func(w *world) { w.Channels[0].Spec.BridgeRef = &v1alpha1.ObjectReference{Name: "defaul"} },
+		"a typing error in the Bridge's storeRef":    func(w *world) { w.Bridges[0].Spec.StoreRef = &v1alpha1.ObjectReference{Name: "defaul"} },
 		"the Bridge lets nobody in": func(w *world) {
 			w.Bridges[0].Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector}
 		},
@@ -109,7 +109,7 @@ func TestWaitingEndsWithAnInvalidSpecToo(t *testing.T) {
 	w := newWorld(t)
 	w.opts.CreateDefaults = false
 	w.write()
-	w.Bridges[0].Spec.StoreRef = &v1alpha1.ObjectReference{Name: "defautl"}
+	w.Bridges[0].Spec.StoreRef = &v1alpha1.ObjectReference{Name: "defaul"}
 	w.write()
 	w.Bridges[0].Spec.StoreRef = nil
 	w.Channels[0].Spec.ReopenWindow = hours(-1)
