@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	gooselock "github.com/pressly/goose/v3/lock"
@@ -28,8 +29,8 @@ func migrate(ctx context.Context, db *database, log *slog.Logger) error {
 			return fmt.Errorf("migrations: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
-		// Without the time limits of the store's own connections.
-		pool = sql.OpenDB(&connector{dsn: db.postgres.dsn})
+		// Without the time limits of the store's own connections, but for locks.
+		pool = sql.OpenDB(&connector{dsn: db.postgres.dsn, settings: migrationSettings})
 		defer pool.Close()
 	}
 	return migrateWith(ctx, db, pool, files, kind, log, options)
@@ -54,7 +55,7 @@ func migrateWith(ctx context.Context, db *database, pool *sql.DB, files fs.FS, k
 	if have > known {
 		return fmt.Errorf("the database has schema version %d, this version of the store knows %d: use the newer version, or a copy of the volume from before the upgrade", have, known)
 	}
-	done, err := p.Up(ctx)
+	done, err := up(ctx, db, pool, p, log)
 	if err != nil {
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", have, known, db.classify(err))
 	}
@@ -62,6 +63,52 @@ func migrateWith(ctx context.Context, db *database, pool *sql.DB, files fs.FS, k
 		log.InfoContext(ctx, "schema migrated", "from", have, "to", known)
 	}
 	return nil
+}
+
+// migrationSettings: a migration that waits for a table keeps everybody from it
+// who comes after it, so it does not wait for long while somebody else has the
+// table (a backup, say). A platform waits for 5 s.
+var migrationSettings = []setting{{"lock_timeout", "500"}}
+
+// migratePatience is how long a start waits for whoever uses the tables, or is
+// migrating them. After it the process ends, and is started again.
+const migratePatience = 5 * time.Minute
+
+// up runs the migrations that are missing, as soon as those who use the tables
+// meanwhile leave room for them.
+func up(ctx context.Context, db *database, pool *sql.DB, p *goose.Provider, log *slog.Logger) (done []*goose.MigrationResult, err error) {
+	if db.postgres == nil {
+		return p.Up(ctx)
+	}
+	for began := time.Now(); ; {
+		if done, err = upAlone(ctx, pool, p); err == nil || !contended(err) || time.Since(began) > migratePatience {
+			return done, err
+		}
+		log.InfoContext(ctx, "the schema is migrated in a moment: others use its tables just now")
+		if pause(ctx, time.Second, nil); ctx.Err() != nil {
+			return nil, err
+		}
+	}
+}
+
+// upAlone keeps the writers of all versions out before it touches the first
+// table. Among them a migration that needs several tables would never get the
+// last one: who writes holds it, and waits for the first.
+func upAlone(ctx context.Context, pool *sql.DB, p *goose.Provider) ([]*goose.MigrationResult, error) {
+	if pending, err := p.HasPending(ctx); err != nil || !pending {
+		return nil, err
+	}
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, rootKey); err != nil {
+		return nil, err
+	}
+	// Where this fails, the connection is gone, and the lock with it.
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rootKey) }()
+	return p.Up(ctx)
 }
 
 // checkNewer goes on with a schema that is newer than this version, unless it
