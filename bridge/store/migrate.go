@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -24,11 +25,6 @@ func migrate(ctx context.Context, db *database, log *slog.Logger) error {
 	pool := db.writer
 	options := []goose.ProviderOption{goose.WithSlog(log), goose.WithDisableGlobalRegistry(true)}
 	if db.postgres != nil {
-		locker, err := gooselock.NewPostgresSessionLocker()
-		if err != nil {
-			return fmt.Errorf("migrations: %w", err)
-		}
-		options = append(options, goose.WithSessionLocker(locker))
 		// Without the time limits of the store's own connections, but for locks.
 		pool = sql.OpenDB(&connector{dsn: db.postgres.dsn, settings: migrationSettings})
 		defer pool.Close()
@@ -37,6 +33,15 @@ func migrate(ctx context.Context, db *database, log *slog.Logger) error {
 }
 
 func migrateWith(ctx context.Context, db *database, pool *sql.DB, files fs.FS, kind goose.Dialect, log *slog.Logger, options []goose.ProviderOption) error {
+	var lock *migrationLock
+	if db.postgres != nil {
+		others, err := gooselock.NewPostgresSessionLocker()
+		if err != nil {
+			return fmt.Errorf("migrations: %w", err)
+		}
+		lock = &migrationLock{SessionLocker: others}
+		options = append(options, goose.WithSessionLocker(lock))
+	}
 	p, err := goose.NewProvider(kind, pool, files, options...)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -55,7 +60,7 @@ func migrateWith(ctx context.Context, db *database, pool *sql.DB, files fs.FS, k
 	if have > known {
 		return fmt.Errorf("the database has schema version %d, this version of the store knows %d: use the newer version, or a copy of the volume from before the upgrade", have, known)
 	}
-	done, err := up(ctx, db, pool, p, log)
+	done, err := up(ctx, p, lock, log)
 	if err != nil {
 		return fmt.Errorf("migrate the schema from version %d to %d: %w", have, known, db.classify(err))
 	}
@@ -75,13 +80,18 @@ var migrationSettings = []setting{{"lock_timeout", "500"}}
 const migratePatience = 5 * time.Minute
 
 // up runs the migrations that are missing, as soon as those who use the tables
-// meanwhile leave room for them.
-func up(ctx context.Context, db *database, pool *sql.DB, p *goose.Provider, log *slog.Logger) (done []*goose.MigrationResult, err error) {
-	if db.postgres == nil {
+// meanwhile leave room for them. There is a lock where others may use them.
+func up(ctx context.Context, p *goose.Provider, lock *migrationLock, log *slog.Logger) ([]*goose.MigrationResult, error) {
+	if lock == nil {
 		return p.Up(ctx)
 	}
+	if pending, err := p.HasPending(ctx); err != nil || !pending {
+		return nil, err
+	}
+	lock.writers = true
 	for began := time.Now(); ; {
-		if done, err = upAlone(ctx, pool, p); err == nil || !contended(err) || time.Since(began) > migratePatience {
+		done, err := p.Up(ctx)
+		if err == nil || !contended(err) || time.Since(began) > migratePatience {
 			return done, err
 		}
 		log.InfoContext(ctx, "the schema is migrated in a moment: others use its tables just now")
@@ -91,24 +101,33 @@ func up(ctx context.Context, db *database, pool *sql.DB, p *goose.Provider, log 
 	}
 }
 
-// upAlone keeps the writers of all versions out before it touches the first
-// table. Among them a migration that needs several tables would never get the
-// last one: who writes holds it, and waits for the first.
-func upAlone(ctx context.Context, pool *sql.DB, p *goose.Provider) ([]*goose.MigrationResult, error) {
-	if pending, err := p.HasPending(ctx); err != nil || !pending {
-		return nil, err
+// migrationLock keeps others out who migrate and, before the first table is
+// touched, the writers of all versions. Among them a migration that needs several
+// tables would never get the last one: who writes holds it, and waits for the
+// first.
+type migrationLock struct {
+	gooselock.SessionLocker
+	writers bool // they are kept out, too
+}
+
+// SessionLock implements lock.SessionLocker.
+func (l *migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	err := l.SessionLocker.SessionLock(ctx, conn)
+	if err != nil || !l.writers {
+		return err
 	}
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, rootKey); err != nil {
-		return nil, err
+		return errors.Join(err, l.SessionLocker.SessionUnlock(context.WithoutCancel(ctx), conn))
 	}
-	// Where this fails, the connection is gone, and the lock with it.
-	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, rootKey) }()
-	return p.Up(ctx)
+	return nil
+}
+
+// SessionUnlock implements lock.SessionLocker.
+func (l *migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) (err error) {
+	if l.writers {
+		_, err = conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, rootKey)
+	}
+	return errors.Join(err, l.SessionLocker.SessionUnlock(ctx, conn))
 }
 
 // checkNewer goes on with a schema that is newer than this version, unless it

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	gooselock "github.com/pressly/goose/v3/lock"
 	"github.com/stretchr/testify/require"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -73,11 +72,6 @@ func expand(t *testing.T, s *Store, opts Options, log *slog.Logger) error {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	var pool *sql.DB
 	if s.db.postgres != nil {
-		locker, err := gooselock.NewPostgresSessionLocker()
-		if err != nil {
-			return err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
 		pool = sql.OpenDB(&connector{dsn: s.db.postgres.dsn, settings: migrationSettings})
 	} else if pool, err = sql.Open("sqlite", sqliteDSN(filepath.Join(opts.Dir, sqliteFile), sqliteWriterCache)); err != nil {
 		return err
