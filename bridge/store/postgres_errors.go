@@ -136,6 +136,12 @@ func (*postgresDialect) lost(err error) bool {
 	return errors.As(err, &pe) && (pe.Code == "40P01" || pe.Code == "40001")
 }
 
+// contended says that somebody else had a lock, or wanted ours.
+func contended(err error) bool {
+	pe := (*pgconn.PgError)(nil)
+	return errors.As(err, &pe) && (pe.Code == "55P03" || pe.Code == "40P01" || pe.Code == "40001")
+}
+
 // isUniqueViolation says that another row has the key.
 func isUniqueViolation(err error) bool {
 	pe := (*pgconn.PgError)(nil)

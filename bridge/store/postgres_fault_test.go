@@ -96,8 +96,8 @@ func (l *load) finish() {
 		})
 	}
 	s := l.stores[0]
-	require.Equal(l.t, len(l.stored)+1, count(l.t, s, "messages"), "every id is stored once")
-	require.Equal(l.t, len(l.stored)+1, count(l.t, s, "external_ids"))
+	require.Equal(l.t, len(l.stored)+1, count(l.t, s, "messages WHERE direction = 'inbound'"), "every id is stored once")
+	require.Equal(l.t, len(l.stored)+1, count(l.t, s, "external_ids WHERE direction = 'inbound'"))
 	for id, stored := range l.stored {
 		rows, err := all(l.t.Context(), s.read, scanText, `SELECT id FROM messages WHERE external_id = ?`, id)
 		require.NoError(l.t, err)

@@ -483,3 +483,78 @@ func TestReplicasEndWithTheSameDocument(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{otherBridge}, rows)
 }
+
+// A watermark and the report that a message was sent race for different
+// replicas: the watermark covers the message whoever comes first.
+func TestWatermarkAndReportRaceAcrossReplicas(t *testing.T) {
+	list := replicas(t, 2)
+	b := &box{Store: list[0], t: t}
+	for round := range 25 {
+		contact := numbered("c", round) // of its own, as watermarks stay with the lane
+		id := b.send(b.met(telegram, contact), "hi")
+		var d wire.Delivery
+		waitFor(t, "the delivery", func() bool {
+			if ds := b.lease(1); len(ds) > 0 {
+				d = ds[0]
+			}
+			return d.ID != ""
+		})
+		require.Equal(t, []bool{true}, b.report(of(d, 0, wire.OutcomeSending)))
+		sent := of(d, 0, wire.OutcomeSent)
+		sent.SentAt = time.Now()
+		var race sync.WaitGroup
+		race.Go(func() { reportTo(t, list[0], sent) })
+		for i, status := range []message.Status{message.StatusDelivered, message.StatusRead} {
+			race.Go(func() {
+				r := message.Receipt{Contact: contact, Watermark: sent.SentAt.Add(time.Second), Status: status, Timestamp: sent.SentAt}
+				if _, err := ingestOnce(list[(i+1)%2], telegram, message.Event{ExternalID: contact + string(status), Receipt: &r}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		race.Wait()
+		b.wantStatus(id, message.StatusRead, "")
+	}
+	require.Zero(t, count(t, list[0], "parked_events"))
+}
+
+// What is told about a message that the shop wrote in the platform's own app, by
+// id and by watermark, races for different replicas with the message itself,
+// which may be the first thing that is ever told about its contact.
+func TestReceiptsAndEchoRaceAcrossReplicas(t *testing.T) {
+	list := replicas(t, 2)
+	for round := range 25 {
+		for name, receipt := range map[string]message.Receipt{
+			"id":        {ExternalID: numbered("by id", round)},
+			"watermark": {Watermark: testTime.Add(time.Minute)},
+		} {
+			external, contact := numbered("by "+name, round), numbered("of "+name, round)
+			if receipt.ExternalID == "" {
+				receipt.Contact = contact
+			}
+			echo := echoOf(external, "hi")
+			echo.Message.Contact.ExternalID = contact
+			var id string
+			var race sync.WaitGroup
+			race.Go(func() {
+				r, err := ingestOnce(list[round%2], telegram, echo)
+				if id = r.ID; err != nil || r.Result != wire.ResultStored {
+					t.Errorf("%v: %v", r, err)
+				}
+			})
+			for i, status := range []message.Status{message.StatusDelivered, message.StatusRead} {
+				r := receipt
+				r.Status, r.Timestamp = status, testTime
+				race.Go(func() {
+					ev := message.Event{ExternalID: external + string(status), Receipt: &r}
+					if _, err := ingestOnce(list[(round+i+1)%2], telegram, ev); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			race.Wait()
+			require.Equal(t, message.StatusRead, getMessage(t, list[0], id).Status, "round %d, by %s", round, name)
+		}
+	}
+	require.Zero(t, count(t, list[0], "parked_events"))
+}
