@@ -82,7 +82,8 @@ func (c *cluster) appliesAgain() {
 			flags := []string{"--server-side", "--validate=strict", "-k", sample}
 			// Twice: with the second one the API server keeps the status' default, which
 			// in a cluster the operator's first status does.
-			c.run(append([]string{"apply"}, flags...)...)
+			// Samples build on each other, and the one before was applied by another, too.
+			c.run(append([]string{"apply", "--force-conflicts"}, flags...)...)
 			c.run(append([]string{"apply"}, flags...)...)
 			versions, generations := c.state("resourceVersion"), c.state("generation")
 

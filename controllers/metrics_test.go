@@ -40,6 +40,12 @@ func TestMetricsNameTheResourcesInTrouble(t *testing.T) {
 bridgekeeper_resource_trouble{condition="Delivering",kind="Channel",name="ill",namespace="shop",reason="AuthInvalid"} 1
 # HELP bridgekeeper_resources Resources of a kind, by the status of their Ready condition.
 # TYPE bridgekeeper_resources gauge
+bridgekeeper_resources{kind="AgentQueue",ready="False"} 0
+bridgekeeper_resources{kind="AgentQueue",ready="True"} 0
+bridgekeeper_resources{kind="AgentQueue",ready="Unknown"} 0
+bridgekeeper_resources{kind="Bot",ready="False"} 0
+bridgekeeper_resources{kind="Bot",ready="True"} 0
+bridgekeeper_resources{kind="Bot",ready="Unknown"} 0
 bridgekeeper_resources{kind="Bridge",ready="False"} 0
 bridgekeeper_resources{kind="Bridge",ready="True"} 0
 bridgekeeper_resources{kind="Bridge",ready="Unknown"} 0
@@ -49,6 +55,12 @@ bridgekeeper_resources{kind="Channel",ready="Unknown"} 1
 bridgekeeper_resources{kind="ConversationStore",ready="False"} 0
 bridgekeeper_resources{kind="ConversationStore",ready="True"} 0
 bridgekeeper_resources{kind="ConversationStore",ready="Unknown"} 0
+bridgekeeper_resources{kind="RoutingPolicy",ready="False"} 0
+bridgekeeper_resources{kind="RoutingPolicy",ready="True"} 0
+bridgekeeper_resources{kind="RoutingPolicy",ready="Unknown"} 0
+bridgekeeper_resources{kind="Schedule",ready="False"} 0
+bridgekeeper_resources{kind="Schedule",ready="True"} 0
+bridgekeeper_resources{kind="Schedule",ready="Unknown"} 0
 `)))
 }
 

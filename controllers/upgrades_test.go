@@ -178,7 +178,7 @@ func TestUpgrade(t *testing.T) {
 	c.operate(v2)
 	c.until("the store goes first", is(counts(v1alpha1.ReasonWaitingForStore, 5)))
 	require.Equal(t, v2, c.store())
-	require.Equal(t, v1alpha1.ReasonProgressing, c.pending(st))
+	c.until("the store says so", func() bool { return c.pending(st) == v1alpha1.ReasonProgressing })
 	require.Equal(t, 5, c.bridges(v1))
 
 	// It is done: two Bridges are under way, also after the operator restarts.

@@ -60,7 +60,7 @@ type AgentSelector struct {
 	// +optional
 	Labels Pairs `json:"labels,omitempty"`
 
-	// Skills of the agent.
+	// Skills that an agent must have, all of them.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -127,7 +127,7 @@ type ConversationCosts struct {
 
 // QueueMaxNew is a number of conversations within a time.
 type QueueMaxNew struct {
-	// Count of conversations.
+	// Count of conversations that one agent is given at most within the window.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000
 	Count int32 `json:"count"`

@@ -59,13 +59,13 @@ type BuiltInBot struct {
 
 // BotMenu is a question with options, shown as quick replies.
 type BotMenu struct {
-	// Name of the menu.
+	// Name of the menu, which actions refer to.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// Text of the question.
+	// Text of the question that is shown above the options, by language.
 	Text Texts `json:"text"`
 
 	// Options to choose from.
@@ -78,7 +78,7 @@ type BotMenu struct {
 
 // BotOption is one choice of a menu.
 type BotOption struct {
-	// Name of the option.
+	// Name of the option, unique in its menu.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -97,7 +97,7 @@ type BotOption struct {
 
 // BotAnswer is what is said to a keyword or a pattern, whatever menu is shown.
 type BotAnswer struct {
-	// Name of the answer.
+	// Name of the answer, unique among them, for people who look at why a bot said something.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`

@@ -99,7 +99,7 @@ type Credentials struct {
 
 // AllowedPolicies lets RoutingPolicies of some namespaces in.
 type AllowedPolicies struct {
-	// Namespaces of the policies.
+	// Namespaces whose policies may attach; the Channel's own when left out.
 	Namespaces AllowedNamespaces `json:"namespaces"`
 
 	// MaxPriority of the policies, so that nobody from elsewhere is asked before

@@ -6,7 +6,7 @@ import (
 
 // LocalReference names a resource of the referrer's own namespace.
 type LocalReference struct {
-	// Name of the resource.
+	// Name of the resource, in the namespace that this one is in.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
@@ -45,7 +45,7 @@ type Words map[string]Keywords
 
 // RequiredSkill is a skill that an agent must have.
 type RequiredSkill struct {
-	// Name of the skill.
+	// Name of the skill, as agents' records in the store have it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	Name string `json:"name"`

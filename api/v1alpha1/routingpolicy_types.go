@@ -245,7 +245,7 @@ type RoutingPolicyStatus struct {
 
 // ParentStatus is how a policy stands with one Channel.
 type ParentStatus struct {
-	// ParentRef is the Channel.
+	// ParentRef is the Channel that this row is about.
 	ParentRef ObjectReference `json:"parentRef"`
 
 	// Store is the namespace/name of the ConversationStore behind it.
@@ -275,7 +275,7 @@ const (
 
 // RuleStatus is what became of a rule.
 type RuleStatus struct {
-	// Name of the rule.
+	// Name of the rule in spec that this row is about.
 	Name string `json:"name"`
 
 	// State is Active, Shadowed or Dropped.

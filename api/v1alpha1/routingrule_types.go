@@ -150,7 +150,7 @@ type RoutingSet struct {
 	// +optional
 	Priority ConversationPriority `json:"priority,omitempty"`
 
-	// Labels to set.
+	// Labels that are written to the conversation.
 	// +optional
 	Labels Pairs `json:"labels,omitempty"`
 }
@@ -162,7 +162,7 @@ type Clock string
 // RoutingStep is one attempt at finding somebody.
 // +kubebuilder:validation:XValidation:rule="has(self.sticky) || has(self.backendRefs) && self.backendRefs.size() > 0",message="write backendRefs (who gets the conversation), or make the step sticky"
 type RoutingStep struct {
-	// Name of the step.
+	// Name of the step, unique in its rule, for decisions and metrics.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -243,7 +243,7 @@ type BackendRef struct {
 	// Kind is AgentQueue, Bot (both of this namespace) or Webhook (of spec.webhooks).
 	Kind BackendKind `json:"kind"`
 
-	// Name of the backend.
+	// Name of the AgentQueue, Bot or webhook that gets this share.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
@@ -258,14 +258,14 @@ type BackendRef struct {
 
 // RoutingSkills are what an agent must have, and what they should have.
 type RoutingSkills struct {
-	// Required of an agent.
+	// Required skills are those without which an agent is offered nothing.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
 	Required []RequiredSkill `json:"required,omitempty"`
 
-	// Preferred in an agent.
+	// Preferred skills put agents who have them first; nobody waits for them for ever.
 	// +optional
 	// +listType=map
 	// +listMapKey=name

@@ -43,7 +43,7 @@ type Weekday string
 
 // WeeklyHours are hours on some days of the week.
 type WeeklyHours struct {
-	// Days of the week.
+	// Days of the week on which the interval holds.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=7
@@ -64,7 +64,7 @@ type WeeklyHours struct {
 // ScheduleException is what a date has instead of its weekly hours.
 // +kubebuilder:validation:XValidation:rule="has(self.closed) && self.closed ? !has(self.from) && !has(self.to) : has(self.from) && has(self.to)",message="write closed: true, or from and to"
 type ScheduleException struct {
-	// Date like 2026-12-24.
+	// Date whose ordinary hours do not hold, like 2026-12-24.
 	// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`
 	// +kubebuilder:validation:MaxLength=10
 	Date string `json:"date"`
@@ -99,7 +99,7 @@ type HolidaySet struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Name string `json:"name"`
 
-	// Dates like 2026-12-25.
+	// Dates on which nobody is there, like 2026-12-25.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=400

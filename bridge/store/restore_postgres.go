@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 )
 
 // Restored settles a PostgreSQL database that pg_restore has just filled, before
@@ -32,12 +33,21 @@ func Restored(ctx context.Context, opts Options) (unknown int, err error) {
 	return unknown, errors.Join(err, s.Close())
 }
 
+// leaving is how long the connections of a store that has just stopped may be
+// there still: the server sees an end that was said at once.
+const leaving = 5 * time.Second
+
 // refuseStores looks for connections of stores beside our own.
 func refuseStores(ctx context.Context, pool *sql.DB) error {
 	var others int
-	if err := pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity
-		WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()`, applicationName).Scan(&others); err != nil {
-		return err
+	for until := time.Now().Add(leaving); ; pause(ctx, leaving/50, nil) {
+		if err := pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()`, applicationName).Scan(&others); err != nil {
+			return err
+		}
+		if others == 0 || time.Now().After(until) {
+			break
+		}
 	}
 	if others > 0 {
 		return fmt.Errorf("stores are connected to this database (%d connections), and may have sent what waited already: restore into a database that no ConversationStore names yet", others)
