@@ -54,7 +54,7 @@ func names(t *testing.T, descs []*prometheus.Desc) []string {
 func TestLabelsAreNothingPersonal(t *testing.T) {
 	known := []string{
 		"kind", "ready", "namespace", "name", "condition", "reason", "channel", "platform", "result", "outcome", "class", "duty", "state", "where",
-		"method", "route", "code", "accepted", "status", "table", "policy", "rule", "action", "via", "queue", "verb", "cause",
+		"method", "route", "code", "accepted", "status", "table", "policy", "rule", "action", "via", "mode", "queue", "verb", "cause",
 	}
 	for _, collect := range []func() ([]metric, error){
 		func() ([]metric, error) { return ofOperator(t.Context()) },
