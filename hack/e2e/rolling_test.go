@@ -196,9 +196,10 @@ func (r *traffic) checkAfterKill() {
 	r.checkInbound()
 	replies, unknown := 0, 0
 	for i, d := range r.customers {
+		settled := r.settled(d) // what the dead pod was sending is sent again once its lease is over
 		seen, err := d.customer.Read(t.Context(), 0, soon)
 		require.NoError(t, err)
-		for _, m := range r.settled(d) {
+		for _, m := range settled {
 			times := 0
 			for _, s := range seen {
 				if s == m.Text {
