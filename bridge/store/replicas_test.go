@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -557,4 +558,26 @@ func TestReceiptsAndEchoRaceAcrossReplicas(t *testing.T) {
 		}
 	}
 	require.Zero(t, count(t, list[0], "parked_events"))
+}
+
+// A replica that has not loaded a document yet tells a session nothing of the
+// channels in it, and everything once it has, although another one gave them out.
+func TestAReplicaThatIsBehindHidesNoChannel(t *testing.T) {
+	list := replicas(t, 2)
+	ahead, behind := list[0], list[1]
+	const late = "shop/late"
+	entry, err := document.NewEntry(document.EntryChannel, late, 1, document.StoreChannel{UID: "9", Platform: "telegram", Account: "999", Bridge: shopBridge, Receive: document.ReceivePolling})
+	require.NoError(t, err)
+	var revision int64
+	has := func() bool {
+		resp, err := behind.Session(t.Context(), shopBridge, wire.SessionRequest{Instance: "pod", Revision: revision})
+		require.NoError(t, err)
+		revision = resp.Revision
+		return slices.ContainsFunc(resp.Assignments, func(a wire.Assignment) bool { return a.Channel == late })
+	}
+	require.False(t, has())
+	require.Empty(t, ahead.Load(t.Context(), testDocument(t, append(testEntries(t), entry)...)))
+	require.False(t, has(), "it cannot vouch for a channel that it does not know")
+	require.Empty(t, behind.Load(t.Context(), testDocument(t, append(testEntries(t), entry)...)))
+	require.True(t, has())
 }

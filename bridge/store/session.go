@@ -187,10 +187,17 @@ func (s *Store) assignments(ctx context.Context, bridge, instance string) ([]wir
 	list, err := all(ctx, s.read, func(rows *sql.Rows) (a wire.Assignment, err error) {
 		return a, rows.Scan(&a.Channel, &a.Token, &a.Cursor)
 	}, `SELECT channel, token, cursor FROM assignments WHERE session = ? ORDER BY channel`, session{bridge: bridge, instance: instance}.key())
-	return slices.DeleteFunc(list, func(a wire.Assignment) bool {
+	known := slices.DeleteFunc(slices.Clone(list), func(a wire.Assignment) bool {
 		_, err := st.channelOf(bridge, a.Channel)
 		return err != nil
-	}), revision, err
+	})
+	if len(known) < len(list) {
+		// Another replica has a document that this one has not loaded yet. What it
+		// gave out is no news any more when this one knows it, so the caller has to
+		// ask for all again until then.
+		revision--
+	}
+	return known, revision, err
 }
 
 // assignment is a channel's row as it is in the database.
