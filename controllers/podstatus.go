@@ -119,7 +119,7 @@ func (p *podStatuses) merge(o owner, pod string, answer document.Status) change 
 		owner: !e.answered || !slices.Equal(answer.EntryKinds, old.Status.EntryKinds) || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
 			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
 			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
-		entries: append(changedExceptions(old.Status.Exceptions, answer.Exceptions), changedTroubles(old.Status.Troubles, answer.Troubles)...),
+		entries: append(changedEntries(old.Status.Exceptions, answer.Exceptions, entryOfException), changedEntries(old.Status.Troubles, answer.Troubles, entryOfTrouble)...),
 	}
 	e.answered = true
 	c.shards, c.allShards = changedShards(old.Status.Shards, answer.Shards)
@@ -271,32 +271,24 @@ func changedRows(before, after map[string]document.ChannelStatus, answer documen
 	return out
 }
 
-func changedExceptions(before, after []document.Exception) []string {
-	was := map[string]document.Exception{}
-	for _, e := range before {
-		was[e.Entry] = e
+// changedEntries are the entries (by key) of what is there now and was not
+// before, of what is another now, and of what is gone.
+func changedEntries[T comparable](before, after []T, entry func(T) string) []string {
+	was := map[string]T{}
+	for _, x := range before {
+		was[entry(x)] = x
 	}
 	var out []string
-	for _, e := range after {
-		if was[e.Entry] != e {
-			out = append(out, e.Entry)
+	for _, x := range after {
+		key := entry(x)
+		if old, ok := was[key]; !ok || old != x {
+			out = append(out, key)
 		}
-		delete(was, e.Entry)
+		delete(was, key)
 	}
 	return slices.AppendSeq(out, maps.Keys(was))
 }
 
-func changedTroubles(before, after []document.Trouble) []string {
-	was := map[string]document.Trouble{}
-	for _, t := range before {
-		was[t.Entry] = t
-	}
-	var out []string
-	for _, t := range after {
-		if was[t.Entry] != t {
-			out = append(out, t.Entry)
-		}
-		delete(was, t.Entry)
-	}
-	return slices.AppendSeq(out, maps.Keys(was))
-}
+func entryOfException(e document.Exception) string { return e.Entry }
+
+func entryOfTrouble(t document.Trouble) string { return t.Entry }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that CI checks; `make test`. Cold it builds a Kubernetes first:
-# under 45 minutes on two cores, warm under 15.
+# under 45 minutes on two cores, warm under 20.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source hack/lib.sh
