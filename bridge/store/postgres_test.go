@@ -85,7 +85,8 @@ func TestDeadlocksAreDoneAgain(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.EqualValues(t, 1, testutil.ToFloat64(list[0].metrics.repeated)+testutil.ToFloat64(list[1].metrics.repeated))
+	// More than once, when the one that was chosen is back before the other one woke.
+	require.Positive(t, testutil.ToFloat64(list[0].metrics.repeated)+testutil.ToFloat64(list[1].metrics.repeated))
 }
 
 // Replicas that start at once on an empty database migrate it once.

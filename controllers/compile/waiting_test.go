@@ -2,6 +2,7 @@ package compile
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,7 +120,7 @@ func TestWaitingEndsWithAnInvalidSpecToo(t *testing.T) {
 }
 
 // Whatever happens to everything around it: a Channel that is there, and that a
-// store knew with its account, is in one store's document still.
+// store that is there too knew with its account, is in one store's document still.
 func TestNoChannelThatIsThereIsForgotten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawWorld(t)
@@ -154,7 +155,10 @@ func TestNoChannelThatIsThereIsForgotten(t *testing.T) {
 }
 
 func knownBefore(s *Snapshot, ch *v1alpha1.Channel) bool {
-	for _, doc := range s.PreviousStores {
+	for key, doc := range s.PreviousStores {
+		if !slices.ContainsFunc(s.Stores, func(st *v1alpha1.ConversationStore) bool { return keyOf(st) == key }) {
+			continue // a store that was deleted took what it had with it
+		}
 		e, found := doc.Find(document.EntryChannel, keyOf(ch).String())
 		if found && decodeSpec[document.StoreChannel](&e).Account == ch.Account() {
 			return true
