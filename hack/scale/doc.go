@@ -12,6 +12,9 @@
 // /status with the real certificates, as pods do whose platform does all it is
 // asked. Everything runs on the same cores, the stand-ins too.
 //
+// After that one bridge with as many channels as were applied at first, by webhook
+// and by polling, with its store and the simulated platform: bridge.go.
+//
 // Figures come from outside of the operator: resident memory from /proc, requests
 // from its own metrics, silence from the resourceVersions of every object.
 package main
