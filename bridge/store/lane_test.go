@@ -154,7 +154,7 @@ func TestDeletingAChannelCancelsWhatItHadToSend(t *testing.T) {
 	require.Equal(t, []bool{true}, b.report(of(ds[0], 0, wire.OutcomeSent)))
 	require.Equal(t, message.StatusSent, b.status(begun))
 	require.NoError(t, b.cancelGone(t.Context()))
-	b.wantStatus(behind, message.StatusCancelled, "ChannelDeleted")
+	b.wantStatus(behind, message.StatusCancelled, "ChannelGone")
 }
 
 func TestAutomatedMessagesOfAFormerOwnerAreSuperseded(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 )
 
 // mailboxes of the shared servers: each test takes its own.
-const mailboxes = 40
+const mailboxes = 400
 
 const testPassword = "correct-horse-battery"
 
@@ -47,7 +47,7 @@ func servers(t *testing.T) *mailserver.Servers {
 			users[fmt.Sprintf("shop%d@%s", i, mailserver.ShopDomain)] = testPassword
 			users[fmt.Sprintf("ana%d@%s", i, mailserver.CustomerDomain)] = testPassword
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		shared, sharedErr = mailserver.Start(ctx, mailserver.Options{Users: users})
 	})
