@@ -138,7 +138,10 @@ func (h *home) start(listener net.Listener) {
 }
 
 func (h *home) write(name, content string) {
-	require.NoError(h.t, os.WriteFile(filepath.Join(h.dir, name), []byte(content), 0o600))
+	// At once, as mounted files change: however slow the machine is, nobody sees half of it.
+	next := filepath.Join(h.t.TempDir(), name)
+	require.NoError(h.t, os.WriteFile(next, []byte(content), 0o600))
+	require.NoError(h.t, os.Rename(next, filepath.Join(h.dir, name)))
 }
 
 func (h *home) channel(name string, bot int64, receive string) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -76,7 +77,7 @@ func (req *request) channelOf(e message.Event) *channels.Channel {
 func (req *request) trusts(ch *channels.Channel) bool {
 	trusted, asked := req.trust[ch]
 	if !asked && req.place.app == nil {
-		trusted = ch.Platform.Verify(ch.Loaded, req.Request, time.Now())
+		trusted = ch.Platform.Verify(ch.Loaded, req.Request, wallclock.Now())
 		req.trust[ch] = trusted
 	}
 	return trusted
@@ -100,7 +101,7 @@ func (req *request) refusers() []string {
 	if app == nil {
 		ch := req.place.channel
 		if app = req.snapshot.App(ch.Spec.Platform, ch.Spec.App); app != nil {
-			for other := range app.Verify(req.Request, time.Now()) {
+			for other := range app.Verify(req.Request, wallclock.Now()) {
 				req.trust[other] = true
 			}
 		}
