@@ -56,7 +56,7 @@ const (
 
 // patience is how long anything is waited for that takes seconds at most on a
 // machine that has nothing else to do.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // messenger is a Messenger channel as the operator writes it.
 func messenger() document.Channel {
