@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE   ?= ghcr.io/bridgekeeper/bridgekeeper:v0.1.0
 CACHE   ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bridgekeeper
 # One heavy thing at a time: test binaries of packages run two at once.
-TESTFLAGS ?= -p 2 -timeout 15m
+TESTFLAGS ?= -p 2 -timeout 45m
 export CGO_ENABLED = 0
 # One way to compile for binaries and tests alike, so that nothing is compiled twice.
 export GOFLAGS = -trimpath

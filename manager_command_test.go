@@ -180,7 +180,7 @@ func reconciled(t *testing.T, admin client.Client, namespace, image string) {
 		return admin.Get(t.Context(), types.NamespacedName{Namespace: namespace, Name: name}, obj) == nil
 	}
 	ch, d := &v1alpha1.Channel{}, &appsv1.Deployment{}
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for time.Now().Before(deadline) {
 		if there("main", ch) && apimeta.IsStatusConditionTrue(ch.Status.Conditions, v1alpha1.ConditionResolvedRefs) &&
 			there("default-bridge-documents-00", &corev1.Secret{}) && there("default-bridge-tls", &corev1.Secret{}) &&

@@ -35,13 +35,13 @@ func runStoreProcess(t *testing.T, data string) (end func()) {
 	require.Eventually(t, func() bool {
 		_, err := os.Stat(filepath.Join(data, "admin.sock"))
 		return err == nil
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return func() {
 		stop()
 		select {
 		case err := <-done:
 			require.NoError(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("it does not stop")
 		}
 	}

@@ -112,7 +112,7 @@ func (c *cluster) explainsAll() {
 func (c *cluster) explain(args ...string) string {
 	c.t.Helper()
 	args = append([]string{"explain"}, args...)
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		out, err := c.try(args...)
 		if err == nil {

@@ -72,7 +72,14 @@ func (r *channelReconciler) writeChannelStatus(ctx context.Context, ch *v1alpha1
 	if result.Rotated && ch.Status.ObservedGeneration != 0 {
 		r.rotated(ch, result)
 	}
-	return again, r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions)
+	if err := r.writeStatus(ctx, ch, changed, &ch.Status, &changed.Status, ch.Status.Conditions, status.Conditions); err != nil {
+		return again, err
+	}
+	if from := ch.Status.Store; from != "" && status.Store != "" && from != status.Store {
+		r.events.warning(ch, v1alpha1.EventStoreChanged, "moved from ConversationStore %s to %s. Its conversations stay in %s, and what was still queued there is cancelled: "+
+			"it is among the dead letters of that store (status cancelled), to be written anew, or requeued should the Channel come back", from, status.Store, from)
+	}
+	return again, nil
 }
 
 // rotated tells once that other credentials were put into force. The result

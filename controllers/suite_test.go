@@ -144,7 +144,7 @@ func create(t *testing.T, objects ...client.Object) {
 // update reads, changes and writes an object until nobody else was faster.
 func update[T client.Object](t *testing.T, obj T, change func(T)) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	require.True(t, eventually(t, func() bool {
 		require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(obj), obj))
 		change(obj)
 		err := k8s.Update(t.Context(), obj)
@@ -152,7 +152,7 @@ func update[T client.Object](t *testing.T, obj T, change func(T)) {
 			require.NoError(t, err)
 		}
 		return err == nil
-	}, 5*time.Second, 10*time.Millisecond)
+	}), "somebody else is always faster")
 }
 
 // conditioned is a resource with conditions.
@@ -161,7 +161,7 @@ type conditioned interface {
 	GetConditions() *[]metav1.Condition
 }
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // wait reads obj until a condition has a status and reason ("" is any), and
 // checks the kstatus rules at every step on the way.

@@ -26,5 +26,5 @@ enforced=true
 grep -q '"enforced": *false' <<<"$(cluster status -o json)" && enforced=false
 KUBECONFIG=$(cluster kubeconfig) E2E_REPORT=$scratch/report E2E_POLICIES_ENFORCED=$enforced E2E_IMAGE=$image E2E_IMAGE_NEXT=$next_image E2E_SIMULATOR_IMAGE=$simulator_image \
   E2E_KUBECTL=$(cluster binaries --envtest)/kubectl \
-  go test -tags e2e ./hack/e2e/... -count=1 -parallel 4 -timeout 25m "$@"
+  go test -tags e2e ./hack/e2e/... -count=1 -parallel 4 -timeout 45m "$@"
 cat "$scratch/report"

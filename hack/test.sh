@@ -27,7 +27,7 @@ timed mailservers ensure_mailservers
 timed generate-diff make -s generate-diff
 timed lint make -s lint
 timed unit make -s unit
-timed faults go test -tags faults -timeout 15m -count 1 -parallel 6 ./hack/faults
+timed faults go test -tags faults -timeout 45m -count 1 -parallel 6 ./hack/faults
 timed netpol go -C hack/netpol test ./...
 timed e2e hack/e2e.sh
 

@@ -168,4 +168,6 @@ const (
 	EventWebhookLeftRegistered = "WebhookLeftRegistered"
 	EventCredentialsRotated    = "CredentialsRotated"
 	EventDriftRepaired         = "DriftRepaired"
+	// EventStoreChanged: a Channel is in another ConversationStore than before.
+	EventStoreChanged = "StoreChanged"
 )

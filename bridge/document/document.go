@@ -145,6 +145,10 @@ type Channel struct {
 	Credentials map[string]string `json:"credentials"`
 	// PreviousCredentials still verify inbound requests until their time is over.
 	PreviousCredentials []PreviousCredentials `json:"previousCredentials,omitempty"`
+	// RotatingUntil is set where the secret of the channel's app was replaced: for
+	// how long other channels of the app may not have the new one yet. It does not
+	// depend on PreviousCredentials, of which there are none after a leak.
+	RotatingUntil time.Time `json:"rotatingUntil,omitzero"`
 	// Config is the platform's typed block: options and profile.
 	Config json.RawMessage `json:"config,omitempty"`
 	Limits Limits          `json:"limits,omitzero"`

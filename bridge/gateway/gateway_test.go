@@ -381,7 +381,6 @@ func TestARevokedTokenIsNoticedAndReplaced(t *testing.T) {
 		return h != nil && h.row(document.EntryChannel).Credentials.Reason == status.ReasonAuthInvalid
 	})
 	t.Logf("noticed after %s", time.Since(start))
-	assert.Less(t, time.Since(start), 10*time.Second)
 
 	// A store that has tried for a while waits for longer each time.
 	for _, each := range []*node{n, other} {

@@ -94,7 +94,7 @@ func TestServe(t *testing.T) {
 	ca := testpki.NewAuthority(t)
 	files, err := tlsfiles.Open(ca.Folder(t, wire.BridgeIdentity("shop", "default")))
 	require.NoError(t, err)
-	o := gateway.ServeOptions{Public: listen(t), Internal: listen(t), TLS: files, Health: listen(t), Drain: 2 * time.Second}
+	o := gateway.ServeOptions{Public: listen(t), Internal: listen(t), TLS: files, Health: listen(t), Drain: 10 * time.Second}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- gateway.Serve(ctx, g, o) }()

@@ -37,7 +37,7 @@ const (
 	botID      = 4711
 	botSecret  = "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 	channel    = "shop/support"
-	patience   = 20 * time.Second
+	patience   = time.Minute
 )
 
 // world is a Telegram, a store, and gateways between them; everything real,

@@ -72,7 +72,7 @@ func TestCursorOrderIsCommitOrder(t *testing.T) {
 	wg.Wait()
 	head, _, err := s.eventHead(t.Context())
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return s.WaitEvents(ctx, head-1) == nil }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.WaitEvents(ctx, head-1) == nil }, time.Minute, time.Millisecond)
 	list, next := eventsAfter(t, s, 0)
 	require.Equal(t, head, next)
 	cancel()
@@ -201,7 +201,7 @@ func TestCallerThatGivesUpWhileWaitingHasDoneNothing(t *testing.T) {
 	second := make(chan error, 1)
 	ran := false
 	go func() { second <- s.write(ctx, 1, func(*txn) error { ran = true; return nil }) }()
-	require.Eventually(t, func() bool { return len(s.commit.queue) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.commit.queue) == 1 }, time.Minute, time.Millisecond)
 	cancel()
 	err := <-second
 	require.ErrorIs(t, err, ErrUnavailable)

@@ -17,6 +17,7 @@ import (
 //
 //	deliveries.state = failed, unknown           the send itself ended there
 //	deliveries.state = sent, a receipt = failed  the platform said so afterwards
+//	deliveries.state = cancelled                 its Channel left this store (listed only when asked for)
 //
 // The second follows from receipts alone, which climb in any order: one that
 // proves the delivery takes the message off the list again. Requeueing a dead
@@ -24,10 +25,15 @@ import (
 // before what its contact is still to get, as it is older. What the shop wrote
 // in a platform's own app is no dead letter when it fails: it is not ours to
 // send again.
+//
+// A Channel that moves to another store leaves behind what was queued: it cannot
+// follow, as its contact and its conversation are here. It is cancelled, and sent
+// once somebody requeues it and the Channel is here again; or it is written anew,
+// in the store where the Channel is.
 
 // DeadLetter is one of them.
 type DeadLetter struct {
-	Message  message.Message `json:"message"` // its Status is failed or unknown, its Reason says why
+	Message  message.Message `json:"message"` // its Status is failed, unknown or cancelled, its Reason says why
 	Attempts int             `json:"attempts"`
 	Parts    []DeadPart      `json:"parts"`
 }
@@ -42,7 +48,7 @@ type DeadPart struct {
 type DeadLetterQuery struct {
 	PageQuery
 	Channel string         // "namespace/name"
-	Status  message.Status // failed or unknown; "": both
+	Status  message.Status // failed, unknown or cancelled; "": failed and unknown
 }
 
 // UnknownPolicy is what a requeue does with parts whose outcome is unknown.
@@ -99,11 +105,15 @@ func (s *Store) deadRows(ctx context.Context, status message.Status, c condition
 			`SELECT DISTINCT d.message, d.attempts FROM `+from+part.where()+`ORDER BY d.message LIMIT ?`, append(part.args, limit)...)
 	}
 	ended := `d.state IN ('failed', 'unknown')` // as in the index
-	if status != "" {
+	switch status {
+	case "":
+	case message.StatusCancelled: // has an index of its own
+		ended = `d.state = 'cancelled'`
+	default:
 		ended += ` AND d.state = '` + string(status) + `'`
 	}
 	rows, err := read(`deliveries d `+lane, ended)
-	if err != nil || status == message.StatusUnknown {
+	if err != nil || status == message.StatusUnknown || status == message.StatusCancelled {
 		return rows, err
 	}
 	refused, err := read(`sent_ids x JOIN deliveries d ON d.message = x.message `+lane, `x.receipt = 'failed' AND x.part >= 0 AND d.state = 'sent'`)
@@ -114,9 +124,9 @@ func (s *Store) deadRows(ctx context.Context, status message.Status, c condition
 
 func (q DeadLetterQuery) conditions(scope Scope) (c conditions, err error) {
 	switch q.Status {
-	case "", message.StatusFailed, message.StatusUnknown:
+	case "", message.StatusFailed, message.StatusUnknown, message.StatusCancelled:
 	default:
-		return c, &FieldError{Field: "status", Message: fmt.Sprintf("%q is neither failed nor unknown", q.Status)}
+		return c, &FieldError{Field: "status", Message: fmt.Sprintf("%q is neither failed nor unknown nor cancelled", q.Status)}
 	}
 	if q.Channel != "" {
 		c.add("l.channel = ?", q.Channel)
@@ -219,8 +229,8 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 			return err
 		}
 	}
-	if d == nil || d.state != deliveryFailed && d.state != deliveryUnknown && (d.state != deliverySent || refused == 0) {
-		return fmt.Errorf("message %s is no dead letter: only one that failed, or whose outcome is unknown, can be sent again: %w", id, ErrConflict)
+	if d == nil || !d.dead(refused) {
+		return fmt.Errorf("message %s is no dead letter: only one that failed, was cancelled, or whose outcome is unknown, can be sent again: %w", id, ErrConflict)
 	}
 	if err := s.mayRequeue(t, d); err != nil {
 		return err
@@ -244,6 +254,18 @@ func (s *Store) requeue(t *txn, id string, policy UnknownPolicy) error {
 		return err
 	}
 	return b.save()
+}
+
+// dead says that a delivery can be sent again, where so many of the parts that
+// the platform took were refused afterwards.
+func (d *delivery) dead(refused int) bool {
+	switch d.state {
+	case deliveryFailed, deliveryUnknown, deliveryCancelled:
+		return true
+	case deliverySent:
+		return refused > 0
+	}
+	return false
 }
 
 // mayRequeue checks what is checked when a message is queued.

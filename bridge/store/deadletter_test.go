@@ -190,3 +190,47 @@ func TestARequeueIsDoneOncePerKey(t *testing.T) {
 	}
 	t.Fatal("a repeated requeue sent it again")
 }
+
+// A Channel that moves to another store leaves behind what was queued. Nothing of
+// it is lost: it is listed, and sent where the Channel comes back.
+func TestWhatAChannelLeftBehindIsSentOnceItIsBack(t *testing.T) {
+	b := newBox(t, testCaps)
+	here := append(testEntries(t)[:2], b.channel("shop/a", nil))
+	b.load(here...)
+	conversation := b.met("shop/a", "c1")
+	first, second := b.send(conversation, "one two three four"), b.send(conversation, "five")
+	begun := b.leaseOne()
+	b.report(of(begun, 0, wire.OutcomeSending), of(begun, 0, wire.OutcomeSent), of(begun, 1, wire.OutcomeReleased))
+
+	b.load(testEntries(t)[:2]...)
+	require.NoError(t, b.cancelGone(t.Context()))
+	for _, id := range []string{first, second} {
+		b.wantStatus(id, message.StatusCancelled, "ChannelGone")
+		_, err := b.Requeue(t.Context(), everything, id, UnknownRefuse)
+		require.ErrorIs(t, err, ErrConflict)
+		require.ErrorContains(t, err, "shop/a is not in service")
+	}
+	cancelled := DeadLetterQuery{Status: message.StatusCancelled}
+	require.Equal(t, []string{first, second}, b.deadLetters(everything, cancelled))
+	require.Equal(t, []string{first, second}, b.deadLetters(everything, DeadLetterQuery{Status: message.StatusCancelled, Channel: "shop/a", PageQuery: PageQuery{Limit: 1}}))
+	require.Empty(t, b.deadLetters(Scope{Namespaces: []string{"other"}}, cancelled))
+	require.Empty(t, b.deadLetters(everything, DeadLetterQuery{}), "it was decided, and did not fail")
+
+	b.load(here...)
+	require.Empty(t, b.lease(10), "only what somebody asks for")
+	for _, id := range []string{second, first} {
+		_, err := b.Requeue(t.Context(), everything, id, UnknownRefuse)
+		require.NoError(t, err)
+	}
+	require.Empty(t, b.deadLetters(everything, cancelled))
+	for _, want := range []struct {
+		id    string
+		parts []int
+	}{{first, []int{1}}, {second, []int{0}}} {
+		d := b.leaseOne()
+		require.Equal(t, want.id, d.ID)
+		require.Equal(t, want.parts, indexes(d), "what was sent is not sent again")
+		b.sent(d)
+		b.wantStatus(want.id, message.StatusSent, "")
+	}
+}

@@ -91,7 +91,8 @@ type Reader interface {
 	WaitEvents(ctx context.Context, after int64) error
 	OpenMedia(ctx context.Context, s Scope, id string) (MediaMeta, io.ReadCloser, error)
 	RawEntries(ctx context.Context, s Scope, q RawQuery) (Page[RawEntry], error)
-	// DeadLetters are outbound messages that failed, or whose outcome is unknown.
+	// DeadLetters are outbound messages that failed, or whose outcome is unknown;
+	// asked for by status, also those that were cancelled.
 	DeadLetters(ctx context.Context, s Scope, q DeadLetterQuery) (Page[DeadLetter], error)
 }
 

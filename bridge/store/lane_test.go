@@ -154,7 +154,7 @@ func TestDeletingAChannelCancelsWhatItHadToSend(t *testing.T) {
 	require.Equal(t, []bool{true}, b.report(of(ds[0], 0, wire.OutcomeSent)))
 	require.Equal(t, message.StatusSent, b.status(begun))
 	require.NoError(t, b.cancelGone(t.Context()))
-	b.wantStatus(behind, message.StatusCancelled, "ChannelDeleted")
+	b.wantStatus(behind, message.StatusCancelled, "ChannelGone")
 }
 
 func TestAutomatedMessagesOfAFormerOwnerAreSuperseded(t *testing.T) {
@@ -240,7 +240,7 @@ func (b *box) waiters(n int) {
 		b.outbox.bells.mu.Lock()
 		defer b.outbox.bells.mu.Unlock()
 		return len(b.outbox.bells.waiting[shopBridge]) == n
-	}, 5*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestALongPollIsWoken(t *testing.T) {
@@ -283,7 +283,7 @@ func TestALongPollIsWoken(t *testing.T) {
 				require.Len(t, ds, 1)
 				require.Equal(t, id, ds[0].ID)
 				held = ds[0]
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("not woken")
 			}
 		})
@@ -322,7 +322,7 @@ func TestManyWorkersSendEachMessageOnceAndInOrder(t *testing.T) {
 	var mu sync.Mutex
 	order := map[string][]string{}
 	total := 0
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for w := range workers {

@@ -5,8 +5,13 @@ import (
 )
 
 const (
-	// reasonChannelDeleted is why a message was cancelled; the word is stable.
+	// reasonChannelDeleted and reasonChannelGone are why a message was cancelled;
+	// the first words are stable. A Channel that is deleted says so in its last
+	// entry; of one that is not in the document any more, it may have been the
+	// last one or the Channel may be in another store's.
 	reasonChannelDeleted = "ChannelDeleted: the Channel was deleted before the message was sent"
+	reasonChannelGone    = "ChannelGone: the Channel left this ConversationStore before the message was sent: it was deleted, or moved to another one; " +
+		"requeue the message once the Channel is back, or write it anew in the store that has the Channel"
 
 	// cancelBatch bounds what one transaction cancels: at some 60 µs each, the
 	// writer is kept for 30 ms.
@@ -44,7 +49,7 @@ func (s *Store) cancelSome(t *txn, channel string) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := s.cancelDeliveries(t, ids); err != nil {
+	if err := s.cancelDeliveries(t, ids, s.goneReason(channel)); err != nil {
 		return false, err
 	}
 	if len(ids) == cancelBatch {
@@ -57,13 +62,21 @@ func (s *Store) cancelSome(t *txn, channel string) (done bool, err error) {
 	return true, err
 }
 
-func (s *Store) cancelDeliveries(t *txn, ids []string) error {
+// goneReason is why what a channel that is gone had to send is cancelled.
+func (s *Store) goneReason(channel string) string {
+	if ch := s.state.Load().channel(channel); ch != nil && ch.Deleting {
+		return reasonChannelDeleted
+	}
+	return reasonChannelGone
+}
+
+func (s *Store) cancelDeliveries(t *txn, ids []string, reason string) error {
 	b := s.newLedger(t)
 	if err := b.load(ids, nil); err != nil {
 		return err
 	}
 	for _, d := range b.inOrder() {
-		d.withdraw(deliveryCancelled, reasonChannelDeleted)
+		d.withdraw(deliveryCancelled, reason)
 	}
 	return b.save()
 }

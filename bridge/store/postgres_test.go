@@ -73,7 +73,7 @@ func TestDeadlocksAreDoneAgain(t *testing.T) {
 				}
 				once.Do(func() { // both have one before either wants the other
 					met <- struct{}{}
-					for deadline := time.Now().Add(5 * time.Second); len(met) < 2 && time.Now().Before(deadline); {
+					for deadline := time.Now().Add(time.Minute); len(met) < 2 && time.Now().Before(deadline); {
 						time.Sleep(time.Millisecond)
 					}
 				})

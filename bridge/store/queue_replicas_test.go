@@ -17,7 +17,7 @@ import (
 // ask for offers all at the same time: everybody is served once.
 func TestReplicasServeEverybodyOnce(t *testing.T) {
 	list := replicas(t, 3)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var loops sync.WaitGroup
 	for _, s := range list {

@@ -82,7 +82,7 @@ func TestReplicasShareOneLog(t *testing.T) {
 	}
 	// Everybody hears of the end without being asked again.
 	for _, s := range list {
-		waiting, stop := context.WithTimeout(ctx, 20*time.Second)
+		waiting, stop := context.WithTimeout(ctx, time.Minute)
 		require.NoError(t, s.WaitEvents(waiting, head-1))
 		stop()
 	}
@@ -120,7 +120,7 @@ func followUntil(ctx context.Context, s *Store, last string) (list []Event) {
 // waitFor waits for a condition, on the test's own goroutine.
 func waitFor(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited for %s", what)
 		}
@@ -403,7 +403,7 @@ func TestReplicasWakeEachOther(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			woken := make(chan error, 1)
 			go func() { woken <- wait(ctx) }()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 )
@@ -121,7 +122,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		opened = opts.Now()
 		passed = func() time.Duration { return opts.Now().Sub(opened) }
 	} else {
-		opts.Now = time.Now
+		opts.Now = wallclock.Now
 		if db.postgres != nil {
 			opts.Now = db.postgres.now
 		}

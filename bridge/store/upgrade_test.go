@@ -139,7 +139,7 @@ func TestThisVersionWorksWhileTheSchemaExpands(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- expand(t, list[0], opts, slog.New(slog.NewTextHandler(&log, nil))) }()
 	if backend == "postgres" {
-		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), "others use its tables"); answer() {
+		for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(log.String(), "others use its tables"); answer() {
 			require.True(t, time.Now().Before(deadline), "it does not wait for somebody who reads for long")
 		}
 		require.NoError(t, reader.Rollback())
@@ -163,7 +163,7 @@ func TestThisVersionWorksWhileTheSchemaExpands(t *testing.T) {
 	l.finish()
 
 	require.Zero(t, l.refused.Load(), "nobody noticed")
-	require.Less(t, time.Duration(l.slowest.Load()), 5*time.Second, "a platform's patience")
+	require.Less(t, time.Duration(l.slowest.Load()), time.Minute, "nobody waits until the schema is done")
 	t.Logf("%d messages and %d replies, the slowest answer after %s", l.acked.Load(), len(replies), time.Duration(l.slowest.Load()).Round(time.Millisecond))
 	require.Greater(t, count(t, list[0], "messages"), rows)
 	for _, table := range expanded {

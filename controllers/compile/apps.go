@@ -69,7 +69,10 @@ func checkApp(in *channelInput) *Finding {
 func appField(in *channelInput) string { return "spec." + string(in.channel.Spec.Platform) + ".appID" }
 
 // appSecretKeys are the credentials that belong to the app, not to the account.
-var appSecretKeys = []string{"appSecret", "verifyToken"}
+var appSecretKeys = []string{appSecretKey, "verifyToken"}
+
+// appSecretKey is the one that signs the app's webhooks.
+const appSecretKey = "appSecret"
 
 // appSecrets is whose word counts for an app: the oldest Channel's with usable values.
 type appSecrets struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,6 +200,38 @@ func TestAppSecretsAreTheSame(t *testing.T) {
 	w.Secrets[1].Data = w.Secrets[0].Data
 	for _, c := range w.write().Channels {
 		require.Empty(t, c.Findings)
+	}
+}
+
+// The other Channels of the app are waited for, also after a leak, when the
+// former secret is not accepted any more.
+func TestARotatedAppSecretIsTold(t *testing.T) {
+	for name, overlap := range map[string]*metav1.Duration{"by default": nil, "after a leak": hours(0), "for longer": hours(30)} {
+		t.Run(name, func(t *testing.T) {
+			w := metaWorld(t, newPage("shop", "a", "1", time.Hour), newPage("shop", "b", "2", 0))
+			a, b := key("shop", "a"), key("shop", "b")
+			w.Channels[0].Spec.Credentials.Overlap = overlap
+			require.Zero(t, entry(t, w.write(), a).RotatingUntil)
+
+			w.Secrets[0].Data["pageAccessToken"] = []byte("EAAGother")
+			require.Zero(t, entry(t, w.write(), a).RotatingUntil, "a token of its own signs nothing")
+
+			w.Secrets[0].Data["appSecret"] = []byte(strings.Repeat("f", 32))
+			until := start.Add(max(24*time.Hour, overlapOf(w.Channels[0])))
+			r := w.write()
+			require.Equal(t, until, entry(t, r, a).RotatingUntil)
+			require.Zero(t, entry(t, r, b).RotatingUntil)
+			require.LessOrEqual(t, r.NextChange, until)
+
+			w.now = start.Add(time.Hour)
+			again := w.write()
+			require.Equal(t, until, entry(t, again, a).RotatingUntil, "it does not begin anew")
+
+			w.now = until
+			r = w.write()
+			require.Zero(t, entry(t, r, a).RotatingUntil)
+			require.Zero(t, r.NextChange)
+		})
 	}
 }
 

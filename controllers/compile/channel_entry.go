@@ -34,6 +34,7 @@ func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated
 	if before != nil {
 		rotated = !maps.Equal(before.Credentials, spec.Credentials)
 		spec.PreviousCredentials = c.previousCredentials(in, spec, before)
+		spec.RotatingUntil = c.rotatingUntil(in, spec, before)
 	}
 	spec.RegisterWebhook = c.mayRegister(in, spec, before)
 	spec.Registered = registeredBefore(in.channel, spec) ||
@@ -174,6 +175,26 @@ func (c *compiler) previousCredentials(in *channelInput, spec document.Channel, 
 		c.until(p.Until)
 	}
 	return kept
+}
+
+// rotatingUntil is how long the other Channels of an app, each of which has the
+// app's secret in a Secret of its own, are waited for once this one has another.
+// Their messages are signed with the new one; acknowledged meanwhile they would
+// be lost to them. With overlap 0s they are waited for as well: what the former
+// secret signs is refused by those who have the new one all the same.
+func (c *compiler) rotatingUntil(in *channelInput, spec document.Channel, before *document.Channel) time.Time {
+	if in.app == "" || spec.Receive != document.ReceiveWebhook {
+		return time.Time{}
+	}
+	until := before.RotatingUntil
+	if before.App == spec.App && before.Credentials[appSecretKey] != spec.Credentials[appSecretKey] {
+		until = c.now.Add(max(overlapOf(in.channel), defaultOverlap) + time.Second - 1).Truncate(time.Second)
+	}
+	if !until.After(c.now) {
+		return time.Time{}
+	}
+	c.until(until)
+	return until
 }
 
 func holds(kept []document.PreviousCredentials, values map[string]string) bool {

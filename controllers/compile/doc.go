@@ -50,7 +50,10 @@
 // be right, the pods keep what they have.
 //
 // Rotation. Inbound requests verify with rotated-out credentials for
-// credentials.overlap (24h; 0s drops them all at once). API tokens have no
+// credentials.overlap (24h; 0s drops them all at once). Where an app has several
+// Channels, the entry also tells for how long the others may be without the app's
+// new secret, whatever the overlap is: what is signed with it and is for them is
+// asked for again meanwhile. API tokens have no
 // overlap: a bearer token is rotated because it leaked, or smoothly by naming
 // two tokens for a while.
 //

@@ -73,9 +73,9 @@ func TestEveryFileOfAKustomizationIsWatched(t *testing.T) {
 			w := newWatch()
 			_, err := source(filepath.Join(dir, "live")).read(nil, w)
 			require.NoError(t, err)
-			require.False(t, w.changed())
+			require.Empty(t, w.differences())
 			write(t, filepath.Join(dir, filepath.Dir(name)), filepath.Base(name), content+"\n# changed")
-			require.Equal(t, name != "live/notes.yaml", w.changed(), "what is not part of it does not matter")
+			require.Equal(t, name != "live/notes.yaml", len(w.differences()) > 0, "what is not part of it does not matter")
 		})
 	}
 }
@@ -104,7 +104,7 @@ func TestKustomizationErrors(t *testing.T) {
 			for file := range tt.change {
 				write(t, dir, file, overlay[file])
 			}
-			require.True(t, w.changed(), "the correction is noticed")
+			require.NotEmpty(t, w.differences(), "the correction is noticed")
 		})
 	}
 }
@@ -148,9 +148,9 @@ func TestAFileThatWasMissingIsNoticed(t *testing.T) {
 	w := newWatch()
 	_, err := source(dir).read(nil, w)
 	require.ErrorContains(t, err, "channel.yaml")
-	require.False(t, w.changed())
+	require.Empty(t, w.differences())
 	write(t, dir, "channel.yaml", goodChannel)
-	require.True(t, w.changed())
+	require.NotEmpty(t, w.differences())
 }
 
 func TestAKustomizationIsGivenByItsFolder(t *testing.T) {
@@ -166,24 +166,40 @@ func TestWatchOfAFolder(t *testing.T) {
 		w := newWatch()
 		_, err := source(dir).read(nil, w)
 		require.NoError(t, err)
-		require.False(t, w.changed())
+		require.Empty(t, w.differences())
 		return w
 	}
 	w := watched()
 	write(t, dir, "x.yaml", goodChannel+"#")
-	require.True(t, w.changed(), "a file that changed")
+	require.NotEmpty(t, w.differences(), "a file that changed")
 	w = watched()
 	write(t, dir, "y.yaml", "")
-	require.True(t, w.changed(), "a file that was added")
+	require.NotEmpty(t, w.differences(), "a file that was added")
 	w = watched()
 	write(t, dir, ".x.yaml.swp", "an editor's own")
-	require.False(t, w.changed())
+	require.Empty(t, w.differences())
 	require.NoError(t, os.Remove(filepath.Join(dir, "y.yaml")))
-	require.True(t, w.changed(), "a file that was removed")
+	require.NotEmpty(t, w.differences(), "a file that was removed")
 	w = watched()
 	write(t, dir, "kustomization.yaml", "resources: [x.yaml]\n")
-	require.True(t, w.changed(), "a folder that gets a kustomization")
+	require.NotEmpty(t, w.differences(), "a folder that gets a kustomization")
 	w = watched()
 	require.NoError(t, os.Remove(filepath.Join(dir, "kustomization.yaml")))
-	require.True(t, w.changed(), "and one that loses it")
+	require.NotEmpty(t, w.differences(), "and one that loses it")
+}
+
+// Who saves a file empties it first.
+func TestAFileIsTakenOnceItIsWritten(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "x.yaml", goodChannel)
+	w := newWatch()
+	_, err := source(dir).read(nil, w)
+	require.NoError(t, err)
+	require.False(t, w.changed())
+	write(t, dir, "x.yaml", "")
+	require.False(t, w.changed(), "somebody is at it")
+	write(t, dir, "x.yaml", goodChannel+"#")
+	write(t, dir, "y.yaml", "")
+	require.False(t, w.changed(), "still")
+	require.True(t, w.changed(), "and has done")
 }

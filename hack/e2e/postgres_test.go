@@ -62,10 +62,10 @@ func (d *database) login(t *testing.T, name string) string {
 	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", name, password, net.JoinHostPort(nodeAddress, d.Port()), d.name)
 }
 
-// TestPostgres: two store pods on one database; one of them is lost, the
-// database is away for a while, the password changes, and nothing is lost.
-func TestPostgres(t *testing.T) {
-	t.Parallel()
+// newPostgresShop is a shop whose store has two pods on a database, which they log
+// in to as first.
+func newPostgresShop(t *testing.T) (*shop, *database) {
+	t.Helper()
 	db := newDatabase(t)
 	port, err := strconv.Atoi(db.Port())
 	require.NoError(t, err)
@@ -74,6 +74,14 @@ func TestPostgres(t *testing.T) {
 	s.furnish(v1alpha1.ConversationStoreSpec{Postgres: &v1alpha1.PostgresBackend{
 		DSNSecretRef: v1alpha1.SecretReference{Name: "database"}, Replicas: ptr.To[int32](2), Port: int32(port), //nolint:gosec // a port
 	}})
+	return s, db
+}
+
+// TestPostgres: two store pods on one database; one of them is lost, the
+// database is away for a while, the password changes, and nothing is lost.
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	s, db := newPostgresShop(t)
 	store := &v1alpha1.ConversationStore{ObjectMeta: s.meta("default")}
 	b := s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()
 	customer := b.converse("Ana")

@@ -34,10 +34,10 @@ import (
 
 const (
 	// startup is how long pods may take until they serve; they take seconds.
-	startup = 90 * time.Second
+	startup = 4 * time.Minute
 	// soon is how long anything else may take that takes a moment; the rest is
 	// for a machine with two cores that does something else.
-	soon = 30 * time.Second
+	soon = 90 * time.Second
 )
 
 var numbers atomic.Int64
@@ -80,7 +80,7 @@ func newNamespace(t *testing.T, labels map[string]string) string {
 // removeNamespace deletes the Channels first, as people do, and says so when a
 // finalizer holds one of our kinds.
 func removeNamespace(t *testing.T, name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if t.Failed() {
 		t.Log(run.cluster.dump(name))
@@ -91,8 +91,8 @@ func removeNamespace(t *testing.T, name string) {
 			t.Errorf("cleaning up: %v", err)
 		}
 	}
-	if out, err := run.cluster.kubectl(ctx, "", "-n", name, "wait", "channels,bridges,conversationstores", "--all", "--for=delete", "--timeout=60s"); err != nil {
-		t.Errorf("not deleted within 60 s: %s", out)
+	if out, err := run.cluster.kubectl(ctx, "", "-n", name, "wait", "channels,bridges,conversationstores", "--all", "--for=delete", "--timeout=180s"); err != nil {
+		t.Errorf("not deleted within 180 s: %s", out)
 	}
 	t.Logf("%6s  removed", time.Since(start).Round(time.Millisecond))
 	if err := run.cluster.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {

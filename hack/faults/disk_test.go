@@ -143,7 +143,7 @@ func TestPostgresFullOfLog(t *testing.T) {
 			fill(t, w, disk)
 			require.NoError(t, disk.Empty())
 			server.Kill()
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			require.NoError(t, server.Start(ctx))
 			cancel()
 			accepted(some)

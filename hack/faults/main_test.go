@@ -23,8 +23,8 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/hack/traffic"
 )
 
-// binary is bin/bridge, built once.
-var binary string
+// binary is bin/bridge, built once; clocked the same with a clock that can be set.
+var binary, clocked string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -34,12 +34,14 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "bridge")
-	build := exec.Command("go", "build", "-o", binary, "../../bridge") //nolint:gosec // our own command
-	build.Stdout, build.Stderr = os.Stderr, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "bridge does not build:", err)
-		return 1
+	binary, clocked = filepath.Join(dir, "bridge"), filepath.Join(dir, "bridge-with-a-clock")
+	for _, args := range [][]string{{"-o", binary}, {"-o", clocked, "-tags", "faults"}} {
+		build := exec.Command("go", append(append([]string{"build"}, args...), "../../bridge")...) //nolint:gosec // our own command
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "bridge does not build:", err)
+			return 1
+		}
 	}
 	defer stopDatabase()
 	return m.Run()
@@ -51,6 +53,10 @@ const (
 	appSecret = "app-secret-of-the-tests"
 	channel   = processes.Namespace + "/messenger"
 )
+
+// patience is how long anything is waited for that takes seconds at most on a
+// machine that has nothing else to do.
+const patience = 5 * time.Minute
 
 // messenger is a Messenger channel as the operator writes it.
 func messenger() document.Channel {
@@ -107,7 +113,7 @@ func start(t *testing.T, b backend, change func(*processes.Options)) *processes.
 		}
 		w.Close()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, w.Start(ctx))
 	return w
@@ -139,7 +145,7 @@ func load(t *testing.T, w *processes.World, batch int, during func(accepted func
 	}()
 	during(func(more int) {
 		t.Helper()
-		limit := time.After(2 * time.Minute)
+		limit := time.After(patience)
 		for range more {
 			select {
 			case <-progress:
@@ -158,7 +164,7 @@ func load(t *testing.T, w *processes.World, batch int, during func(accepted func
 // verify compares what was accepted with what REST shows.
 func verify(t *testing.T, w *processes.World, r *traffic.Result, batch int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	stored, err := w.Desk().Messages(ctx, channel, message.Inbound)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,9 @@ type Result struct {
 	Latencies []time.Duration
 	// Repeats by what was answered; 0: no answer.
 	Repeats map[int]int
+	// Refused are those of Repeats that were answered with 503 at once, and not
+	// because something took longer than a platform waits.
+	Refused int
 	Took    time.Duration
 }
 
@@ -102,6 +106,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		for status, n := range w.repeats {
 			r.Repeats[status] += n
 		}
+		r.Refused += w.refused
 		errs = append(errs, w.err)
 	}
 	slices.Sort(r.Latencies)
@@ -119,6 +124,7 @@ type worker struct {
 	body      []byte
 	latencies []time.Duration
 	repeats   map[int]int
+	refused   int
 	err       error
 }
 
@@ -144,6 +150,8 @@ func (w *worker) run(i int) {
 const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = 250 * time.Millisecond
+	// atOnce is well below what a bridge holds a request for (5 s for Messenger).
+	atOnce = 3 * time.Second
 )
 
 func (w *worker) write(contact int) error {
@@ -151,6 +159,7 @@ func (w *worker) write(contact int) error {
 	w.build(contact, first, time.Now())
 	began, pause := time.Now(), firstPause
 	for {
+		asked := time.Now()
 		status := w.conn.do(w.o.Address(), w.request)
 		if status/100 == 2 {
 			w.latencies = append(w.latencies, time.Since(began))
@@ -161,6 +170,9 @@ func (w *worker) write(contact int) error {
 			return nil
 		}
 		w.repeats[status]++
+		if status == http.StatusServiceUnavailable && time.Since(asked) < atOnce {
+			w.refused++
+		}
 		if time.Since(began) > w.o.Patience {
 			return fmt.Errorf("contact %d, message %d: not accepted within %s, the last answer was %d", contact, first, w.o.Patience, status)
 		}

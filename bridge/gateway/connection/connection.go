@@ -11,6 +11,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/ingest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/status"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
@@ -130,7 +131,7 @@ func (c *connection) backoff(err error) time.Duration {
 // platform only when it returns nil.
 func (c *connection) deliver(ctx context.Context, b platform.Batch) error {
 	env := wire.Envelope{
-		Platform: c.channel.Spec.Platform, Channel: c.channel.Name, ReceivedAt: time.Now().UTC(),
+		Platform: c.channel.Spec.Platform, Channel: c.channel.Name, ReceivedAt: wallclock.Now().UTC(),
 		Raw: b.Raw, Transport: "polling", Elements: make([]wire.Element, len(b.Events)),
 		Fence: &wire.Fence{Token: c.assignment.Token, Cursor: b.Cursor},
 	}

@@ -3,11 +3,11 @@ package outbox
 import (
 	"errors"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -51,7 +51,7 @@ func reportOf(ch *channels.Channel, d wire.Delivery, part int, result platform.S
 	if err == nil {
 		r.Outcome, r.ExternalIDs, r.SentAt, r.NewAddress = wire.OutcomeSent, result.ExternalIDs, result.SentAt, result.NewAddress
 		if r.SentAt.IsZero() {
-			r.SentAt = time.Now().UTC()
+			r.SentAt = wallclock.Now().UTC()
 		}
 		return r
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/ingest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/metrics"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -154,7 +155,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, req *request) an
 	if r.Method != http.MethodPost {
 		return wrongMethod
 	}
-	if req.trust = req.place.verify(req.Request, time.Now()); len(req.trust) == 0 {
+	if req.trust = req.place.verify(req.Request, wallclock.Now()); len(req.trust) == 0 {
 		return h.unverified(req)
 	}
 	return h.take(r.Context(), req)
@@ -204,7 +205,7 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		h.Log.Warn("a webhook request names a channel that does not run, as its entry in the document is bad; the platform is asked to send it again", "channel", name, "url", req.place.name)
 	}
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
-		Platform: req.place.platform.Name(), Channel: req.journalChannel(to.elements), App: req.app(), Refused: req.refusers(), ReceivedAt: req.start.UTC(),
+		Platform: req.place.platform.Name(), Channel: req.journalChannel(to.elements), App: req.app(), Refused: req.refusers(), ReceivedAt: wallclock.Now().UTC(),
 		Raw: req.Body, Transport: "webhook", Elements: to.elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {
@@ -215,7 +216,7 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		return unavailable
 	}
 	h.acknowledge(req, to.elements, result)
-	again := len(to.off) > 0 || len(to.strangers) > 0 && req.rotating(req.start)
+	again := len(to.off) > 0 || len(to.strangers) > 0 && req.rotating(wallclock.Now())
 	if again || isRefused(to.elements, result) {
 		return refused
 	}

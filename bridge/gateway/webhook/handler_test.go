@@ -304,9 +304,13 @@ func TestLimitsArePerChannelAndCountVerifiedRequestsOnly(t *testing.T) {
 	r := newRig(t, &testkit.Platform{}, nil, slow, testkit.Entry(t, "shop/b", 1, nil))
 	hello := payload(t, testkit.Element{ID: "1"})
 	var junk []int
-	for range unverifiedBurst + 20 {
+	for i := range unverifiedBurst + 20 {
 		resp, _ := r.post(t, pathA, "guess", hello)
 		junk = append(junk, resp.StatusCode)
+		if i == 0 { // nothing is given back from here on, however slow the machine is
+			r.limits.byName["shop/a"].unverified.SetLimit(0)
+			r.limits.byName["shop/a"].verified.SetLimit(0)
+		}
 	}
 	assert.Equal(t, 401, junk[0])
 	assert.Contains(t, junk, 429, "junk beyond the budget pays for new connections")
@@ -324,19 +328,21 @@ func TestLimitsArePerChannelAndCountVerifiedRequestsOnly(t *testing.T) {
 	require.Eventually(t, func() bool {
 		resp, _ := r.post(t, pathA, secretA, hello)
 		return resp.StatusCode == http.StatusOK
-	}, 5*time.Second, 5*time.Millisecond, "a new limit is in force")
+	}, time.Minute, 5*time.Millisecond, "a new limit is in force")
 }
 
 func TestNoMoreThanThePlatformsPatience(t *testing.T) {
 	r := newRig(t, &testkit.Platform{Caps: platform.Capabilities{Patience: 200 * time.Millisecond}}, nil)
+	var patience time.Duration
 	r.journal.answer = func(ctx context.Context, _ wire.Envelope) (wire.EnvelopeResult, error) {
+		until, _ := ctx.Deadline()
+		patience = time.Until(until)
 		<-ctx.Done()
 		return wire.EnvelopeResult{}, fmt.Errorf("%w: %w", store.ErrUnavailable, ctx.Err())
 	}
-	start := time.Now()
 	resp, _ := r.post(t, pathA, secretA, "[]")
 	assert.Equal(t, 503, resp.StatusCode)
-	assert.Less(t, time.Since(start), 2*time.Second)
+	assert.LessOrEqual(t, patience, 200*time.Millisecond)
 }
 
 func TestAPanicIsCountedWithoutItsPayload(t *testing.T) {
@@ -400,7 +406,7 @@ func TestABodyThatNobodyReadsIsNotWaitedForForEver(t *testing.T) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 		require.NoError(t, err)
 		defer conn.Close()
-		require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 		_, err = fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{", path)
 		require.NoError(t, err)
 		answer, err := io.ReadAll(conn)
@@ -412,7 +418,8 @@ func TestABodyThatNobodyReadsIsNotWaitedForForEver(t *testing.T) {
 // The body's time is over with the body: neither the store nor the next
 // request on the connection is cut short by it.
 func TestTheBodyTimeoutEndsWithTheBody(t *testing.T) {
-	const short = 100 * time.Millisecond
+	t.Parallel()
+	const short = time.Second // nobody takes that long to read two bytes that have arrived
 	r := newRig(t, &testkit.Platform{}, func(c *Config) { c.BodyTimeout = short })
 	r.journal.answer = func(ctx context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
 		select {
@@ -425,7 +432,7 @@ func TestTheBodyTimeoutEndsWithTheBody(t *testing.T) {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	in := bufio.NewReader(conn)
 	for i, test := range []struct {
 		path string
@@ -450,12 +457,12 @@ func TestSlowSendersCannotLockAChannelUp(t *testing.T) {
 	for range 5 {
 		_, status := open(t, r, pathA, 100)
 		stuck = append(stuck, status)
-		require.Eventually(t, func() bool { r.bodies.mu.Lock(); defer r.bodies.mu.Unlock(); return r.bodies.all.Len() > 0 }, time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { r.bodies.mu.Lock(); defer r.bodies.mu.Unlock(); return r.bodies.all.Len() > 0 }, time.Minute, time.Millisecond)
 	}
 	require.Eventually(t, func() bool {
 		resp, _ := r.post(t, pathA, secretA, "[]")
 		return resp.StatusCode == http.StatusOK
-	}, 5*time.Second, time.Millisecond, "the newest comes through")
+	}, time.Minute, time.Millisecond, "the newest comes through")
 	assert.Equal(t, 503, <-stuck[0], "the oldest gave way")
 	select {
 	case code := <-other:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -45,20 +46,16 @@ type routed struct {
 }
 
 // rotating says that an app's secret is being rotated: a channel that accepts the
-// request had another one until a moment ago, which still counts. Each channel of
-// an app has its own Secret, and they get the new one after each other, so that a
-// stranger will accept the same request soon. That ends with the overlap; until
-// then the platform is asked to send again, and what others have of it is stored
-// by then.
+// request had another one until a moment ago. Each channel of an app has its own
+// Secret, and they get the new one after each other, so that a stranger will
+// accept the same request soon. Until then, or until the document says that it
+// took too long, the platform is asked to send again, and what others have of it
+// is stored by then. Who has only the former secret is accepted by no channel that
+// has the new one, so that nobody can hold the app up with a secret that leaked.
 func (req *request) rotating(now time.Time) bool {
 	for ch, trusted := range req.trust {
-		if !trusted || ch.Spec.App == "" {
-			continue
-		}
-		for _, previous := range ch.Spec.PreviousCredentials {
-			if now.Before(previous.Until) {
-				return true
-			}
+		if trusted && ch.Spec.App != "" && now.Before(ch.Spec.RotatingUntil) {
+			return true
 		}
 	}
 	return false
@@ -80,7 +77,7 @@ func (req *request) channelOf(e message.Event) *channels.Channel {
 func (req *request) trusts(ch *channels.Channel) bool {
 	trusted, asked := req.trust[ch]
 	if !asked && req.place.app == nil {
-		trusted = ch.Platform.Verify(ch.Loaded, req.Request, time.Now())
+		trusted = ch.Platform.Verify(ch.Loaded, req.Request, wallclock.Now())
 		req.trust[ch] = trusted
 	}
 	return trusted
@@ -104,7 +101,7 @@ func (req *request) refusers() []string {
 	if app == nil {
 		ch := req.place.channel
 		if app = req.snapshot.App(ch.Spec.Platform, ch.Spec.App); app != nil {
-			for other := range app.Verify(req.Request, time.Now()) {
+			for other := range app.Verify(req.Request, wallclock.Now()) {
 				req.trust[other] = true
 			}
 		}

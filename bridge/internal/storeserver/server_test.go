@@ -89,7 +89,7 @@ func (r *rig) start() {
 	files, err := tlsfiles.Open(r.ca.Folder(r.t, ""))
 	require.NoError(r.t, err)
 	opts := Options{
-		Documents: r.documents, TLS: files, Version: "test", Grace: 5 * time.Second, Log: slog.New(slog.NewJSONHandler(&r.log, nil)),
+		Documents: r.documents, TLS: files, Version: "test", Grace: 5 * time.Minute, Log: slog.New(slog.NewJSONHandler(&r.log, nil)),
 		Open: func(ctx context.Context, registry prometheus.Registerer) (Engine, error) {
 			engine, err := store.Open(ctx, store.Options{
 				Dir: r.data, Capabilities: all.Capabilities(), Log: slog.New(slog.NewJSONHandler(&r.log, nil)), Metrics: registry,
@@ -122,7 +122,7 @@ func (r *rig) end() {
 	select {
 	case err := <-r.done:
 		require.NoError(r.t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("the process does not stop")
 	}
 }
@@ -169,7 +169,7 @@ func (r *rig) usualTokens() []document.Entry {
 
 func (r *rig) awaitReady() {
 	r.t.Helper()
-	require.Eventually(r.t, r.server.Ready, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(r.t, r.server.Ready, time.Minute, 5*time.Millisecond)
 }
 
 func (r *rig) bridge(namespace string) *storeclient.Client {
@@ -421,7 +421,7 @@ func TestReadyMeansLoaded(t *testing.T) {
 	r.start()
 	require.Eventually(t, func() bool { // the database is open when REST answers
 		return r.call("desk-token", "GET", "/v1/messages", "", nil) == http.StatusServiceUnavailable
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	code, _ := r.get(r.health + "/healthz")
 	assert.Equal(t, 200, code)
 	code, _ = r.get(r.health + "/readyz")
@@ -456,7 +456,7 @@ func TestTokenRotationAndBadEntries(t *testing.T) {
 	require.Equal(t, 200, r.call("first-token", "GET", "/v1/messages", "", nil))
 	r.load(2, token(t, "desk", "second-token", document.AccessRead, "shop"))
 	start := time.Now()
-	require.Eventually(t, func() bool { return r.call("second-token", "GET", "/v1/messages", "", nil) == 200 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return r.call("second-token", "GET", "/v1/messages", "", nil) == 200 }, time.Minute, 5*time.Millisecond)
 	t.Logf("in force after %s", time.Since(start))
 	assert.Equal(t, 401, r.call("first-token", "GET", "/v1/messages", "", nil))
 
@@ -464,7 +464,7 @@ func TestTokenRotationAndBadEntries(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, s := r.status(wire.OperatorIdentity, "")
 		return s.Generation == 3 && len(s.Exceptions) == 1 && s.Exceptions[0].Field == "access"
-	}, 5*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	assert.Equal(t, 200, r.call("second-token", "GET", "/v1/messages", "", nil), "the last good version stays")
 }
 
@@ -489,17 +489,17 @@ func TestStopsInGoodOrder(t *testing.T) {
 	require.Eventually(t, func() bool { // both have arrived
 		_, metrics := r.get(r.health + "/metrics")
 		return r.leases.Load() == 1 && strings.Contains(metrics, "bridgekeeper_store_rest_event_streams 1")
-	}, 5*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 
 	start := time.Now()
 	r.end()
-	assert.Less(t, time.Since(start), 4*time.Second, "neither a long poll nor a stream holds it up")
+	assert.Less(t, time.Since(start), 50*time.Second, "neither a long poll nor a stream holds it up")
 	_, err = io.ReadAll(stream.Body)
 	require.NoError(t, err, "the stream ends cleanly")
 	select {
 	case err := <-leased:
 		require.NoError(t, err, "a long poll that is cut short is one that found nothing")
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the long poll is still waiting")
 	}
 }
@@ -511,7 +511,7 @@ func TestDatabaseThatCannotBeOpened(t *testing.T) {
 	select {
 	case err := <-r.done:
 		assert.ErrorContains(t, err, "open the store")
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it goes on without a database")
 	}
 }

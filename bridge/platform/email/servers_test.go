@@ -19,7 +19,7 @@ import (
 )
 
 // mailboxes of the shared servers: each test takes its own.
-const mailboxes = 40
+const mailboxes = 400
 
 const testPassword = "correct-horse-battery"
 
@@ -47,7 +47,7 @@ func servers(t *testing.T) *mailserver.Servers {
 			users[fmt.Sprintf("shop%d@%s", i, mailserver.ShopDomain)] = testPassword
 			users[fmt.Sprintf("ana%d@%s", i, mailserver.CustomerDomain)] = testPassword
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		shared, sharedErr = mailserver.Start(ctx, mailserver.Options{Users: users})
 	})
@@ -184,7 +184,7 @@ func (r *reader) report(err error) {
 // wait until the condition holds; it is called with the lock held.
 func (r *reader) wait(what string, condition func() bool) {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		r.mu.Lock()
 		ok := condition()

@@ -103,7 +103,7 @@ func TestHostileTextsTakeNoTime(t *testing.T) {
 	for _, html := range []string{strings.Repeat("<div>", 50_000), strings.Repeat("<blockquote>a", 5_000), strings.Repeat("<a href=https://x>", 5_000), strings.Repeat("&nbsp;", 40_000), strings.Repeat("<table><tr><td>", 5_000)} {
 		trimReply(normalise(htmlText(html)))
 	}
-	require.Less(t, time.Since(started), 20*time.Second) // a second or two; quadratic ones would take minutes
+	require.Less(t, time.Since(started), time.Minute) // a second or two; quadratic ones would take minutes
 }
 
 // TestEveryCharset: whatever a charset can write arrives.

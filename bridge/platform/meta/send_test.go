@@ -200,7 +200,7 @@ func TestFaultsOfTheAPIHaveHonestOutcomes(t *testing.T) {
 			require.NoError(t, err)
 			test.fault.Path, test.fault.Times = "/messages", 1
 			require.NoError(t, w.AddFault(test.fault))
-			c, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+			c, cancel := context.WithTimeout(ctx, 2*time.Second) // the call has arrived by then
 			defer cancel()
 			_, err = l.Send(c, l.ch, platform.Outgoing{Delivery: "01J", To: personOf(pageID), Part: wire.Part{Text: "x"}})
 			e := asError(t, err)

@@ -174,7 +174,7 @@ func asError(t *testing.T, err error) *platform.Error {
 
 // soon is the bound of every wait.
 func soon(t *testing.T) context.Context {
-	c, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	c, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return c
 }

@@ -161,7 +161,7 @@ func TestSendDoesNotSendHalfAFile(t *testing.T) {
 	require.Equal(t, wire.ErrRetryable, e.Class)
 	require.False(t, e.MaybeSent)
 	require.ErrorIs(t, err, errDisk)
-	require.Eventually(t, func() bool { return len(a.made()) == 1 }, time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(a.made()) == 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, true, a.made()[0].Fields["broken"], "the form has no end, so the server refuses it")
 
 	missing := func(context.Context, string) (io.ReadCloser, error) { return nil, errDisk }

@@ -88,7 +88,7 @@ func run(t *testing.T, a *api, p *Platform) *polling {
 		cancel()
 		select {
 		case <-r.done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("the poller did not stop")
 		}
 		self(ch).client.CloseIdleConnections()
@@ -111,7 +111,7 @@ func fast() *Platform {
 
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, 2*time.Millisecond)
+	require.Eventually(t, condition, time.Minute, 2*time.Millisecond)
 }
 
 func TestPollConfirmsOnlyWhatWasDelivered(t *testing.T) {
@@ -173,7 +173,7 @@ func TestPollAsksForReactionsAndWaitsLong(t *testing.T) {
 	start := time.Now()
 	r.stop()
 	require.ErrorIs(t, <-r.done, context.Canceled)
-	require.Less(t, time.Since(start), 2*time.Second, "a long poll does not hold up the end")
+	require.Less(t, time.Since(start), 20*time.Second, "a long poll does not hold up the end")
 	r.done <- nil // for the clean-up
 }
 

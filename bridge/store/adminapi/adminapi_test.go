@@ -34,7 +34,7 @@ func serve(t *testing.T, st Store, o Options) (end func()) {
 		}
 	}
 	t.Cleanup(end)
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		if info, err := os.Stat(filepath.Join(st.BackupFolder(), socketName)); err == nil && info.Mode() == os.ModeSocket|0o600 {
 			return end
 		}

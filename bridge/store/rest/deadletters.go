@@ -14,10 +14,11 @@ import (
 func (a *API) registerDeadLetters() {
 	const tag = "Dead letters"
 	huma.Register(a.huma, operation(http.MethodGet, "/v1/dead-letters", "list-dead-letters", tag,
-		"Outbound messages that failed, or whose outcome is unknown, oldest first", document.AccessRead, 404), a.listDeadLetters)
+		"Outbound messages that failed, were cancelled, or whose outcome is unknown, oldest first", document.AccessRead, 404), a.listDeadLetters)
 	requeue := operation(http.MethodPost, "/v1/dead-letters/{id}:requeue", "requeue-dead-letter", tag,
 		"Send again what of a dead letter was not sent", document.AccessWrite, 400, 404, 409, 413)
 	requeue.Description = "Parts that were sent stay sent, unless a receipt failed them. It goes before what its contact is still to get, as it is older. " +
+		"What was cancelled can be sent once its Channel is in this ConversationStore again. " +
 		"409 when it is no dead letter (any more), or could not be sent either: the Channel is gone, the contact cannot be written to, " +
 		"a bot no longer has the conversation. Needs access write."
 	huma.Register(a.huma, requeue, a.requeue)
@@ -25,7 +26,7 @@ func (a *API) registerDeadLetters() {
 
 // DeadLetter is an outbound message that will not be sent any more by itself.
 type DeadLetter struct {
-	Message  Message    `json:"message" doc:"Its status is failed or unknown, its reason says why."`
+	Message  Message    `json:"message" doc:"Its status is failed, unknown or cancelled, its reason says why."`
 	Attempts int        `json:"attempts" doc:"How often it was tried."`
 	Parts    []DeadPart `json:"parts" nullable:"false" doc:"The platform messages that it consists of."`
 }
@@ -45,7 +46,7 @@ func viewDeadPart(p store.DeadPart) DeadPart { return DeadPart(p) }
 type listDeadLettersInput struct {
 	PageParams
 	Channel string `query:"channel" pattern:"^[a-z0-9.-]+/[a-z0-9.-]+$" patternDescription:"namespace/name" maxLength:"320" doc:"Only of this Channel (namespace/name)."`
-	Status  string `query:"status" enum:"failed,unknown" doc:"Only those that failed, or only those whose outcome is unknown."`
+	Status  string `query:"status" enum:"failed,unknown,cancelled" doc:"Only those that failed, or only those whose outcome is unknown; all of both when left out. Or those that were cancelled when their Channel was deleted, or moved to another ConversationStore."`
 }
 
 func (a *API) listDeadLetters(ctx context.Context, in *listDeadLettersInput) (*output[Page[DeadLetter]], error) {

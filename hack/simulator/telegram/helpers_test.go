@@ -67,7 +67,7 @@ func newWorld(t *testing.T, change ...func(*telegram.Options)) *world {
 		Limits:    telegram.Limits{Off: true},
 		Now:       c.Now,
 		Webhook: telegram.WebhookOptions{
-			RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, SetInterval: -1, Timeout: 2 * time.Second,
+			RetryMin: 20 * time.Millisecond, RetryMax: 100 * time.Millisecond, SetInterval: -1, Timeout: time.Minute,
 		},
 		ConflictDelay: 10 * time.Millisecond,
 	}
@@ -148,7 +148,7 @@ func picture(t testing.TB, w, h int) []byte {
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
