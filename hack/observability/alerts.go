@@ -71,12 +71,12 @@ var operatorAlerts = []alert{
 	// failed, or has not arrived, for three days.
 	{"BridgekeeperCertificateExpires", warning, "1h",
 		expires("bridge") + "\nor " + expires("store"),
-		"The certificate of the {{ $labels.component }} pods of {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }} ends in less than a week and was not renewed."},
+		"The certificate of the {{ $labels.app_kubernetes_io_component }} pods of {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }} ends in less than a week and was not renewed."},
 }
 
 // expires is the expression for the certificates of one kind of pods.
 func expires(component string) string {
-	return `label_replace(min ` + whose + ` (bridgekeeper_` + component + `_certificate_expiry_timestamp_seconds) - time() < 7 * 86400, "component", "` + component + `", "", "")`
+	return `min by (namespace, app_kubernetes_io_component, app_kubernetes_io_instance) (bridgekeeper_` + component + `_certificate_expiry_timestamp_seconds) - time() < 7 * 86400`
 }
 
 var resourceAlerts = []alert{
