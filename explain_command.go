@@ -142,7 +142,7 @@ func readFacts(in io.Reader, path string) (routing.Facts, *routing.Decision, err
 		return facts, nil, fmt.Errorf("--facts %s: %s", path, joinFindings(found))
 	}
 	if facts.Now.IsZero() || facts.Event == "" {
-		return facts, nil, fmt.Errorf("--facts %s: now and event are needed: when the decision is made, and whether the conversation is Opened, Reopened, …", path)
+		return facts, nil, fmt.Errorf("--facts %s: now and event are needed: when the decision is made, and whether the conversation is Opened, Reopened, …; config/samples/routing-shop/facts has examples", path)
 	}
 	return facts, whole.Decision, nil
 }

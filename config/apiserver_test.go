@@ -54,7 +54,11 @@ func (c *cluster) run(args ...string) string {
 // state is what there is of our kinds, and of Secrets, in one field each.
 func (c *cluster) state(field string) string {
 	c.t.Helper()
-	return c.run("get", "-A", "channels,bridges,conversationstores,secrets",
+	kinds := []string{"secrets"}
+	for _, d := range customResources(c.t) {
+		kinds = append(kinds, d.Spec.Names.Plural+"."+d.Spec.Group)
+	}
+	return c.run("get", "-A", strings.Join(kinds, ","),
 		"-o", `jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.`+field+`}{"\n"}{end}`)
 }
 
@@ -87,7 +91,8 @@ func (c *cluster) appliesAgain() {
 			c.run(append([]string{"apply"}, flags...)...)
 			versions, generations := c.state("resourceVersion"), c.state("generation")
 
-			c.run(append([]string{"apply", "--dry-run=server"}, flags...)...)
+			dry := c.run(append([]string{"apply", "--dry-run=server"}, flags...)...)
+			assert.Len(t, strings.Fields(c.run("get", "-k", sample, "-o", "name")), strings.Count(dry, "server dry run"), "all of it is tried")
 			c.run(append([]string{"apply"}, flags...)...)
 			assert.Equal(t, versions, c.state("resourceVersion"), "the same again is nothing new")
 			// Who writes stringData of a Secret owns it alone: hence the force.

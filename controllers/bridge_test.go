@@ -10,7 +10,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,86 +49,6 @@ func TestBridgeScales(t *testing.T) {
 
 	update(t, b, func(b *v1alpha1.Bridge) { one := int32(1); b.Spec.Replicas = &one })
 	require.True(t, eventually(t, func() bool { return apierrors.IsNotFound(k8s.Get(t.Context(), name, pdb)) }), "the budget goes when one replica is left")
-}
-
-// Every child is changed and deleted by somebody else, and is repaired.
-func TestDriftOfEveryChildIsRepaired(t *testing.T) {
-	t.Parallel()
-	ns, account := newNamespace(t), newAccount()
-	ch := telegramChannel(ns, "main", account)
-	b := webhookBridge(ns)
-	b.Spec.Expose = &v1alpha1.Expose{Ingress: &v1alpha1.IngressTemplate{}}
-	two := int32(2)
-	b.Spec.Replicas = &two
-	create(t, b, telegramSecret(ns, "main", account), ch)
-	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
-	bridge, store := metav1.ObjectMeta{Namespace: ns, Name: "default-bridge"}, metav1.ObjectMeta{Namespace: ns, Name: "default-store"}
-	named := func(m metav1.ObjectMeta, name string) metav1.ObjectMeta { m.Name = name; return m }
-
-	for name, tc := range map[string]struct {
-		obj    client.Object
-		change func(client.Object)
-		same   func(client.Object) bool
-	}{
-		"Deployment": {&appsv1.Deployment{ObjectMeta: bridge},
-			func(o client.Object) { o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image = "evil" },
-			func(o client.Object) bool {
-				return o.(*appsv1.Deployment).Spec.Template.Spec.Containers[0].Image == "bridgekeeper:test"
-			}},
-		"bridge Service": {&corev1.Service{ObjectMeta: bridge},
-			func(o client.Object) { o.(*corev1.Service).Spec.Selector = map[string]string{"app": "evil"} },
-			func(o client.Object) bool {
-				return o.(*corev1.Service).Spec.Selector["app.kubernetes.io/component"] == "bridge"
-			}},
-		"bridge ServiceAccount": {&corev1.ServiceAccount{ObjectMeta: bridge},
-			func(o client.Object) { yes := true; o.(*corev1.ServiceAccount).AutomountServiceAccountToken = &yes },
-			func(o client.Object) bool { return !*o.(*corev1.ServiceAccount).AutomountServiceAccountToken }},
-		"bridge NetworkPolicy": {&networkingv1.NetworkPolicy{ObjectMeta: bridge},
-			func(o client.Object) {
-				o.(*networkingv1.NetworkPolicy).Spec.Egress = []networkingv1.NetworkPolicyEgressRule{{}}
-			},
-			func(o client.Object) bool { return len(o.(*networkingv1.NetworkPolicy).Spec.Egress) > 1 }},
-		"PodDisruptionBudget": {&policyv1.PodDisruptionBudget{ObjectMeta: bridge},
-			func(o client.Object) { o.(*policyv1.PodDisruptionBudget).Spec.MaxUnavailable.IntVal = 9 },
-			func(o client.Object) bool { return o.(*policyv1.PodDisruptionBudget).Spec.MaxUnavailable.IntVal == 1 }},
-		"Ingress": {&networkingv1.Ingress{ObjectMeta: bridge},
-			func(o client.Object) { o.(*networkingv1.Ingress).Spec.Rules[0].Host = "evil.example.com" },
-			func(o client.Object) bool { return o.(*networkingv1.Ingress).Spec.Rules[0].Host == "hooks.example.com" }},
-		"bridge document": {&corev1.Secret{ObjectMeta: named(bridge, "default-bridge-documents-00")},
-			func(o client.Object) { o.(*corev1.Secret).Data["shard.json"] = []byte("{}") },
-			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["shard.json"]) > 2 }},
-		"bridge certificate": {&corev1.Secret{ObjectMeta: named(bridge, "default-bridge-tls")},
-			func(o client.Object) { o.(*corev1.Secret).Data["tls.crt"] = []byte("evil") },
-			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["tls.crt"]) > 4 }},
-		"StatefulSet": {&appsv1.StatefulSet{ObjectMeta: store},
-			func(o client.Object) { o.(*appsv1.StatefulSet).Spec.Template.Spec.Containers[0].Image = "evil" },
-			func(o client.Object) bool {
-				return o.(*appsv1.StatefulSet).Spec.Template.Spec.Containers[0].Image == "bridgekeeper:test"
-			}},
-		"store Service": {&corev1.Service{ObjectMeta: store},
-			func(o client.Object) { o.(*corev1.Service).Spec.Selector = map[string]string{"app": "evil"} },
-			func(o client.Object) bool {
-				return o.(*corev1.Service).Spec.Selector["app.kubernetes.io/component"] == "store"
-			}},
-		"store NetworkPolicy": {&networkingv1.NetworkPolicy{ObjectMeta: store},
-			func(o client.Object) { o.(*networkingv1.NetworkPolicy).Spec.Ingress = nil },
-			func(o client.Object) bool { return len(o.(*networkingv1.NetworkPolicy).Spec.Ingress) == 3 }},
-		"store document": {&corev1.Secret{ObjectMeta: named(store, "default-store-documents-00")},
-			func(o client.Object) { o.(*corev1.Secret).Data["shard.json"] = []byte("{}") },
-			func(o client.Object) bool { return len(o.(*corev1.Secret).Data["shard.json"]) > 2 }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			update(t, tc.obj, tc.change)
-			require.True(t, eventually(t, func() bool {
-				return k8s.Get(t.Context(), client.ObjectKeyFromObject(tc.obj), tc.obj) == nil && tc.same(tc.obj)
-			}), "a change was not repaired")
-			require.NoError(t, k8s.Delete(t.Context(), tc.obj))
-			require.True(t, eventually(t, func() bool {
-				return k8s.Get(t.Context(), client.ObjectKeyFromObject(tc.obj), tc.obj) == nil && tc.obj.GetDeletionTimestamp() == nil && tc.same(tc.obj)
-			}), "it was not made again")
-		})
-	}
-	told(t, ns, v1alpha1.EventDriftRepaired)
 }
 
 // Nobody has to touch the Bridge once the stranger's object is gone.

@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+	"github.com/bridgekeeper/bridgekeeper/hack/standin"
 )
 
 // standIn plays what an API server alone has not: the deployment and
@@ -55,12 +55,8 @@ type behaviour struct {
 }
 
 type standInPod struct {
-	owner    owner
-	instance string
-	status   document.Status
-	rows     map[string]document.ChannelStatus
-	revs     map[string]int64
-	revision int64
+	owner owner
+	says  *standin.Pod
 }
 
 func newStandIn(c client.Client) *standIn {
@@ -214,9 +210,8 @@ func (s *standIn) runPod(ctx context.Context, wanted map[string]bool, parent cli
 			kind = document.KindStore
 		}
 		s.pods[key] = &standInPod{
-			owner:    owner{kind, types.NamespacedName{Namespace: parent.GetNamespace(), Name: template.Labels[workload.LabelInstance]}},
-			instance: fmt.Sprintf("%s-%d", key, time.Now().UnixNano()),
-			rows:     map[string]document.ChannelStatus{}, revs: map[string]int64{},
+			owner: owner{kind, types.NamespacedName{Namespace: parent.GetNamespace(), Name: template.Labels[workload.LabelInstance]}},
+			says:  standin.NewPod(fmt.Sprintf("%s-%d", key, time.Now().UnixNano())),
 		}
 	}
 }
@@ -242,7 +237,7 @@ func (s *standIn) FetchStatus(ctx context.Context, address PodAddress, instance 
 			if !s.in(namespace).frozen {
 				s.load(ctx, pod)
 			}
-			return pod.answer(instance, after), nil
+			return pod.says.Answer(instance, after), nil
 		}
 	}
 	return document.Status{}, fmt.Errorf("no pod %s", address.Name)
@@ -263,77 +258,31 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 	}
 	doc, exceptions, err := document.Decode(files)
 	if err != nil {
-		pod.status.DocumentError = err.Error()
+		pod.says.Status.DocumentError = err.Error()
 		return
 	}
-	pod.status = document.Status{
-		Kind: doc.Kind, Name: doc.Name, Version: "test", SchemaVersions: []int{document.SchemaVersion},
-		Hash: doc.Hash, Shards: doc.Shards, Generation: doc.Generation, Store: document.Health{OK: true}, Exceptions: exceptions,
-	}
-	if health := s.in(pod.owner.name.Namespace).health; health != nil && doc.Kind == document.KindStore {
-		pod.status.Store = *health
+	pod.says.Load(doc, exceptions, "test")
+	b, status := s.in(pod.owner.name.Namespace), &pod.says.Status
+	if b.health != nil && doc.Kind == document.KindStore {
+		status.Store = *b.health
 	}
 	if doc.Kind == document.KindStore {
-		pod.status.EntryKinds = document.StoreEntryKinds()
-		if s.in(pod.owner.name.Namespace).beforeRouting {
-			pod.status.EntryKinds = nil
+		status.EntryKinds, status.Troubles = document.StoreEntryKinds(), b.troubles
+		if b.beforeRouting {
+			status.EntryKinds = nil
 		}
-		pod.status.Troubles = s.in(pod.owner.name.Namespace).troubles
 	}
 	seen := map[string]bool{}
 	for _, e := range doc.Entries {
 		seen[e.Key()] = true
-		if message, refused := s.in(pod.owner.name.Namespace).refuse[e.Key()]; refused {
-			pod.status.Exceptions = append(pod.status.Exceptions, document.Exception{Entry: e.Key(), Generation: e.Generation, Hash: e.Hash, Message: message})
+		if message, refused := b.refuse[e.Key()]; refused {
+			status.Exceptions = append(status.Exceptions, document.Exception{Entry: e.Key(), Generation: e.Generation, Hash: e.Hash, Message: message})
 		}
-		pod.put(e.Key(), s.rowOf(s.in(pod.owner.name.Namespace), e))
-	}
-	for key := range pod.rows {
-		if !seen[key] {
-			pod.put(key, document.ChannelStatus{Entry: key, Gone: true})
+		row := standin.Row(e, func(document.Channel) string { return "Shop Bot" })
+		if b.row != nil {
+			b.row(e.Key(), &row)
 		}
+		pod.says.Put(row)
 	}
-}
-
-// rowOf is what a pod says of an entry when the platform does all it is asked.
-func (s *standIn) rowOf(b *behaviour, e document.Entry) document.ChannelStatus {
-	done := func() *document.Duty { return &document.Duty{State: document.DutyDone} }
-	r := document.ChannelStatus{Entry: e.Key(), Hash: e.Hash, Held: true}
-	switch e.Kind {
-	case document.EntryChannel:
-		var spec document.Channel
-		_ = json.Unmarshal(e.Spec, &spec)
-		r.Credentials, r.Profile, r.Delivering, r.DisplayName = done(), done(), done(), "Shop Bot"
-		if spec.Receive == document.ReceivePolling {
-			r.Receiving = done()
-		} else if r.Webhook = done(); !spec.RegisterWebhook {
-			r.Webhook.State = document.DutyPending
-		}
-	case document.EntryTombstone:
-		r.Webhook = done()
-	}
-	if b.row != nil {
-		b.row(e.Key(), &r)
-	}
-	return r
-}
-
-func (p *standInPod) put(key string, row document.ChannelStatus) {
-	if reflect.DeepEqual(p.rows[key], row) {
-		return
-	}
-	p.revision++
-	p.rows[key], p.revs[key] = row, p.revision
-}
-
-func (p *standInPod) answer(instance string, after int64) document.Status {
-	status := p.status
-	status.Instance, status.Revision = p.instance, p.revision
-	status.Full = instance != p.instance
-	for key, row := range p.rows {
-		if status.Full && !row.Gone || !status.Full && p.revs[key] > after {
-			status.Channels = append(status.Channels, row)
-		}
-	}
-	return status
+	pod.says.Keep(func(entry string) bool { return seen[entry] })
 }

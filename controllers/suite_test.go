@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,6 +22,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,8 +37,11 @@ import (
 // One API server and one manager serve all tests of this package; each test
 // has namespaces of its own and accounts that no other test claims.
 var (
-	k8s  client.Client
+	k8s  client.WithWatch
 	pods *standIn
+
+	apiServer  *rest.Config
+	kubeconfig []byte // of the same
 )
 
 const operatorNamespace = "bridgekeeper-system"
@@ -68,7 +73,8 @@ func runSuite(m *testing.M) (int, error) {
 		}
 	}
 	config.QPS, config.Burst = -1, -1
-	if k8s, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+	apiServer, kubeconfig = config, env.KubeConfig
+	if k8s, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -88,12 +94,19 @@ func runSuite(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	statuses, err := watchTransitions(ctx, k8s)
+	if err != nil {
+		return 0, err
+	}
 	go pods.run(ctx)
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
 	code := m.Run()
 	cancel()
-	return code, <-done
+	if err := errors.Join(<-done, statuses.end()); err != nil {
+		return 1, err
+	}
+	return code, nil
 }
 
 var namespaces atomic.Int64
@@ -152,7 +165,7 @@ func update[T client.Object](t *testing.T, obj T, change func(T)) {
 			require.NoError(t, err)
 		}
 		return err == nil
-	}), "somebody else is always faster")
+	}), "others are always faster")
 }
 
 // conditioned is a resource with conditions.
@@ -161,6 +174,7 @@ type conditioned interface {
 	GetConditions() *[]metav1.Condition
 }
 
+// patience is for a machine that does much else meanwhile.
 const patience = 2 * time.Minute
 
 // wait reads obj until a condition has a status and reason ("" is any), and

@@ -119,6 +119,7 @@ func internalServers(g *Gateway, o ServeOptions) map[net.Listener]*http.Server {
 		mux.Handle(statusapi.Path, g.StatusHandler())
 		s := plainServer(o.TLS.Guard(mux), g.opts.Log)
 		s.TLSConfig, s.ConnContext = o.TLS.ServerConfig(), tlsfiles.ConnContext
+		g.metrics.Certificate.Watch(o.TLS)
 		servers[o.Internal] = s
 	}
 	return servers

@@ -295,7 +295,7 @@ func TestParseNamesUnknownFields(t *testing.T) {
 	for _, test := range []struct{ json, want string }{
 		{`{"rules":{}}`, "rules: is a object where []routing.Rule belongs"},
 		{`{"reopen":{"within":"7d"}}`, `duration "7d": write it like 24h or 30m`},
-		{`{`, ".: unexpected EOF"},
+		{`{`, ".: is not JSON as expected: unexpected EOF"},
 		{`{} {}`, ".: more follows after the JSON value"},
 	} {
 		_, found := ParsePolicy([]byte(test.json))

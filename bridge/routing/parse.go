@@ -48,7 +48,7 @@ func parseStrictly(data []byte, into any) []Finding {
 }
 
 func decodeFinding(err error) Finding {
-	f := Finding{Field: ".", Reason: ReasonInvalid, Effect: EffectRejected, Message: err.Error()}
+	f := Finding{Field: ".", Reason: ReasonInvalid, Effect: EffectRejected, Message: "is not JSON as expected: " + err.Error()}
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) && wrongType.Field != "" {
 		f.Field = wrongType.Field

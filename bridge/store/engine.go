@@ -286,6 +286,10 @@ type SendRequest struct {
 	ReplyTo     string // external id
 	Target      string // external id, for edit and deletion
 	Reaction    *message.Reaction
+	// Subject of a mail; empty: that of the mail that it answers. Left out of the
+	// idempotency key's hash when empty, so that what an older version queued is
+	// recognised.
+	Subject string `json:",omitempty"`
 }
 
 // MediaMeta describes bytes.

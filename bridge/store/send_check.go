@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -53,6 +55,9 @@ func (o *outgoing) checkShape() error {
 		return &FieldError{Field: "target", Message: "belongs to an edit, a deletion or a reaction"}
 	case clean(m.Text) != m.Text:
 		return &FieldError{Field: "text", Message: "must be valid UTF-8 without NUL characters"}
+	}
+	if s := o.req.Subject; clean(s) != s || utf8.RuneCountInString(s) > maxSubject || strings.ContainsAny(s, "\r\n") {
+		return &FieldError{Field: "subject", Message: fmt.Sprintf("must be one line of valid text of at most %d characters", maxSubject)}
 	}
 	for field, id := range map[string]string{"target": m.Target, "replyTo": m.ReplyTo} {
 		if len(id) > maxExternalID || clean(id) != id {

@@ -17,6 +17,8 @@ import (
 //	else the latest that   ├─► Re: its subject, its references and itself
 //	a person wrote ────────┘
 //
+// Whoever sends may give it a subject of its own.
+//
 // Machines do not answer machines (RFC 3834 section 2), and one that takes us for
 // a person is not talked to for ever.
 const (
@@ -54,6 +56,9 @@ func scanParent(rows *sql.Rows) (p parentMail, err error) {
 // thread gives a message of a platform with threads its place in one.
 func (o *outgoing) thread(ctx context.Context) error {
 	if !o.caps.Threads || isEffect(o.m.Type) {
+		if o.req.Subject != "" {
+			return &FieldError{Field: "subject", Message: "only a new message on a platform with mails has one; leave it out"}
+		}
 		return nil
 	}
 	parent, err := o.parent(ctx)
@@ -67,6 +72,9 @@ func (o *outgoing) thread(ctx context.Context) error {
 		if o.m.ReplyTo == "" {
 			o.m.ReplyTo = parent.externalID
 		}
+	}
+	if o.req.Subject != "" { // it is another matter, in the same thread
+		o.m.Mail.Subject = o.req.Subject
 	}
 	if !automated(o.req.Author.Kind) {
 		return nil

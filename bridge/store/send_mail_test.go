@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -47,6 +48,18 @@ func TestAnAnswerContinuesTheThread(t *testing.T) {
 	third := b.leaseSent(conv, SendRequest{Author: agent, Type: message.TypeText, Text: "and also", ReplyTo: second.ID + "/0"})
 	require.Equal(t, []string{"q0@customer.test", "q1@customer.test", second.ID + "/0"}, third.Parts[0].Mail.References)
 	require.Equal(t, "Re: Parcel", third.Parts[0].Mail.Subject)
+	// With a subject of its own it is in the thread all the same.
+	fourth := b.leaseSent(conv, SendRequest{Author: agent, Type: message.TypeText, Text: "all done", Subject: "Your refund", ReplyTo: "q1@customer.test"})
+	require.Equal(t, &message.Mail{Subject: "Your refund", References: []string{"q0@customer.test", "q1@customer.test"}}, fourth.Parts[0].Mail)
+	_, err = b.Send(t.Context(), everything, conv, SendRequest{Author: agent, Type: message.TypeText, Text: "x", Subject: "two\nlines"})
+	require.ErrorContains(t, err, "subject")
+}
+
+// A retry of what an older version queued has the same hash.
+func TestAnIdempotencyKeyOutlivesAnUpgrade(t *testing.T) {
+	raw, err := json.Marshal(SendRequest{Author: agent, Type: message.TypeText, Text: "x"})
+	require.NoError(t, err)
+	require.NotContains(t, string(raw), "Subject", "a field that came later is not in it when it is not used")
 }
 
 func TestOtherPlatformsHaveNoThreads(t *testing.T) {
@@ -56,6 +69,8 @@ func TestOtherPlatformsHaveNoThreads(t *testing.T) {
 	d := b.leaseOne()
 	require.Empty(t, d.ReplyTo)
 	require.Nil(t, d.Parts[0].Mail)
+	_, err := b.Send(t.Context(), everything, conv, SendRequest{Author: agent, Type: message.TypeText, Text: "x", Subject: "Your parcel"})
+	require.ErrorContains(t, err, "subject")
 }
 
 func TestMachinesDoNotAnswerMachines(t *testing.T) {

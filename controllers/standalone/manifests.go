@@ -86,9 +86,23 @@ func (s Source) read(previous *Manifests, w *watch) (*Manifests, error) {
 		return nil, err
 	}
 	if len(m.Channels)+len(m.Bridges)+len(m.Stores) == 0 {
-		return nil, fmt.Errorf("%s: no Channel, Bridge or ConversationStore there; folders below are read only when a kustomization names them", strings.Join(s.Paths, ", "))
+		return nil, s.nothing()
 	}
 	return m, nil
+}
+
+// nothing is the error for manifests of which none could run. What is most often
+// forgotten about folders is said where one was given.
+func (s Source) nothing() error {
+	names, hint := slices.Clone(s.Paths), ""
+	for i, p := range names {
+		if p == Stdin {
+			names[i] = "standard input"
+		} else if info, err := os.Stat(p); err == nil && info.IsDir() {
+			hint = "; folders below are read only when a kustomization names them"
+		}
+	}
+	return fmt.Errorf("%s: no Channel, Bridge or ConversationStore there%s", strings.Join(names, ", "), hint)
 }
 
 func (s Source) objects(previous *Manifests, w *watch) (*Manifests, error) {
@@ -143,7 +157,7 @@ func (s Source) files(w *watch) ([]file, error) {
 		info, err := os.Stat(p)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, fmt.Errorf("-f: %w; name a file or a folder of manifests, or - for the standard input", err)
 		case !info.IsDir() && isKustomization(filepath.Base(p)):
 			return nil, fmt.Errorf("%s is a kustomization: give its folder, -f %s", p, filepath.Dir(p))
 		case !info.IsDir():

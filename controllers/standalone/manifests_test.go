@@ -148,3 +148,16 @@ func FuzzRead(f *testing.F) {
 		m.readFile(file{path: "x", namespace: "default"}, []byte(content), nil)
 	})
 }
+
+// What was given on the command line is what the mistake is about.
+func TestMistakesAboutWhatWasGiven(t *testing.T) {
+	_, err := source(filepath.Join(t.TempDir(), "nope")).Read(nil)
+	require.ErrorContains(t, err, "-f: stat ")
+	require.ErrorContains(t, err, "name a file or a folder")
+
+	_, err = Source{Paths: []string{Stdin}}.Read(nil)
+	require.EqualError(t, err, "standard input: no Channel, Bridge or ConversationStore there")
+
+	_, err = source(t.TempDir()).Read(nil)
+	require.ErrorContains(t, err, "folders below are read only when a kustomization names them")
+}

@@ -42,7 +42,11 @@ func (p *report) event(format string, args ...any) {
 // summary is printed once everything serves.
 func (p *report) summary(w *world, notices []string, version string, took time.Duration) {
 	base := "http://" + p.address
-	p.line("bridgekeeper %s serves %d channels after %s", version, len(w.snapshot.Channels), took.Round(time.Millisecond))
+	channels := "channels"
+	if len(w.snapshot.Channels) == 1 {
+		channels = "channel"
+	}
+	p.line("bridgekeeper %s serves %d %s after %s", version, len(w.snapshot.Channels), channels, took.Round(time.Millisecond))
 	p.line("")
 	p.line("  REST      %s/v1   description: %s/openapi.json   metrics: %s/metrics", base, base, base)
 	for _, st := range slices.SortedFunc(slices.Values(w.snapshot.Stores), byName) {

@@ -57,11 +57,12 @@ func TestRoutingSamplesWork(t *testing.T) {
 	}
 }
 
-// There is a sample of every kind.
-func TestEveryKindHasASample(t *testing.T) {
+// There is a sample of every kind, and a Channel of every platform.
+func TestEveryKindAndPlatformHasASample(t *testing.T) {
 	dirs, err := filepath.Glob("../../config/samples/*/kustomization.yaml")
 	require.NoError(t, err)
 	there := map[string]bool{"v1/Secret": true, "v1/Namespace": true}
+	channels := map[string]bool{}
 	for _, k := range dirs {
 		m, err := source(filepath.Dir(k)).Read(nil)
 		require.NoError(t, err)
@@ -69,6 +70,12 @@ func TestEveryKindHasASample(t *testing.T) {
 			kind, _, _ := strings.Cut(identity, "/")
 			there["bridgekeeper.dev/v1alpha1/"+kind] = true
 		}
+		for _, ch := range m.Channels {
+			channels[string(ch.Spec.Platform)] = true
+		}
+	}
+	for platform := range all.Capabilities() {
+		require.True(t, channels[platform], "no sample has a Channel of platform %s", platform)
 	}
 	for kind := range kinds {
 		require.True(t, there[kind], "%s has no sample", kind)

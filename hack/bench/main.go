@@ -43,6 +43,10 @@ func main() {
 	flag.IntVar(&b.messages, "messages", 100_000, "messages of a measured run")
 	flag.StringVar(&b.only, "only", "", "measure only what has this in its name: SQLite, \"SQLite 64\", sending …")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of bridge and store during the measured runs; the binary must be built with -tags profile (others end at the signal)")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "Bench measures a bridge and a store, as processes, and prints tables; make bench builds them first.\n\nFlags:")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -99,6 +100,22 @@ patches:
                 image: IMG
 `, "IMG", image)
 	if err := run.cluster.applyOverlay(ctx, "../../config/default", patch); err != nil {
+		return err
+	}
+	return run.cluster.rollout(ctx, operatorNamespace, "deployment/bridgekeeper-manager")
+}
+
+// applyChart applies what helm makes of the chart with this image, over whatever
+// there is, and waits for it.
+func applyChart(ctx context.Context, image string) error {
+	cmd := exec.CommandContext(ctx, "go", "run", "-C", "../helm", ".", "-image", image, "template")
+	var failed bytes.Buffer
+	cmd.Stderr = &failed
+	manifests, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("the chart: %w: %s", err, failed.Bytes())
+	}
+	if _, err := run.cluster.kubectl(ctx, string(manifests), "apply", "--server-side", "--force-conflicts", "-f", "-"); err != nil {
 		return err
 	}
 	return run.cluster.rollout(ctx, operatorNamespace, "deployment/bridgekeeper-manager")

@@ -20,7 +20,8 @@ import (
 
 // TestUpgrade: another version of the operator brings the stores to its own
 // version first and the bridges after them, while customers go on writing, and
-// Ready does not flap. It is not parallel: there is one operator for all.
+// Ready does not flap. The version before was installed by kustomize, this one
+// comes with the Helm chart. It is not parallel: there is one operator for all.
 func TestUpgrade(t *testing.T) {
 	next := os.Getenv("E2E_IMAGE_NEXT")
 	require.NotEmpty(t, next, "run the tests with: make e2e")
@@ -34,7 +35,7 @@ func TestUpgrade(t *testing.T) {
 	})
 	written := keepWriting(t, b)
 	start := time.Now()
-	require.NoError(t, applyOperator(t.Context(), next))
+	require.NoError(t, applyChart(t.Context(), next))
 
 	bridgesWaited := false
 	eventually(t, 3*time.Minute, "everything runs the next version", func(ctx context.Context) error {

@@ -12,10 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/chart/common/util"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	"helm.sh/helm/v4/pkg/engine"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
@@ -26,25 +23,13 @@ const config = "../../config"
 // object.
 func render(t *testing.T, namespace, values string) (map[string]object, error) {
 	t.Helper()
-	chart, err := loader.LoadDir(filepath.Join(config, "helm", "bridgekeeper"))
-	require.NoError(t, err)
 	var given map[string]any
 	require.NoError(t, yaml.Unmarshal([]byte(values), &given))
-	all, err := util.ToRenderValues(chart, given, common.ReleaseOptions{Name: "bridgekeeper", Namespace: namespace, Revision: 1, IsInstall: true}, common.DefaultCapabilities)
+	rendered, err := renderChart(config, namespace, given)
 	if err != nil {
 		return nil, err
 	}
-	rendered, err := engine.Render(chart, all)
-	if err != nil {
-		return nil, err
-	}
-	var objects []object
-	for _, name := range slices.Sorted(maps.Keys(rendered)) {
-		if strings.HasSuffix(name, ".yaml") {
-			objects = append(objects, parse(t, rendered[name])...)
-		}
-	}
-	return byName(t, objects), nil
+	return byName(t, parse(t, rendered)), nil
 }
 
 func mustRender(t *testing.T, namespace, values string) map[string]object {

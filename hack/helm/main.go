@@ -20,9 +20,12 @@ import (
 
 func main() {
 	config := flag.String("config", "../../config", "the folder config")
-	image := flag.String("image", "", "image in install.yaml; that of config/manager when empty")
+	image := flag.String("image", "", "image in install.yaml and template; that of config/manager when empty")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: helm [flags] chart | install.yaml | package DIR")
+		fmt.Fprintln(flag.CommandLine.Output(), `usage: helm [flags] chart | install.yaml | template | package DIR
+
+chart writes the chart into config; install.yaml and template print what kubectl
+applies: config/default in one file, and what helm makes of the chart.`)
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -44,10 +47,21 @@ func run(config, image string, args []string) error {
 		}
 		_, err = os.Stdout.Write(content)
 		return err
+	case len(args) == 1 && args[0] == "template":
+		values, err := imageValues(image)
+		if err != nil {
+			return err
+		}
+		content, err := renderChart(config, namespace, values)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.WriteString(content)
+		return err
 	case len(args) == 2 && args[0] == "package":
 		return pack(chart, args[1])
 	}
-	return errors.New("say chart, install.yaml or package DIR; -h tells more")
+	return errors.New("say chart, install.yaml, template or package DIR; -h tells more")
 }
 
 // install is config/default in one file, with another image if one is named.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -286,6 +287,34 @@ func (s *Servers) Kick(ctx context.Context, address string) error {
 // Save puts a mail into a user's mailbox, as it is.
 func (s *Servers) Save(ctx context.Context, address string, mail []byte) error {
 	return s.doveadmWith(ctx, mail, "save", "-u", address)
+}
+
+// Fill puts many mails into a user's mailbox at once, past the servers, as a move
+// from another one does. They arrived at the time given; read ones are marked so.
+func (s *Servers) Fill(address string, n int, arrived time.Time, read bool, mail func(i int) []byte) error {
+	box := s.maildir(address)
+	flags := ""
+	if read {
+		flags = "S"
+	}
+	for _, dir := range []string{filepath.Dir(box), box, filepath.Join(box, "cur"), filepath.Join(box, "new"), filepath.Join(box, "tmp")} {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := os.Chown(dir, mailUser, mailUser); err != nil {
+			return err
+		}
+	}
+	for i := range n {
+		path := filepath.Join(box, "cur", fmt.Sprintf("%d.M%06dP1.moved:2,%s", arrived.Unix(), i, flags))
+		if err := os.WriteFile(path, mail(i), 0o600); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Chown(path, mailUser, mailUser), os.Chtimes(path, arrived, arrived)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Servers) doveadm(ctx context.Context, args ...string) error {

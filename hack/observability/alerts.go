@@ -67,6 +67,16 @@ var operatorAlerts = []alert{
 		`sum by (controller) (rate(controller_runtime_reconcile_errors_total{` + manager + `}[10m]))
   / sum by (controller) (rate(controller_runtime_reconcile_total{` + manager + `}[10m])) > 0.2`,
 		"More than a fifth of what the controller {{ $labels.controller }} does fails."},
+	// Certificates last for 30 days and are renewed after 20: then renewing has
+	// failed, or has not arrived, for three days.
+	{"BridgekeeperCertificateExpires", warning, "1h",
+		expires("bridge") + "\nor " + expires("store"),
+		"The certificate of the {{ $labels.app_kubernetes_io_component }} pods of {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }} ends in less than a week and was not renewed."},
+}
+
+// expires is the expression for the certificates of one kind of pods.
+func expires(component string) string {
+	return `min by (namespace, app_kubernetes_io_component, app_kubernetes_io_instance) (bridgekeeper_` + component + `_certificate_expiry_timestamp_seconds) - time() < 7 * 86400`
 }
 
 var resourceAlerts = []alert{

@@ -41,6 +41,10 @@ var examples = map[string]example{
 		quiet: `controller_runtime_reconcile_errors_total{job="another/operator",controller="channel"} 0+3x200
 			controller_runtime_reconcile_total{job="another/operator",controller="channel",result="error"} 0+3x200`,
 	},
+	"BridgekeeperCertificateExpires": { // looked at at 1970-01-01T02:00Z or so
+		fires: `bridgekeeper_store_certificate_expiry_timestamp_seconds` + ofStore + ` 500000x200`,
+		quiet: `bridgekeeper_bridge_certificate_expiry_timestamp_seconds` + ofStore + ` 900000x200`,
+	},
 	"BridgekeeperNotReady":             {fires: inTrouble("Ready", "NotLoaded"), quiet: inTrouble("Delivering", "AuthInvalid")},
 	"BridgekeeperCredentialsRefused":   {fires: inTrouble("CredentialsValid", "AuthInvalid"), quiet: inTrouble("Ready", "NotLoaded")},
 	"BridgekeeperWebhookNotRegistered": {fires: inTrouble("WebhookRegistered", "TakenOver"), quiet: inTrouble("Ready", "NotLoaded")},

@@ -10,7 +10,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"reflect"
 	"strconv"
 	"sync"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/pki"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
+	"github.com/bridgekeeper/bridgekeeper/hack/standin"
 )
 
 // pod plays one pod: it loads documents as they are complete and answers
@@ -29,22 +29,18 @@ import (
 type pod struct {
 	kind     document.Kind
 	owner    types.NamespacedName // the Bridge or ConversationStore
-	ip       string
-	instance string
-	server   *http.Server
-	mounted  string // resourceVersions of its files
+	ip      string
+	server  *http.Server
+	mounted string // resourceVersions of its files
 
-	mu       sync.Mutex
-	status   document.Status
-	entries  map[string]string // hash in force, by key
-	rows     map[string]document.ChannelStatus
-	revs     map[string]int64
-	revision int64
+	mu      sync.Mutex
+	says    *standin.Pod
+	entries map[string]string // hash in force, by key
 }
 
 func newPod(kind document.Kind, owner types.NamespacedName, ip string) *pod {
-	return &pod{kind: kind, owner: owner, ip: ip, instance: fmt.Sprintf("%s-%s-%d", owner, ip, time.Now().UnixNano()),
-		entries: map[string]string{}, rows: map[string]document.ChannelStatus{}, revs: map[string]int64{}}
+	return &pod{kind: kind, owner: owner, ip: ip, entries: map[string]string{},
+		says: standin.NewPod(fmt.Sprintf("%s-%s-%d", owner, ip, time.Now().UnixNano()))}
 }
 
 // child is the name that all objects of the pod's owner begin with.
@@ -89,14 +85,7 @@ func (quiet) Write(b []byte) (int, error) { return len(b), nil }
 func (p *pod) answer(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64) // nothing: from the beginning
 	p.mu.Lock()
-	status := p.status
-	status.Instance, status.Revision = p.instance, p.revision
-	status.Full = r.URL.Query().Get("instance") != p.instance
-	for key, row := range p.rows {
-		if status.Full && !row.Gone || !status.Full && p.revs[key] > after {
-			status.Channels = append(status.Channels, row)
-		}
-	}
+	status := p.says.Answer(r.URL.Query().Get("instance"), after)
 	p.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(status)
@@ -110,51 +99,17 @@ func (p *pod) load(files [][]byte) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if doc.Hash == p.status.Hash {
+	if doc.Hash == p.says.Status.Hash {
 		return
 	}
-	p.status = document.Status{
-		Kind: doc.Kind, Name: doc.Name, Version: "scale", SchemaVersions: []int{document.SchemaVersion}, Hash: doc.Hash, Shards: doc.Shards,
-		Generation: doc.Generation, Store: document.Health{OK: true}, Exceptions: exceptions,
-	}
+	p.says.Load(doc, exceptions, "scale")
 	seen := make(map[string]string, len(doc.Entries))
 	for _, e := range doc.Entries {
 		key := e.Key()
 		if seen[key] = e.Hash; p.entries[key] != e.Hash && p.kind == document.KindBridge {
-			p.put(key, row(e))
+			p.says.Put(standin.Row(e, func(c document.Channel) string { return "Shop " + c.Account }))
 		}
 	}
-	for key := range p.entries {
-		if _, there := seen[key]; !there && p.kind == document.KindBridge {
-			p.put(key, document.ChannelStatus{Entry: key, Gone: true})
-		}
-	}
+	p.says.Keep(func(entry string) bool { return seen[entry] != "" })
 	p.entries = seen
-}
-
-func (p *pod) put(key string, row document.ChannelStatus) {
-	if !reflect.DeepEqual(p.rows[key], row) {
-		p.revision++
-		p.rows[key], p.revs[key] = row, p.revision
-	}
-}
-
-// row is what a pod says of an entry whose platform does all it is asked.
-func row(e document.Entry) document.ChannelStatus {
-	done := func() *document.Duty { return &document.Duty{State: document.DutyDone} }
-	r := document.ChannelStatus{Entry: e.Key(), Hash: e.Hash, Held: true}
-	switch e.Kind {
-	case document.EntryChannel:
-		var spec document.Channel
-		_ = json.Unmarshal(e.Spec, &spec) // what is wrong with it, its exception says
-		r.Credentials, r.Profile, r.Delivering, r.DisplayName = done(), done(), done(), "Shop "+spec.Account
-		if spec.Receive == document.ReceivePolling {
-			r.Receiving = done()
-		} else if r.Webhook = done(); !spec.RegisterWebhook {
-			r.Webhook.State = document.DutyPending
-		}
-	case document.EntryTombstone:
-		r.Webhook = done()
-	}
-	return r
 }

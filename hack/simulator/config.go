@@ -101,6 +101,10 @@ func load(args []string) (config, error) {
 	fs.Var(&apps, "meta-app", "a Meta app as id:secret; may be repeated")
 	fs.Var(&pages, "page", "a Facebook page as id:app:token; may be repeated")
 	fs.Var(&bots, "bot", "a Telegram bot as id:secret:username; may be repeated")
+	fs.Usage = func() {
+		fmt.Fprintln(fs.Output(), "Simulator plays Telegram, Messenger and Instagram, and you their customers; see hack/simulator/README.md.\n\nFlags:")
+		fs.PrintDefaults()
+	}
 	if err := fs.Parse(args); err != nil {
 		return cfg, err
 	}

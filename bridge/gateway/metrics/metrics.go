@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 )
 
 // maxChannels is how many channels of a pod have series of their own. Each has
@@ -40,6 +42,7 @@ type Metrics struct {
 	Assigned        prometheus.Gauge       // channels whose lease this replica has
 	Exceptions      prometheus.Gauge       // entries that are not in force
 	SessionFailures prometheus.Counter
+	Certificate     *tlsfiles.Expiry // of what the pod shows to the store and the operator
 
 	channelWebhooks *prometheus.CounterVec // namespace, channel, result
 	channelSends    *prometheus.CounterVec // namespace, channel, outcome
@@ -53,6 +56,8 @@ const prefix = "bridgekeeper_bridge_"
 // New makes the metrics and registers them.
 func New(reg prometheus.Registerer) *Metrics {
 	f := factory{reg}
+	certificate := tlsfiles.NewExpiry("bridge")
+	reg.MustRegister(certificate)
 	latency := []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30}
 	return &Metrics{
 		Webhooks:        f.counterVec("webhook_requests_total", "Webhook requests by what they were answered with.", "platform", "result"),
@@ -76,6 +81,7 @@ func New(reg prometheus.Registerer) *Metrics {
 		Assigned:        f.gauge("channels_assigned", "Channels whose lease this replica has."),
 		Exceptions:      f.gauge("document_exceptions", "Entries of the document that are not in force."),
 		SessionFailures: f.counter("session_failures_total", "Failed renewals of the session with the store."),
+		Certificate:     certificate,
 		channelWebhooks: f.counterVec("channel_webhook_requests_total", "Webhook requests of a Channel.", "namespace", "channel", "result"),
 		channelSends:    f.counterVec("channel_sends_total", "Parts sent for a Channel.", "namespace", "channel", "outcome"),
 		named:           map[string]bool{},

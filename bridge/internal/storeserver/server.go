@@ -101,7 +101,7 @@ func (s *Server) run(ctx context.Context, engine Engine) error {
 	if err != nil {
 		return err
 	}
-	internal := internalapi.New(engine, internalapi.Options{Log: s.opts.Log, Registerer: s.opts.Registry})
+	internal := internalapi.New(engine, internalapi.Options{Log: s.opts.Log, Registerer: s.opts.Registry, TLS: s.opts.TLS})
 	documents := docload.New(docload.Options{Dir: s.opts.Documents, Kind: document.KindStore, OnLoad: engine.Load})
 	restServer := s.restServer(public)
 	internalServer := s.internalServer(internal, s.statusHandler(engine, documents))

@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -39,6 +40,9 @@ type Platform struct {
 	// Backoff is the pause after the first failure, doubled with each further one
 	// up to 1 min. 1 s by default.
 	Backoff time.Duration
+	// KeepFor is how long a connection that has taken a mail waits for the next one
+	// of its Channel; 8 s by default.
+	KeepFor time.Duration
 
 	now func() time.Time
 }
@@ -109,6 +113,8 @@ type channel struct {
 	// media bounds the connections that fetch attachments at one time.
 	media   chan struct{}
 	secrets []string
+	kept    kept
+	keepFor time.Duration
 }
 
 // mediaConnections beside the one that waits for mail: Gmail allows 15 for an
@@ -136,7 +142,7 @@ func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Cha
 		name: spec.Name, account: strings.ToLower(spec.Spec.Account), config: config.withDefaults(),
 		dialer: platform.NewDialer(platform.GuardOptions{AllowPrivate: spec.AllowPrivate}),
 		tls:    &tls.Config{MinVersion: tls.VersionTLS12},
-		client: spec.Client, now: p.clock, media: make(chan struct{}, mediaConnections),
+		client: spec.Client, now: p.clock, media: make(chan struct{}, mediaConnections), keepFor: cmp.Or(p.KeepFor, keepFor),
 	}
 	if c.client == nil {
 		c.client = platform.NewClient(platform.GuardOptions{AllowPrivate: spec.AllowPrivate})

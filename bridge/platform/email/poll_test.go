@@ -173,6 +173,37 @@ func TestALargeMailboxComesInBoundedBatches(t *testing.T) {
 	}
 }
 
+// TestTenThousandMails: what lies in a mailbox since long is not read, and what
+// came while nobody looked comes once each, in the order that the server has them.
+func TestTenThousandMails(t *testing.T) {
+	const mails, missed = 10_000, 2_000
+	b := newBox(t)
+	mail := func(prefix string) func(int) []byte {
+		return func(i int) []byte { return crlf(b.plainMail(fmt.Sprintf("%s%d@customer.test", prefix, i), "text")) }
+	}
+	require.NoError(t, b.Fill(b.address, mails, time.Now().Add(-30*24*time.Hour), true, mail("old")))
+	r := newReader(t, b.load(b.config())).start()
+	r.wait("the first look", r.healthy)
+	b.save(b.plainMail("new@customer.test", "text"))
+	r.wait("the new one", func() bool { return len(r.ids) > 0 })
+	require.Equal(t, []string{"new@customer.test"}, r.ids)
+	r.end()
+
+	require.NoError(t, b.Fill(b.address, missed, time.Now(), false, mail("")))
+	r.start()
+	r.wait("all of them", func() bool { return len(r.ids) >= missed+1 })
+	require.Len(t, r.ids, missed+1)
+	seen := map[string]bool{}
+	for _, id := range r.ids {
+		require.False(t, seen[id], "%s came twice", id)
+		seen[id] = true
+	}
+	for _, batch := range r.batches {
+		require.LessOrEqual(t, len(batch.Events), chunkSize)
+		require.Less(t, len(batch.Raw), 2*(maxBatchBytes+maxMailText))
+	}
+}
+
 // TestAServerTellsWhatTheFixturesSay: the payloads that the other tests parse are
 // what a real server makes of the mails.
 func TestAServerTellsWhatTheFixturesSay(t *testing.T) {

@@ -31,16 +31,28 @@ func newScript(t testing.TB, command, reply string) *script {
 	}
 	s := &script{address: l.Addr().String(), command: command, reply: reply}
 	var active sync.WaitGroup
+	var open []net.Conn // also those that wait for another mail
 	active.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			open = append(open, conn)
+			s.mu.Unlock()
 			active.Go(func() { s.serve(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = l.Close(); active.Wait() })
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.mu.Lock()
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		s.mu.Unlock()
+		active.Wait()
+	})
 	return s
 }
 

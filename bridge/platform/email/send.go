@@ -17,7 +17,16 @@ import (
 type submission struct {
 	*smtp.Client
 	host string
-	stop func() bool
+	conn net.Conn
+	// stop lets the connection live on after the context that it is bound to.
+	stop  func() bool
+	mails int         // taken so far
+	leave *time.Timer // while it waits for the next mail
+}
+
+// bind makes the connection end with ctx.
+func (s *submission) bind(ctx context.Context) {
+	s.stop = context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 }
 
 // openSubmission connects and logs in. The connection ends with ctx.
@@ -37,7 +46,7 @@ func (c *channel) openSubmission(ctx context.Context) (*submission, error) {
 		}
 		return nil, c.redact(smtpError(s.Host, at, err))
 	}
-	out.stop = stop
+	out.conn, out.stop = conn, stop
 	return out, nil
 }
 
@@ -119,7 +128,7 @@ func (p *Platform) Send(ctx context.Context, ch platform.Channel, out platform.O
 		return platform.SendResult{}, c.redact(err)
 	}
 	defer mail.close()
-	s, err := c.openSubmission(ctx)
+	s, err := c.submission(ctx)
 	if err != nil {
 		return platform.SendResult{}, err
 	}
@@ -127,7 +136,7 @@ func (p *Platform) Send(ctx context.Context, ch platform.Channel, out platform.O
 		s.drop()
 		return platform.SendResult{}, c.redact(err)
 	}
-	s.end()
+	c.done(s)
 	return platform.SendResult{ExternalIDs: []string{mail.id}}, nil
 }
 

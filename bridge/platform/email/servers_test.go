@@ -184,7 +184,7 @@ func (r *reader) report(err error) {
 // wait until the condition holds; it is called with the lock held.
 func (r *reader) wait(what string, condition func() bool) {
 	r.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(2 * time.Minute)
 	for {
 		r.mu.Lock()
 		ok := condition()

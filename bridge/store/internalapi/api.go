@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/problem"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -38,6 +39,7 @@ const (
 type Options struct {
 	Log        *slog.Logger          // nil: slog.Default
 	Registerer prometheus.Registerer // nil: no metrics
+	TLS        *tlsfiles.Files       // whose expiry is a metric; nil: none is
 }
 
 // API serves store.Internal over HTTP. It expects that TLS has verified the
@@ -56,7 +58,7 @@ func New(engine store.Internal, opts Options) *API {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	a := &API{engine: engine, log: opts.Log, metrics: newMetrics(opts.Registerer), mux: http.NewServeMux()}
+	a := &API{engine: engine, log: opts.Log, metrics: newMetrics(opts.Registerer, opts.TLS), mux: http.NewServeMux()}
 	a.draining, a.drain = context.WithCancel(context.Background())
 	a.routes()
 	return a

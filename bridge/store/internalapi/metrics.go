@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 )
 
 // metrics of the internal API. Labels are routes and codes: nothing that grows
@@ -16,7 +18,9 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, files *tlsfiles.Files) *metrics {
+	certificate := tlsfiles.NewExpiry("store")
+	certificate.Watch(files)
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bridgekeeper_store_internal_requests_total",
@@ -30,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"method", "route"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.duration)
+		reg.MustRegister(m.requests, m.duration, certificate)
 	}
 	return m
 }

@@ -98,6 +98,7 @@ func (a *API) listConversationMessages(ctx context.Context, in *listConversation
 type SendMessage struct {
 	Type        string           `json:"type,omitempty" enum:"text,image,audio,video,file,sticker,location,template,edit,deletion,reaction" doc:"Absent: the kind of the first attachment, location, template or text, whichever there is."`
 	Text        string           `json:"text,omitempty" maxLength:"65536" doc:"Split at the platform's limit."`
+	Subject     string           `json:"subject,omitempty" maxLength:"998" doc:"Of a mail, on one line; absent: that of the mail that it answers. Other platforms have none."`
 	Attachments []SendAttachment `json:"attachments,omitempty" maxItems:"32" nullable:"false"`
 	Location    *Location        `json:"location,omitempty"`
 	Buttons     []Button         `json:"buttons,omitempty" maxItems:"100" nullable:"false"`
@@ -151,7 +152,7 @@ func (in *sendInput) request(caller string) store.SendRequest {
 	b := in.Body
 	req := store.SendRequest{
 		IdempotencyKey: in.IdempotencyKey, Author: message.Author{Kind: message.AuthorAgent, Name: path.Base(caller)}, Epoch: b.Epoch,
-		Type: message.Type(b.Type), Text: b.Text, ButtonStyle: message.ButtonStyle(b.ButtonStyle), ReplyTo: b.ReplyTo, Target: b.Target,
+		Type: message.Type(b.Type), Text: b.Text, ButtonStyle: message.ButtonStyle(b.ButtonStyle), ReplyTo: b.ReplyTo, Target: b.Target, Subject: b.Subject,
 	}
 	if b.Author != nil {
 		req.Author = message.Author{Kind: message.AuthorKind(b.Author.Kind), Name: b.Author.Name}
