@@ -28,7 +28,8 @@ const (
 // transaction, commits once and then answers them all. No timer is involved:
 // a batch is whatever came while the batch before was being committed, so that
 // a lone caller waits for nobody. With several writers (scribes) one fills its
-// transaction while another one waits for the disk.
+// transaction while another one waits for the disk; who needs what the other one
+// holds waits for its turn (turns).
 type committer struct {
 	db         *database
 	clock      func() time.Time
@@ -40,6 +41,7 @@ type committer struct {
 	committed func(t *txn)
 
 	queue   chan *job
+	turns   turns
 	closing chan struct{}
 	stopped chan struct{} // closed when all scribes have ended
 	scribes sync.WaitGroup
@@ -79,6 +81,7 @@ const (
 // start opens the writers' connections and begins to serve.
 func (c *committer) start(ctx context.Context) error {
 	c.queue = make(chan *job, maxBatchWeight)
+	c.turns = turns{again: make(chan struct{}, 1), held: map[*scribe]*locks{}}
 	c.closing, c.stopped = make(chan struct{}), make(chan struct{})
 	var scribes []*scribe
 	for range c.db.writers {
@@ -124,6 +127,9 @@ func (c *committer) stop() {
 // be quick, do no I/O but its statements, and set its results anew each time.
 // When ctx is done before fn has begun, nothing is done.
 func (c *committer) do(ctx context.Context, weight int, needs *locks, fn func(*txn) error) error {
+	if !c.db.shared {
+		needs = nil // there is one writer
+	}
 	j := &job{fn: fn, weight: max(weight, 1), locks: needs, done: make(chan error, 1)}
 	select {
 	case c.queue <- j:
@@ -145,26 +151,6 @@ func (c *committer) do(ctx context.Context, weight int, needs *locks, fn func(*t
 		return fmt.Errorf("%w: %w", ErrUnavailable, gone)
 	}
 	return <-j.done
-}
-
-// collect takes what is waiting, up to the bound.
-func (c *committer) collect(first *job) []*job {
-	var batch []*job
-	weight := 0
-	for j := first; ; {
-		if j.state.CompareAndSwap(jobWaiting, jobTaken) {
-			batch = append(batch, j)
-			weight += j.weight
-		}
-		if weight >= c.db.batch {
-			return batch
-		}
-		select {
-		case j = <-c.queue:
-		default:
-			return batch
-		}
-	}
 }
 
 // wrote notes a time that is written by.

@@ -155,6 +155,41 @@ func (l *locks) add(o *locks) {
 	}
 }
 
+// meets says whether one of two transactions with these locks would wait for the
+// other one.
+func (l *locks) meets(o *locks) bool {
+	if l.empty() || o.empty() {
+		return false
+	}
+	if l.root || o.root {
+		return true
+	}
+	if meet(l.inboxes, o.inboxes, func(mine, theirs bool) bool { return mine || theirs }) {
+		return true
+	}
+	return meet(l.parties, o.parties, always) || meet(l.others, o.others, always)
+}
+
+// empty says that it is a set of nothing, not even a share of the root.
+func (l *locks) empty() bool {
+	return !l.root && len(l.inboxes)+len(l.parties)+len(l.others) == 0
+}
+
+func always(_, _ bool) bool { return true }
+
+// meet looks for a name in both whose values exclude each other.
+func meet[K comparable](a, b map[K]bool, exclude func(x, y bool) bool) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	for name, x := range a {
+		if y, ok := b[name]; ok && exclude(x, y) {
+			return true
+		}
+	}
+	return false
+}
+
 // maxLocks bounds the locks of one transaction. PostgreSQL's table of locks has
 // room for max_locks_per_transaction × max_connections, 6400 as it comes: for
 // some thirty writers. Beyond it parties give way to their whole inbox, which

@@ -64,12 +64,22 @@ func (w *scribe) serve() {
 		select {
 		case <-w.c.closing:
 			return
+		default:
+		}
+		if batch := w.collect(nil); len(batch) > 0 {
+			w.run(batch)
+			continue
+		}
+		select {
+		case <-w.c.closing:
+			return
 		case <-w.renew:
 			if w.generation != w.c.db.generationNow() {
 				w.disconnect() // the next batch brings a new one
 			}
+		case <-w.c.turns.again:
 		case j := <-w.c.queue:
-			w.run(w.c.collect(j))
+			w.run(w.collect(j))
 		}
 	}
 }
@@ -79,6 +89,7 @@ func (w *scribe) run(batch []*job) {
 	if len(batch) == 0 {
 		return
 	}
+	defer w.release()
 	c, began := w.c, time.Now()
 	t, errs, err := w.attempts(batch)
 	if err != nil {

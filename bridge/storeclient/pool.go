@@ -18,6 +18,9 @@ const (
 	// idleTimeout drops connections that nobody uses, such as those of
 	// certificates that were rotated out.
 	idleTimeout = 90 * time.Second
+	// maxFrame holds nearly every answer in one frame: each goes through the hands
+	// of three goroutines. A connection keeps a buffer of the largest that came.
+	maxFrame = 256 << 10
 )
 
 // pool is one HTTP/2 connection (or a few, when its streams are used up) made
@@ -55,7 +58,7 @@ func (p *pool) transport() *http.Transport {
 		DialTLSContext:  p.files.DialTLS,
 		Protocols:       protocols,
 		IdleConnTimeout: idleTimeout,
-		HTTP2:           &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		HTTP2:           &http.HTTP2Config{MaxReadFrameSize: maxFrame, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		Proxy:           nil, // never: the store is in the cluster, and the environment is not ours
 	}
 }

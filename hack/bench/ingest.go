@@ -31,6 +31,7 @@ type target struct {
 	address string
 	parts   []part
 	stored  func(ctx context.Context) (int, error)
+	commits func(ctx context.Context) (int, error) // of the store, since its start; may be nil
 	close   func()
 }
 
@@ -79,6 +80,10 @@ func (b *bench) measure(ctx context.Context, t *target, connections int) error {
 	if err != nil {
 		return err
 	}
+	commits, err := t.committed(ctx)
+	if err != nil {
+		return err
+	}
 	b.profile(t)
 	options.First, options.Messages = warm.Accepted, b.messages
 	r, err := traffic.Run(ctx, options)
@@ -90,10 +95,16 @@ func (b *bench) measure(ctx context.Context, t *target, connections int) error {
 	if err != nil {
 		return err
 	}
+	if commits, err = t.since(ctx, commits); err != nil {
+		return err
+	}
 	n := r.Requests
 	fmt.Printf("  %-28s %12d %11.0f %9s %9s  ", t.name, connections, float64(n)/r.Took.Seconds(), short(r.Percentile(50)), short(r.Percentile(99)))
 	for i, p := range t.parts {
 		fmt.Printf("  %s %s %.0f MB", p.name, ((after[i].CPU - before[i].CPU) / time.Duration(n)).Round(time.Microsecond), float64(after[i].RSS)/1e6)
+	}
+	if commits > 0 {
+		fmt.Printf("  %d a commit", n/commits)
 	}
 	fmt.Println()
 	return b.verify(ctx, t, r)
@@ -204,7 +215,7 @@ func (b *bench) world(ctx context.Context, name, dsn string, database func() []i
 	return &target{
 		// The bridge itself, not the balancer: that one is a part of the test only.
 		name: name, address: w.Bridges[0].Listen, close: stop,
-		parts: parts,
+		parts: parts, commits: func(ctx context.Context) (int, error) { return commitsOf(ctx, w.Stores[0].Health) },
 		stored: func(ctx context.Context) (int, error) {
 			list, err := w.Desk().Messages(ctx, processes.Namespace+"/messenger", message.Inbound)
 			return len(list), err

@@ -5,11 +5,12 @@
 //	caller ─┘                    └─ gathered while the others were
 //
 // An idle batcher sends at once, a busy one sends bigger requests. A further one
-// goes when it is worth it: half as large as what is on the way, and half of
-// those who were just answered are there again. Callers who were answered
-// together come back one by one, and the first of them would else go alone, at
-// the price of a request and a commit. A request that the store could not carry
-// out is tried again while one of its callers still waits.
+// goes when half of all callers are in it: as many wait as are on the way or were
+// just answered and are not there again. So two halves take turns: one is being
+// committed while the other one gathers. With smaller shares, three of them would
+// go round, one waiting in front of the store for nothing, each at the price of a
+// request and a commit. A request that the store could not carry out is tried
+// again while one of its callers still waits.
 package batch
 
 import (
@@ -132,10 +133,11 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 	return true
 }
 
-// worthwhile says that what is in the queue is enough for a request of its own.
-// While one is on the way, or wake is due, somebody comes back to ask again.
+// worthwhile says that what is in the queue is enough for a request of its own:
+// half of all callers, or as much as a request holds. While one is on the way, or
+// wake is due, somebody comes back to ask again.
 func (b *Batcher[T, R]) worthwhile() bool {
-	return 2*len(b.queue) >= b.onWay && len(b.queue) >= b.back
+	return len(b.queue) >= min(b.onWay+b.back, b.opts.MaxItems)
 }
 
 // returned notes that a batch came back, and whether its callers are answered.

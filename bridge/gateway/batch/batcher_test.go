@@ -86,7 +86,7 @@ func TestAnIdleBatcherSendsAtOnceAndABusyOneGathers(t *testing.T) {
 		}
 		callers.Wait()
 		assert.Equal(t, [][]int{{1}, {2}, {3, 4, 5, 6}, {7, 8}}, back.calls)
-		assert.Equal(t, 2*time.Second, time.Since(start))
+		assert.Equal(t, 3*time.Second+gather, time.Since(start), "the rest waits for what is on the way, and a moment for company")
 		b.Wait()
 	})
 }
@@ -270,9 +270,9 @@ func TestEveryCallerGetsItsOwnResult(t *testing.T) {
 	})
 }
 
-// Who comes back first does not go alone while much is on the way, and nobody
-// is left behind when that has come back.
-func TestASecondRequestIsWorthIt(t *testing.T) {
+// Who comes back first does not go alone while much is on the way: half of all
+// callers go together. Nobody is left behind when that has come back.
+func TestASecondRequestIsHalfOfAllCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		back := &backend{latency: time.Second}
 		o := back.options()
@@ -285,19 +285,40 @@ func TestASecondRequestIsWorthIt(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		ask(1, 2, 3, 4, 5, 6, 7)
-		time.Sleep(time.Second)
-		synctest.Wait() // {2 … 7} is on the way
+		ask(1, 2, 3, 4)
+		time.Sleep(time.Second + gather)
+		synctest.Wait() // {2, 3, 4} is on the way
 		b.mu.Lock()
 		b.opts.Concurrency = 2
 		b.mu.Unlock()
-		ask(8, 9)
-		require.Len(t, back.made(), 2, "two are not half of six")
-		ask(10)
-		require.Equal(t, [][]int{{1}, {2, 3, 4, 5, 6, 7}, {8, 9, 10}}, back.made())
-		ask(11)
+		ask(5, 6)
+		require.Len(t, back.made(), 2, "two are not as many as three")
+		ask(7)
+		require.Equal(t, [][]int{{1}, {2, 3, 4}, {5, 6, 7}}, back.made())
+		ask(8)
 		callers.Wait()
-		require.Equal(t, []int{11}, back.made()[3], "it goes when there is room")
+		require.Equal(t, []int{8}, back.made()[3], "it goes when there is room")
+		b.Wait()
+	})
+}
+
+// A request that is full waits for nobody.
+func TestAFullRequestGoesWhateverIsOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := &backend{latency: time.Second}
+		o := back.options()
+		o.Concurrency, o.MaxItems = 3, 4
+		b := New(o)
+		var callers sync.WaitGroup
+		for v := range 13 {
+			callers.Go(func() { _, _ = b.Do(t.Context(), v) })
+			synctest.Wait()
+		}
+		require.Equal(t, [][]int{{0}, {1}, {2, 3}}, back.made())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, [][]int{{4, 5, 6, 7}, {8, 9, 10, 11}}, back.made()[3:], "the third one would be a small one")
+		callers.Wait()
 		b.Wait()
 	})
 }

@@ -30,6 +30,10 @@ const (
 	// maxStreams bounds the requests at one time on one connection: a bridge has
 	// a few long polls, and an ingest per webhook that waits for its commit.
 	maxStreams = 1000
+	// maxFrame holds nearly every batch of a bridge in one frame: each goes through
+	// the hands of three goroutines. A connection keeps a buffer of the largest
+	// that came.
+	maxFrame = 256 << 10
 )
 
 func serve(server *http.Server, listener net.Listener) error {
@@ -70,7 +74,7 @@ func (s *Server) internalServer(api, status http.Handler) *http.Server {
 	server.Handler = s.opts.TLS.Guard(mux)
 	server.TLSConfig, server.ConnContext = s.opts.TLS.ServerConfig(), tlsfiles.ConnContext
 	server.WriteTimeout = internalWriteTimeout
-	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
+	server.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame, SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
 	return server
 }
 

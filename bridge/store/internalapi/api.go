@@ -19,6 +19,9 @@ const (
 	// maxJSON bounds a JSON body. The largest is an ingest batch: a platform's
 	// payload of up to 10 MiB is 13.4 MiB in base64, with its events beside it.
 	maxJSON = 32 << 20
+	// maxGrow bounds what is set aside for a body before it is there: more than
+	// nearly all have, and little to be told lies about.
+	maxGrow = 1 << 20
 	// MaxMedia bounds an attachment: the largest of any platform is Telegram's
 	// 2 GB by a server of one's own, but 20 MB by the public Bot API, 100 MB for
 	// WhatsApp documents; above 256 MiB the volume of a small store is at risk.

@@ -17,6 +17,7 @@ const maxBuffered = 1<<17 - 1
 type log struct {
 	start  int64 // where in the file the buffer belongs
 	buffer []byte
+	synced bool // by SQLite's own VFS, once
 }
 
 // open logs, by the address of SQLite's file.
@@ -82,11 +83,22 @@ func read(tls *libc.TLS, file, data uintptr, n int32, offset int64) int32 {
 	return native.read(tls, file, data, n, offset)
 }
 
+// syncFile flushes the log to disk. The first time SQLite's own VFS does it, and
+// makes the file's name durable, too. After that its content is enough, and its
+// length where that has changed: SQLite writes over its log again and again, and
+// what else fsync would bring to disk then (the time of the last change) costs a
+// transaction of the file system, which waits for everybody else's, too.
 func syncFile(tls *libc.TLS, file uintptr, flags int32) int32 {
-	if rc := logs.of(file).flush(tls, file); rc != sqlite3.SQLITE_OK {
+	l := logs.of(file)
+	if rc := l.flush(tls, file); rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	return native.sync(tls, file, flags)
+	if l.synced {
+		return syncContent(tls, file, flags)
+	}
+	rc := native.sync(tls, file, flags)
+	l.synced = rc == sqlite3.SQLITE_OK
+	return rc
 }
 
 func fileSize(tls *libc.TLS, file, size uintptr) int32 {
