@@ -60,6 +60,13 @@ type OwnerChange struct {
 
 // transfer gives a conversation another owner. v must have been read in this
 // transaction with its row locked (lockConversation), or be new in it; it is
+var (
+	newOwnerChanges = bulkInsert("owner_changes", "", "conversation text", "epoch bigint", "from_kind text", "from_name text", "to_kind text", "to_name text",
+		"cause text", "caller text", "decision text", "at bigint")
+	saveContactAgents = bulkInsert("contact_agents", "ON CONFLICT (contact) DO UPDATE SET agent = excluded.agent, at = excluded.at", "contact text", "agent text", "at bigint")
+	saveOwners        = bulkUpdate("conversations", []string{"id text"}, "owner_kind text", "owner_name text", "epoch bigint", "updated_at bigint")
+)
+
 // brought up to date. What a former owner has queued and not sent is superseded
 // by its epoch. A transfer to the owner that it has does nothing.
 func (t *txn) transfer(v *convRow, to Owner, cause ownerCause) error {
@@ -81,13 +88,12 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	if err := t.moveEntry(v, e, w); err != nil {
 		return err
 	}
-	if err := t.later(`INSERT INTO owner_changes (conversation, epoch, from_kind, from_name, to_kind, to_name, cause, caller, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if err := t.row(newOwnerChanges, "",
 		v.id, v.epoch, string(from.Kind), from.Name, string(to.Kind), to.Name, string(cause.why), cause.caller, cause.decision, ms(t.now)); err != nil {
 		return err
 	}
 	if to.Kind == OwnerAgent {
-		if err := t.later(`INSERT INTO contact_agents (contact, agent, at) VALUES (?, ?, ?) ON CONFLICT (contact) DO UPDATE SET agent = excluded.agent, at = excluded.at`,
-			v.contact, to.Name, ms(t.now)); err != nil {
+		if err := t.row(saveContactAgents, v.contact, v.contact, to.Name, ms(t.now)); err != nil {
 			return err
 		}
 	}
@@ -96,8 +102,7 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	}
 	v.fresh = false
 	t.afterCommit(func() { t.c.queues.metrics.owned(cause.why) })
-	if err := t.later(`UPDATE conversations SET owner_kind = ?, owner_name = ?, epoch = ?, updated_at = ? WHERE id = ?`,
-		string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {
+	if err := t.row(saveOwners, v.id, string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {
 		return err
 	}
 	if to.Kind == OwnerBot && cause.why != CauseRouted && cause.why != CauseHandover { // routing tells it what to begin with

@@ -123,7 +123,7 @@ func (a *arrival) carried() error {
 		if err != nil {
 			return err
 		}
-		return t.resume(&v)
+		return p.belongs(&v, t.resume(&v))
 	case p.owner.Kind == OwnerAgent && a.s.state.Load().idling:
 		a.s.queues.sweepAfter(t)
 		return t.later(`UPDATE queue_entries SET due_at = ? WHERE conversation = ? AND idle = 1`, ms(t.now), p.conversation)

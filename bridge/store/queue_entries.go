@@ -59,13 +59,17 @@ type entryRow struct {
 
 const entryColumns = `conversation, queue, state, class, priority, need, reserved, reserved_until, declined, waiting_since, entered_at, step_at, hold, due_at, agent, units, idle, assigned_at`
 
-func scanEntry(rows *sql.Rows) (e entryRow, err error) {
-	return e, rows.Scan(&e.conversation, &e.queue, &e.state, &e.class, &e.priority, &e.need, &e.reserved, &e.reservedUntil, &e.declined,
+func scanEntry(rows *sql.Rows) (entryRow, error) { return readEntry(rows.Scan) }
+
+func readEntry(scan func(...any) error) (e entryRow, err error) {
+	return e, scan(&e.conversation, &e.queue, &e.state, &e.class, &e.priority, &e.need, &e.reserved, &e.reservedUntil, &e.declined,
 		&e.waitingSince, &e.enteredAt, &e.stepAt, &e.hold, &e.dueAt, &e.agent, &e.units, &e.idle, &e.assignedAt)
 }
 
 // priorities in the order of their ranks.
 var priorities = []routing.Priority{routing.PriorityLow, routing.PriorityNormal, routing.PriorityHigh, routing.PriorityUrgent}
+
+const priorityCount = 4
 
 func rankOf(p routing.Priority) int {
 	return max(slices.Index(priorities, cmp.Or(p, routing.PriorityNormal)), 0)
@@ -117,13 +121,17 @@ func (t *txn) entry(conversation string) (*entryRow, error) {
 	return &list[0], nil
 }
 
+// saveEntries writes whole rows.
+var saveEntries = bulkInsert("queue_entries", `ON CONFLICT (conversation) DO UPDATE SET queue = excluded.queue, state = excluded.state, class = excluded.class,
+	priority = excluded.priority, need = excluded.need, reserved = excluded.reserved, reserved_until = excluded.reserved_until, declined = excluded.declined,
+	waiting_since = excluded.waiting_since, entered_at = excluded.entered_at, step_at = excluded.step_at, hold = excluded.hold, due_at = excluded.due_at,
+	agent = excluded.agent, units = excluded.units, idle = excluded.idle, assigned_at = excluded.assigned_at`,
+	"conversation text", "queue text", "state text", "class text", "priority bigint", "need text", "reserved text", "reserved_until bigint", "declined text",
+	"waiting_since bigint", "entered_at bigint", "step_at bigint", "hold bigint", "due_at bigint", "agent text", "units bigint", "idle bigint", "assigned_at bigint")
+
 func (t *txn) saveEntry(e *entryRow) error {
-	return t.later(`INSERT INTO queue_entries (`+entryColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (conversation) DO UPDATE SET queue = excluded.queue, state = excluded.state, class = excluded.class, priority = excluded.priority, need = excluded.need,
-		reserved = excluded.reserved, reserved_until = excluded.reserved_until, declined = excluded.declined, waiting_since = excluded.waiting_since,
-		entered_at = excluded.entered_at, step_at = excluded.step_at, hold = excluded.hold, due_at = excluded.due_at, agent = excluded.agent,
-		units = excluded.units, idle = excluded.idle, assigned_at = excluded.assigned_at`,
-		e.conversation, e.queue, string(e.state), string(e.class), e.priority, e.need, e.reserved, e.reservedUntil, e.declined,
+	return t.row(saveEntries, e.conversation,
+		e.conversation, e.queue, string(e.state), string(e.class), int64(e.priority), e.need, e.reserved, e.reservedUntil, e.declined,
 		e.waitingSince, e.enteredAt, e.stepAt, e.hold, e.dueAt, e.agent, e.units, e.idle, e.assignedAt)
 }
 

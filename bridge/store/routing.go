@@ -176,12 +176,13 @@ func (r *dispatcher) reply(t *txn, p *routing.Program, v *convRow, o *occasion, 
 	if text == "" {
 		return nil
 	}
-	if err := t.later(`INSERT INTO policy_texts (contact, kind, sent_at) VALUES (?, ?, ?) ON CONFLICT (contact, kind) DO UPDATE SET sent_at = excluded.sent_at`,
-		v.contact, string(d.Reply.Kind), ms(t.now)); err != nil {
+	if err := t.row(savePolicyTexts, v.contact+" "+string(d.Reply.Kind), v.contact, string(d.Reply.Kind), ms(t.now)); err != nil {
 		return err
 	}
 	return t.addErrand(errand{conversation: v.id, kind: errandText, target: d.Policy, epoch: v.epoch, decision: o.decision, payload: text})
 }
+
+var savePolicyTexts = bulkInsert("policy_texts", "ON CONFLICT (contact, kind) DO UPDATE SET sent_at = excluded.sent_at", "contact text", "kind text", "sent_at bigint")
 
 // label adds labels; those that a rule sets again get its value.
 func (row *routingRow) label(labels map[string]string) {
