@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 // Ownership. A conversation has exactly one owner at every moment, and transfer
@@ -58,8 +60,6 @@ type OwnerChange struct {
 	Decision string     `json:"decision,omitempty"`
 }
 
-// transfer gives a conversation another owner. v must have been read in this
-// transaction with its row locked (lockConversation), or be new in it; it is
 var (
 	newOwnerChanges = bulkInsert("owner_changes", "", "conversation text", "epoch bigint", "from_kind text", "from_name text", "to_kind text", "to_name text",
 		"cause text", "caller text", "decision text", "at bigint")
@@ -67,6 +67,8 @@ var (
 	saveOwners        = bulkUpdate("conversations", []string{"id text"}, "owner_kind text", "owner_name text", "epoch bigint", "updated_at bigint")
 )
 
+// transfer gives a conversation another owner. v must have been read in this
+// transaction with its row locked (lockConversation), or be new in it; it is
 // brought up to date. What a former owner has queued and not sent is superseded
 // by its epoch. A transfer to the owner that it has does nothing.
 func (t *txn) transfer(v *convRow, to Owner, cause ownerCause) error {
@@ -215,8 +217,9 @@ func (s *Store) Take(ctx context.Context, scope Scope, id string, by Owner, epoc
 }
 
 // Release lets go of a conversation: it goes back to the queue that it came
-// from, as old as it is, and to nobody where it came from none. What waits in a
-// queue stays there.
+// from, as old as it is. Where it came from none, the policies of its channel say
+// who gets it (of a bot, as if it had handed over), and without policies nobody
+// has it. What waits in a queue stays there.
 func (s *Store) Release(ctx context.Context, scope Scope, id string, epoch int64) (Conversation, error) {
 	if err := checkEpoch(epoch); err != nil {
 		return Conversation{}, err
@@ -229,16 +232,25 @@ func (s *Store) Release(ctx context.Context, scope Scope, id string, epoch int64
 	})
 }
 
-// giveBack returns a conversation to its queue, or to nobody.
+// giveBack returns a conversation to its queue, or to whom its policies say, or
+// to nobody.
 func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 	e, err := t.entry(v.id)
 	if err != nil {
 		return err
 	}
-	if e == nil || e.queue == "" {
+	if e != nil && e.queue != "" {
+		return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
+	}
+	r := t.c.dispatcher
+	if v.state == ConversationSolved || !r.s.state.Load().enforces(v.channel) {
 		return t.transfer(v, Owner{Kind: OwnerNone}, cause)
 	}
-	return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
+	o := &occasion{event: routing.EventOpened, reason: string(cause.why), caller: cause.caller}
+	if v.owner.Kind == OwnerBot {
+		o.event, o.bot = routing.EventHandoffRequested, v.owner.Name
+	}
+	return r.route(t, v, o)
 }
 
 // checkTarget keeps a conversation in its namespace: queues and bots are named

@@ -66,8 +66,10 @@ func (s *Store) sweepWaiting(t *txn, v *convRow, e *entryRow) error {
 		overdue = st.overdueAt(q, e.enteredAt)
 	}
 	switch {
+	case q == nil: // also what was to be held: here nobody comes any more
+		event = routing.EventStepFailed
 	case e.hold == 1:
-	case q == nil, e.dueAt == fullDue:
+	case e.dueAt == fullDue:
 		event = routing.EventStepFailed
 	case overdue > 0 && overdue <= ms(t.now):
 		event = routing.EventStepExpired

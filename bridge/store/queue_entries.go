@@ -181,7 +181,8 @@ func (t *txn) forgetEntry(conversation string) error {
 }
 
 // resume is for a conversation that was solved and is open again: its owner, who
-// stayed, has it again.
+// stayed, has it again. An agent who was removed meanwhile does not: it waits in
+// the queue that they had it from.
 func (t *txn) resume(v *convRow) error {
 	if v.owner.Kind != OwnerAgent && v.owner.Kind != OwnerQueue {
 		return nil
@@ -192,6 +193,14 @@ func (t *txn) resume(v *convRow) error {
 	}
 	if e != nil { // it is another matter: its age begins anew
 		e.waitingSince, e.enteredAt, e.stepAt = ms(t.now), ms(t.now), ms(t.now)
+	}
+	if e != nil && e.queue != "" && v.owner.Kind == OwnerAgent {
+		var agent string
+		if there, err := one(t.ctx, t, []any{&agent}, `SELECT id FROM agents WHERE id = ?`, v.owner.Name); err != nil {
+			return err
+		} else if !there {
+			return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseRemoved}, e, nil)
+		}
 	}
 	return t.moveEntry(v, e, nil)
 }
