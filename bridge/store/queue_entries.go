@@ -287,17 +287,20 @@ func (t *txn) letWait(st *state, e *entryRow, queue string, w *waiting) error {
 	} else if err := e.told(w, now); err != nil {
 		return err
 	}
-	q := st.queues[queue]
+	q, tally := st.queues[queue], tallyEntry{queue: queue, depth: 1}
 	if q != nil && e.hold == 0 && q.Limits.MaxDepth > 0 {
 		depth, err := t.depthOf(queue)
 		if err != nil {
 			return err
 		}
-		if q.Limits.Full(depth) {
+		switch {
+		case q.Limits.Full(depth):
 			e.dueAt = fullDue
+		case q.Limits.OnFull != routing.OnFullHold && t.c.db.shared:
+			tally.brought, tally.limit = e.conversation, q.Limits.MaxDepth
 		}
 	}
-	t.note(tallyEntry{queue: queue, depth: 1})
+	t.note(tally)
 	if e.dueAt == 0 {
 		e.dueAt = st.nextDue(q, e, now)
 	}

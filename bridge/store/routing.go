@@ -49,7 +49,7 @@ type occasion struct {
 	message *messageRow // that brought the event; nil: none did
 	// newConversation and newContact: there is nothing to look up about them.
 	newConversation, newContact bool
-	solvedAt int64 // of one that is reopened
+	solvedAt                    int64 // of one that is reopened
 	// Why the event came: the bot that hands over and its reason; what failed.
 	bot, reason string
 	caller      string // name of the token by which somebody let go

@@ -24,6 +24,10 @@ type tallyEntry struct {
 	queue   string
 	depth   int64  // conversations that wait
 	recount bool   // members changed
+	// brought is a conversation that the queue keeps only up to its limit: others may
+	// bring theirs at the same time.
+	brought string
+	limit   int
 	cursor  string // agent who was given something last
 
 	agent    string
@@ -97,6 +101,8 @@ type queueTally struct {
 	depth, online, available int64
 	recount                  bool
 	cursor                   string
+	brought                  []string
+	limit                    int
 }
 
 // settleTally writes what was noted. It is called once, when all functions of
@@ -119,6 +125,9 @@ func (t *txn) settleTally() error {
 		q.depth, q.recount = q.depth+e.depth, q.recount || e.recount
 		if e.cursor != "" {
 			q.cursor = e.cursor
+		}
+		if e.brought != "" {
+			q.brought, q.limit = append(q.brought, e.brought), e.limit
 		}
 	}
 	if err := t.settleAgents(agents, queues); err != nil {
@@ -274,14 +283,27 @@ func (t *txn) settleQueue(name string, q *queueTally) error {
 			return err
 		}
 	}
-	if !q.recount {
-		return nil
+	if err := t.sendOn(name, q); err != nil || !q.recount {
+		return err
 	}
 	// The row is ours by now: who else changed an agent either is committed, and
 	// counted here, or adds what it changed after us.
 	return t.later(`UPDATE queues SET online = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent WHERE m.queue = queues.queue AND p.state = 'online'),
 		available = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent
 			WHERE m.queue = queues.queue AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units) WHERE queue = ?`, name)
+}
+
+// sendOn marks what this transaction brought beyond the limit of a queue, the latest
+// first, for the sweep. The queue's row is ours by now, so that its depth is that of
+// all who were faster.
+func (t *txn) sendOn(name string, q *queueTally) error {
+	if len(q.brought) == 0 {
+		return nil
+	}
+	args := append([]any{fullDue}, padded(q.brought)...)
+	return t.later(`UPDATE queue_entries SET due_at = ? WHERE conversation IN (SELECT conversation FROM queue_entries
+		WHERE conversation IN `+in(paddedTo(len(q.brought)))+` AND queue = ? AND state = 'waiting' AND hold = 0 ORDER BY entered_at DESC, conversation DESC
+		LIMIT (SELECT CASE WHEN depth > ? THEN depth - ? ELSE 0 END FROM queues WHERE queue = ?))`, append(args, name, q.limit, q.limit, name)...)
 }
 
 // stir makes sure that a queue is looked at after the commit: there may be
