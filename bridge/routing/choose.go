@@ -197,11 +197,16 @@ func (c *chooser) best(w *Waiting) int {
 	return best
 }
 
-// exhausted reports whether everybody who is there and has the skills has declined:
-// then they are asked again, rather than nobody.
+// exhausted reports whether everybody who is there, has the skills, and could carry
+// it if they had nothing else, has declined: then they are asked again, rather than
+// nobody.
 func (c *chooser) exhausted(w *Waiting) bool {
+	cost := c.cost(w)
 	for i := range c.agents {
-		if c.agents[i].Presence == PresenceOnline && c.skilled(w, i) && !slices.Contains(w.Declined, c.agents[i].ID) {
+		a := &c.agents[i]
+		limit, bounded := a.ClassUnits[w.Class]
+		able := cost <= a.units && (!bounded || cost <= limit)
+		if able && a.Presence == PresenceOnline && c.skilled(w, i) && !slices.Contains(w.Declined, a.ID) {
 			return false
 		}
 	}

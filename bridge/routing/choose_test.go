@@ -112,6 +112,9 @@ func TestChoose(t *testing.T) {
 		{"rather nobody while another is only busy", QueueSpec{}, []Agent{online("a"), online("b", load(100))}, []Waiting{chat("1", 1, declined("a"))}, "", []string{}},
 		{"again, when all have", QueueSpec{}, []Agent{online("a"), online("b", load(100)), {ID: "c", Presence: PresenceAway}}, []Waiting{chat("1", 1, declined("a", "b"))}, "", []string{"1→a"}},
 
+		{"again, when the others never could", QueueSpec{}, []Agent{online("a"), {ID: "b", Presence: PresenceOnline, Units: 10},
+			{ID: "c", Presence: PresenceOnline, ClassUnits: map[ChannelClass]int{ClassChat: 24}}}, []Waiting{chat("1", 1, declined("a"))}, "", []string{"1→a"}},
+
 		{"reserved", QueueSpec{}, []Agent{online("a", load(50)), online("b")}, []Waiting{chat("1", 1, sticky("a", base.Add(1)))}, "", []string{"1→a"}},
 		{"reserved for one who is busy", QueueSpec{}, []Agent{online("a", load(100)), online("b", load(75))}, []Waiting{chat("1", 9, sticky("a", base.Add(1))), chat("2", 1)}, "", []string{"2→b"}},
 		{"reserved without end", QueueSpec{}, []Agent{online("a", load(100)), online("b")}, []Waiting{chat("1", 1, sticky("a", time.Time{}))}, "", []string{}},

@@ -94,12 +94,14 @@ func TestReopen(t *testing.T) {
 		{"always", Reopen{Reroute: RerouteAlways}, available, time.Hour, false},
 		{"within", Reopen{Within: drawnHour}, available, time.Hour, true},
 		{"too late", Reopen{Within: drawnHour}, available, time.Hour + 1, false},
+		{"since it was opened", Reopen{}, AgentFacts{ID: "ana", At: base.Add(-9 * time.Hour), Online: true, Available: true}, time.Hour, true},
+		{"had another conversation of the contact", Reopen{Reroute: RerouteNever}, AgentFacts{ID: "ana", At: base.Add(-9*time.Hour - 1), Online: true, Available: true}, time.Hour, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			policy := minimal()
 			policy.Reopen = test.reopen
-			f := &Facts{Now: base, Event: EventReopened, Agent: test.agent, Conversation: ConversationFacts{SolvedAt: base.Add(-test.solved)}}
+			f := &Facts{Now: base, Event: EventReopened, Agent: test.agent, Conversation: ConversationFacts{OpenedAt: base.Add(-9 * time.Hour), SolvedAt: base.Add(-test.solved)}}
 			d := Decide(compileAlone(t, policy), f)
 			if test.want {
 				assert.Equal(t, Decision{Policy: "ns/policy", Hash: d.Hash, Mode: ModeEnforce, Action: ActionReturn, Via: ViaReopen, Match: -1, Slot: -1, Target: Target{Agent: "ana"}}, d)

@@ -50,6 +50,7 @@ func (b *below) close() {
 // next statement.
 func (t *txn) bound(query string, args []any) (belowStmt, []driver.NamedValue, error) {
 	b := t.w.below
+	t.w.ways, t.w.statements = t.w.ways+1, t.w.statements+1
 	s, ok := b.stmts[query]
 	if !ok {
 		prepared, err := b.conn.PrepareContext(t.ctx, query)

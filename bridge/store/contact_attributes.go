@@ -16,7 +16,7 @@ func (s *Store) SetAttributes(ctx context.Context, scope Scope, contact string, 
 	if err := scope.Write.check(); err != nil {
 		return Contact{}, err
 	}
-	if err := checkAttributes(attributes); err != nil {
+	if err := checkPairs("attributes", attributes); err != nil {
 		return Contact{}, err
 	}
 	known, err := s.Contact(ctx, scope, contact)
@@ -55,17 +55,18 @@ func (s *Store) SetAttributes(ctx context.Context, scope Scope, contact string, 
 	return s.Contact(ctx, scope, contact)
 }
 
-func checkAttributes(attributes map[string]string) error {
-	if len(attributes) > routing.MaxValues {
-		return &FieldError{Field: "attributes", Message: fmt.Sprintf("has %d entries, %d is the limit", len(attributes), routing.MaxValues)}
+// checkPairs checks the attributes of a contact, or the labels of a conversation.
+func checkPairs(field string, pairs map[string]string) error {
+	if len(pairs) > routing.MaxValues {
+		return &FieldError{Field: field, Message: fmt.Sprintf("has %d entries, %d is the limit", len(pairs), routing.MaxValues)}
 	}
-	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		value := attributes[name]
+	for _, name := range slices.Sorted(maps.Keys(pairs)) {
+		value := pairs[name]
 		switch {
 		case name == "" || len(name) > routing.MaxValueBytes || clean(name) != name:
-			return &FieldError{Field: "attributes", Message: fmt.Sprintf("a name must be valid text of 1 to %d bytes", routing.MaxValueBytes)}
+			return &FieldError{Field: field, Message: fmt.Sprintf("a name must be valid text of 1 to %d bytes", routing.MaxValueBytes)}
 		case len(value) > routing.MaxValueBytes || clean(value) != value:
-			return &FieldError{Field: "attributes." + name, Message: fmt.Sprintf("must be valid text of at most %d bytes", routing.MaxValueBytes)}
+			return &FieldError{Field: field + "." + name, Message: fmt.Sprintf("must be valid text of at most %d bytes", routing.MaxValueBytes)}
 		}
 	}
 	return nil

@@ -89,7 +89,12 @@ func (t *txn) touchConversation(id string) error {
 // Conversation returns one conversation.
 func (s *Store) Conversation(ctx context.Context, scope Scope, id string) (Conversation, error) {
 	v, err := s.conversation(ctx, s.read, scope, id)
-	return v.api(), err
+	if err != nil {
+		return Conversation{}, err
+	}
+	list := []Conversation{v.api()}
+	err = s.routed(ctx, list)
+	return list[0], err
 }
 
 func checkOwner(o Owner) error {
@@ -171,26 +176,34 @@ func (s *Store) changeConversation(ctx context.Context, scope Scope, id string, 
 		if err != nil {
 			return err
 		}
-		if _, done, err := t.repeated(v.namespace, scope.Write); err != nil || done {
-			after = v.api()
-			return err
-		}
-		changed, err := change(t, &v)
+		_, done, err := t.repeated(v.namespace, scope.Write)
 		if err != nil {
 			return err
 		}
-		if err := t.remember(v.namespace, scope.Write, ""); err != nil || !changed {
-			after = v.api()
-			return err
+		if !done {
+			if err := t.change(&v, scope.Write, change); err != nil {
+				return err
+			}
 		}
-		v.updatedAt = ms(t.now)
-		after = v.api()
-		return t.updateConversation(v)
+		after, err = t.view(&v)
+		return err
 	})
 	if err != nil {
 		return Conversation{}, err
 	}
 	return after, nil
+}
+
+func (t *txn) change(v *convRow, w Write, change func(*txn, *convRow) (bool, error)) error {
+	changed, err := change(t, v)
+	if err != nil {
+		return err
+	}
+	if err := t.remember(v.namespace, w, ""); err != nil || !changed {
+		return err
+	}
+	v.updatedAt = ms(t.now)
+	return t.updateConversation(*v)
 }
 
 func (t *txn) updateConversation(v convRow) error {

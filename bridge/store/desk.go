@@ -31,7 +31,8 @@ type Desk interface {
 
 	// Offers that are open to an agent; it waits for one if there is none.
 	Offers(ctx context.Context, s Scope, agent string, wait time.Duration) ([]AgentOffer, error)
-	// AcceptOffer and DeclineOffer answer an offer; ErrConflict when it is over.
+	// AcceptOffer and DeclineOffer answer an offer; ErrConflict when it is over. The
+	// same write again is answered with the conversation as it is now.
 	AcceptOffer(ctx context.Context, s Scope, id string) (Conversation, error)
 	DeclineOffer(ctx context.Context, s Scope, id string) (Conversation, error)
 

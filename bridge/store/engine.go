@@ -8,6 +8,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
@@ -106,6 +107,8 @@ type Writer interface {
 	Resolve(ctx context.Context, s Scope, conversation string) (Conversation, error)
 	Snooze(ctx context.Context, s Scope, conversation string, until time.Time) (Conversation, error)
 	Reopen(ctx context.Context, s Scope, conversation string) (Conversation, error)
+	// UpdateConversation writes what rules go by, and its priority in queues.
+	UpdateConversation(ctx context.Context, s Scope, conversation string, u ConversationUpdate) (Conversation, error)
 	// Requeue sends again what of a dead letter was not sent.
 	Requeue(ctx context.Context, s Scope, id string, policy UnknownPolicy) (message.Message, error)
 	// UploadMedia keeps the bytes of an outbound attachment; it lives as long as a message names it.
@@ -195,6 +198,10 @@ type Conversation struct {
 	UpdatedAt     time.Time  `json:"updatedAt"`
 	SolvedAt      *time.Time `json:"solvedAt,omitempty"`
 	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+	// What rules go by: of rules before, of bots and webhooks, of REST.
+	Priority routing.Priority  `json:"priority,omitempty"` // empty: Normal
+	Labels   map[string]string `json:"labels,omitempty"`
+	Topics   []string          `json:"topics,omitempty"`
 }
 
 // ConversationQuery selects conversations, latest activity first.

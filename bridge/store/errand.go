@@ -55,11 +55,13 @@ const (
 	errandsRecheck = 5 * time.Second
 )
 
+var newErrands = bulkInsert("errands", "", "id text", "conversation text", "kind text", "target text", "message text", "epoch bigint", "decision text", "payload text",
+	"remote bigint", "due_at bigint", "created_at bigint")
+
 // addErrand adds an errand, due now.
 func (t *txn) addErrand(e errand) error {
 	t.wake(topicErrands)
-	return t.later(`INSERT INTO errands (id, conversation, kind, target, message, epoch, decision, payload, remote, due_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		t.newID(), e.conversation, string(e.kind), e.target, e.message, e.epoch, e.decision, e.payload, boolInt(t.c.dispatcher.remote(e)), ms(t.now), ms(t.now))
+	return t.row(newErrands, "", t.newID(), e.conversation, string(e.kind), e.target, e.message, e.epoch, e.decision, e.payload, boolInt(t.c.dispatcher.remote(e)), ms(t.now), ms(t.now))
 }
 
 func scanErrand(rows *sql.Rows) (e errand, err error) {

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Write names a write of a caller, so that repeating it does not do it again:
@@ -57,6 +59,27 @@ func (t *txn) remember(namespace string, w Write, result string) error {
 	_, err := t.exec(`INSERT INTO idempotent_writes (namespace, key, hash, result, created_at) VALUES (?, ?, ?, ?, ?)`,
 		namespace, w.Key, w.Fingerprint, result, ms(t.now))
 	return err
+}
+
+// writtenBefore says whether the very write was done before in a namespace of the
+// scope, and what it made: where what it was about is gone since.
+func (s *Store) writtenBefore(ctx context.Context, scope Scope) (result string, done bool, err error) {
+	namespaces := scope.Namespaces
+	if scope.All {
+		all := map[string]bool{}
+		for name := range s.state.Load().channels {
+			all[namespaceOf(name)] = true
+		}
+		namespaces = slices.Sorted(maps.Keys(all))
+	}
+	for part := range slices.Chunk(namespaces, maxPadded) {
+		done, err = one(ctx, s.read, []any{&result}, `SELECT result FROM idempotent_writes WHERE key = ? AND hash = ? AND namespace IN `+in(paddedTo(len(part))),
+			append([]any{scope.Write.Key, scope.Write.Fingerprint}, padded(part)...)...)
+		if err != nil || done {
+			return result, done, err
+		}
+	}
+	return "", false, nil
 }
 
 // forgetWrites removes keys that nobody repeats any more.

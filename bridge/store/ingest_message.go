@@ -27,7 +27,6 @@ type party struct {
 
 	met     bool // it was there, or is by now
 	written bool // the contact has written into the conversation
-	moved   bool // a message before this one may have changed the owner
 }
 
 const (

@@ -28,10 +28,21 @@ func (t *txn) gather(a *arrival) {
 	t.gathered = append(t.gathered, a)
 }
 
-// settle takes in what was gathered.
+// settle takes in what was gathered, and writes the rows that were kept back.
 func (t *txn) settle() error {
+	if err := t.settleMessages(); err != nil {
+		return err
+	}
+	return t.writeRows()
+}
+
+// settleMessages takes in what was gathered.
+func (t *txn) settleMessages() error {
 	if len(t.gathered) == 0 {
 		return nil
+	}
+	if err := t.writeRows(); err != nil { // they came before
+		return err
 	}
 	set := t.gathered
 	t.gathered = nil // what it does are statements, too

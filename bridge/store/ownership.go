@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 // Ownership. A conversation has exactly one owner at every moment, and transfer
@@ -58,6 +60,13 @@ type OwnerChange struct {
 	Decision string     `json:"decision,omitempty"`
 }
 
+var (
+	newOwnerChanges = bulkInsert("owner_changes", "", "conversation text", "epoch bigint", "from_kind text", "from_name text", "to_kind text", "to_name text",
+		"cause text", "caller text", "decision text", "at bigint")
+	saveContactAgents = bulkInsert("contact_agents", "ON CONFLICT (contact) DO UPDATE SET agent = excluded.agent, at = excluded.at", "contact text", "agent text", "at bigint")
+	saveOwners        = bulkUpdate("conversations", []string{"id text"}, "owner_kind text", "owner_name text", "epoch bigint", "updated_at bigint")
+)
+
 // transfer gives a conversation another owner. v must have been read in this
 // transaction with its row locked (lockConversation), or be new in it; it is
 // brought up to date. What a former owner has queued and not sent is superseded
@@ -81,13 +90,12 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	if err := t.moveEntry(v, e, w); err != nil {
 		return err
 	}
-	if err := t.later(`INSERT INTO owner_changes (conversation, epoch, from_kind, from_name, to_kind, to_name, cause, caller, decision, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	if err := t.row(newOwnerChanges, "",
 		v.id, v.epoch, string(from.Kind), from.Name, string(to.Kind), to.Name, string(cause.why), cause.caller, cause.decision, ms(t.now)); err != nil {
 		return err
 	}
 	if to.Kind == OwnerAgent {
-		if err := t.later(`INSERT INTO contact_agents (contact, agent, at) VALUES (?, ?, ?) ON CONFLICT (contact) DO UPDATE SET agent = excluded.agent, at = excluded.at`,
-			v.contact, to.Name, ms(t.now)); err != nil {
+		if err := t.row(saveContactAgents, v.contact, v.contact, to.Name, ms(t.now)); err != nil {
 			return err
 		}
 	}
@@ -96,8 +104,7 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	}
 	v.fresh = false
 	t.afterCommit(func() { t.c.queues.metrics.owned(cause.why) })
-	if err := t.later(`UPDATE conversations SET owner_kind = ?, owner_name = ?, epoch = ?, updated_at = ? WHERE id = ?`,
-		string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {
+	if err := t.row(saveOwners, v.id, string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {
 		return err
 	}
 	if to.Kind == OwnerBot && cause.why != CauseRouted && cause.why != CauseHandover { // routing tells it what to begin with
@@ -210,8 +217,9 @@ func (s *Store) Take(ctx context.Context, scope Scope, id string, by Owner, epoc
 }
 
 // Release lets go of a conversation: it goes back to the queue that it came
-// from, as old as it is, and to nobody where it came from none. What waits in a
-// queue stays there.
+// from, as old as it is. Where it came from none, the policies of its channel say
+// who gets it (of a bot, as if it had handed over), and without policies nobody
+// has it. What waits in a queue stays there.
 func (s *Store) Release(ctx context.Context, scope Scope, id string, epoch int64) (Conversation, error) {
 	if err := checkEpoch(epoch); err != nil {
 		return Conversation{}, err
@@ -224,16 +232,25 @@ func (s *Store) Release(ctx context.Context, scope Scope, id string, epoch int64
 	})
 }
 
-// giveBack returns a conversation to its queue, or to nobody.
+// giveBack returns a conversation to its queue, or to whom its policies say, or
+// to nobody.
 func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 	e, err := t.entry(v.id)
 	if err != nil {
 		return err
 	}
-	if e == nil || e.queue == "" {
+	if e != nil && e.queue != "" {
+		return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
+	}
+	r := t.c.dispatcher
+	if v.state == ConversationSolved || !r.s.state.Load().enforces(v.channel) {
 		return t.transfer(v, Owner{Kind: OwnerNone}, cause)
 	}
-	return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
+	o := &occasion{event: routing.EventOpened, reason: string(cause.why), caller: cause.caller}
+	if v.owner.Kind == OwnerBot {
+		o.event, o.bot = routing.EventHandoffRequested, v.owner.Name
+	}
+	return r.route(t, v, o)
 }
 
 // checkTarget keeps a conversation in its namespace: queues and bots are named

@@ -160,6 +160,7 @@ func (t *txn) sendBatch(last *statement, queries []statement, read func(pgx.Batc
 	for _, q := range queries {
 		batch.Queue(t.w.rebound(q.query), q.args...)
 	}
+	t.w.ways, t.w.statements = t.w.ways+1, t.w.statements+batch.Len()
 	err := onConnection(t.w.conn, func(conn *pgx.Conn) error {
 		results := conn.SendBatch(t.ctx, &batch)
 		defer results.Close()

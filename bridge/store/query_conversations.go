@@ -45,7 +45,10 @@ func (s *Store) loadConversations(ctx context.Context, ids []string) ([]Conversa
 	for i, v := range rows {
 		list[i] = v.api()
 	}
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	return list, s.routed(ctx, list)
 }
 
 // conversationKeys reads keys along the index that fits the query.

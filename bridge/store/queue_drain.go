@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
@@ -29,10 +27,19 @@ const (
 	// are, where these cannot take what waits.
 	drainAgents = 4 * drainBatch
 
+	// drainSpare is how many more than there is room for are read of a group: some
+	// are reserved, or were declined by who has room.
+	drainSpare = 3
+
 	// drainAgain is within what time a queue is looked at again in which another
 	// transaction had what was to be given away.
 	drainAgain = 20 * time.Millisecond
 )
+
+// selectHead is the oldest of a queue, and whether anybody in its namespace has
+// room.
+const selectHead = `SELECT (SELECT MIN(waiting_since) FROM queue_entries WHERE queue = ? AND state IN ('waiting', 'offered')),
+	(SELECT COUNT(*) FROM (SELECT 1 FROM presence p WHERE p.namespace = ? ` + whereFree + `LIMIT 1) AS free)`
 
 // drainQueues gives away what can be given away in these queues. Where they
 // share agents, the queue in which somebody waits longest comes first.
@@ -49,10 +56,11 @@ func (s *Store) drainQueues(ctx context.Context, names map[string]bool) error {
 			continue
 		}
 		var since sql.NullInt64
-		if _, err := one(ctx, s.read, []any{&since}, `SELECT MIN(waiting_since) FROM queue_entries WHERE queue = ? AND state IN ('waiting', 'offered')`, name); err != nil {
+		var free int64
+		if _, err := one(ctx, s.read, []any{&since, &free}, selectHead, name, namespaceOf(name)); err != nil {
 			return err
 		}
-		if since.Valid {
+		if since.Valid && free > 0 { // else the writer is not kept for it; whoever has room later stirs
 			heads = append(heads, head{name, since.Int64})
 		}
 	}
@@ -104,8 +112,8 @@ func (s *Store) drainStep(t *txn, queue string) (step drainStep, err error) {
 	if q == nil || !st.open(q, t.now) {
 		return step, nil
 	}
-	d := &drainage{s: s, t: t, st: st, q: q, groups: map[string]*drainGroup{}}
-	if found, err := d.readAgents(); err != nil || !found {
+	d := &drainage{s: s, t: t, st: st, q: q, known: map[string]bool{}, groups: map[string]*drainGroup{}, rows: map[string]*entryRow{}}
+	if err := d.readFront(); err != nil || d.room == 0 {
 		return step, err
 	}
 	chosen, err := d.choose()
@@ -115,7 +123,9 @@ func (s *Store) drainStep(t *txn, queue string) (step drainStep, err error) {
 	return d.give(chosen)
 }
 
-// drainage is one step on its way.
+// drainage is one step on its way. It goes to the database and back a few times,
+// however much it gives: for the front of the queue and who could have it (readFront),
+// with the lock of what was chosen (lock), for the counters, and with what it writes.
 type drainage struct {
 	s  *Store
 	t  *txn
@@ -124,6 +134,7 @@ type drainage struct {
 
 	agents []routing.Agent
 	known  map[string]bool // agents that are in the snapshot
+	room   int             // the most that they could take, up to drainBatch
 	free   bool            // all who are online with units left are
 	every  bool            // all who are online are
 	cursor string
@@ -131,135 +142,9 @@ type drainage struct {
 	rows   map[string]*entryRow
 }
 
-// drainGroup is what needs the same of agents: if one of it cannot be given to
-// anybody, nor can those behind it, unless it has reasons of its own.
-type drainGroup struct {
-	need   string
-	skills routing.Skills
-	read   []*entryRow
-	last   [4]*entryRow // read last, by priority; nil: none are left behind it
-	stuck  bool
-}
-
-// readAgents reads who is online and has units left. found is false when nobody
-// is.
-func (d *drainage) readAgents() (found bool, err error) {
-	d.known = map[string]bool{}
-	if d.q.Strategy == routing.RoundRobin {
-		if _, err := one(d.t.ctx, d.t, []any{&d.cursor}, `SELECT cursor FROM queues WHERE queue = ?`, d.q.Name); err != nil {
-			return false, err
-		}
-	}
-	units := unitsOf(d.q, 0)
-	switch d.q.Strategy {
-	case routing.RoundRobin:
-		err = d.addAgents(whereFree+`ORDER BY CASE WHEN p.agent <= ? THEN 1 ELSE 0 END, p.agent LIMIT ?`, d.cursor, drainAgents)
-	case routing.LongestIdle:
-		err = d.addAgents(whereFree+`ORDER BY p.assigned_at, `+byLoad+`, p.agent LIMIT ?`, units, drainAgents)
-	default:
-		err = d.addAgents(whereFree+`ORDER BY `+byLoad+`, p.assigned_at, p.agent LIMIT ?`, units, drainAgents)
-	}
-	d.free = len(d.agents) < drainAgents
-	return len(d.agents) > 0, err
-}
-
-// Which of a queue's agents are read, and in which order: the part of their units
-// that they use, in parts of a hundred thousand.
-const (
-	whereFree = `AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units `
-	byLoad    = `(p.load_voice + p.load_chat + p.load_mail) * 100000 / CASE WHEN a.units > 0 THEN a.units ELSE ? END`
-)
-
-// addAgents adds those of the queue's agents that fulfil a condition and are not
-// known yet.
-func (d *drainage) addAgents(where string, args ...any) error {
-	list, err := all(d.t.ctx, d.t, scanMember, `SELECT p.agent, p.load_voice, p.load_chat, p.load_mail, p.assigned_at, a.units, a.skills, a.class_units
-		FROM presence p JOIN agents a ON a.id = p.agent
-		WHERE p.namespace = ? AND EXISTS (SELECT 1 FROM queue_members m WHERE m.queue = ? AND m.agent = p.agent) `+where,
-		append([]any{namespaceOf(d.q.Name), d.q.Name}, args...)...)
-	if err != nil {
-		return err
-	}
-	for _, m := range list {
-		if d.known[m.ID] {
-			continue
-		}
-		d.known[m.ID] = true
-		d.agents = append(d.agents, m)
-	}
-	return d.countRecent()
-}
-
-func scanMember(rows *sql.Rows) (a routing.Agent, err error) {
-	var voice, chat, mail int
-	var assigned int64
-	var skills, units string
-	if err = rows.Scan(&a.ID, &voice, &chat, &mail, &assigned, &a.Units, &skills, &units); err != nil {
-		return a, err
-	}
-	a.Presence, a.LastAssignedAt = routing.PresenceOnline, fromMS(assigned)
-	if voice+chat+mail > 0 {
-		a.Load = map[routing.ChannelClass]int{routing.ClassVoice: voice, routing.ClassChat: chat, routing.ClassMail: mail}
-	}
-	if skills != "" {
-		if a.Skills, err = decodedSkills(skills); err != nil {
-			return a, err
-		}
-	}
-	if units != "" {
-		err = json.Unmarshal([]byte(units), &a.ClassUnits)
-	}
-	return a, err
-}
-
-// knownSkills are sets of skills that were decoded before: agents have few
-// different ones, and nobody changes them.
-var knownSkills sync.Map // text → map[string]int
-
-func decodedSkills(text string) (map[string]int, error) {
-	if skills, ok := knownSkills.Load(text); ok {
-		return skills.(map[string]int), nil
-	}
-	var skills map[string]int
-	if err := json.Unmarshal([]byte(text), &skills); err != nil {
-		return nil, err
-	}
-	knownSkills.Store(text, skills)
-	return skills, nil
-}
-
-// countRecent counts what agents were given within the window, where that is
-// bounded: offers that are open, and what became theirs by queues.
-func (d *drainage) countRecent() error {
-	limit := d.q.Capacity.MaxNew
-	if limit.Count == 0 {
-		return nil
-	}
-	type count struct {
-		agent string
-		n     int
-	}
-	since := ms(d.t.now.Add(-time.Duration(limit.Window)))
-	list, err := all(d.t.ctx, d.t, func(rows *sql.Rows) (c count, err error) { return c, rows.Scan(&c.agent, &c.n) },
-		`SELECT p.agent, (SELECT COUNT(*) FROM offers o WHERE o.agent = p.agent)
-			+ (SELECT COUNT(*) FROM owner_changes c WHERE c.to_kind = 'agent' AND c.to_name = p.agent AND c.at > ? AND c.cause IN ('given', 'accepted'))
-		FROM presence p WHERE p.namespace = ? AND p.state = 'online'`, since, namespaceOf(d.q.Name))
-	recent := map[string]int{}
-	for _, c := range list {
-		recent[c.agent] = c.n
-	}
-	for i := range d.agents {
-		d.agents[i].Recent = recent[d.agents[i].ID]
-	}
-	return err
-}
-
 // choose reads the beginning of the queue's order, as much of it as is needed,
 // and lets routing choose.
 func (d *drainage) choose() ([]routing.Assignment, error) {
-	if err := d.readGroups(); err != nil {
-		return nil, err
-	}
 	for {
 		snapshot, behind, err := d.snapshot()
 		if err != nil || len(snapshot.Waiting) == 0 {
@@ -270,14 +155,18 @@ func (d *drainage) choose() ([]routing.Assignment, error) {
 		front := snapshot
 		front.Waiting = front.Waiting[:min(len(front.Waiting), drainBatch)]
 		chosen, _ := routing.Choose(d.q.QueueSpec, front)
-		if len(chosen) < drainBatch && len(front.Waiting) < len(snapshot.Waiting) {
+		if len(chosen) < d.room && len(front.Waiting) < len(snapshot.Waiting) {
 			chosen, _ = routing.Choose(d.q.QueueSpec, snapshot)
+		}
+		if len(chosen) == d.room && d.free { // nobody has any left
+			return chosen, nil
 		}
 		if !d.free && (len(chosen) < len(front.Waiting) || d.prefers(front)) { // perhaps there is somebody (better) among the others
 			if err := d.addAgents(whereFree); err != nil {
 				return nil, err
 			}
 			d.free = true
+			d.measureRoom()
 			continue
 		}
 		if len(chosen) >= drainBatch {
@@ -291,62 +180,6 @@ func (d *drainage) choose() ([]routing.Assignment, error) {
 			return chosen, err
 		}
 	}
-}
-
-// readGroups finds the groups that wait, and reads the beginning of each.
-func (d *drainage) readGroups() error {
-	d.rows = map[string]*entryRow{}
-	for need := ""; ; {
-		var next sql.NullString
-		if _, err := one(d.t.ctx, d.t, []any{&next}, `SELECT MIN(need) FROM queue_entries WHERE queue = ? AND state = 'waiting' AND need > ?`, d.q.Name, need); err != nil || !next.Valid {
-			return err
-		}
-		need = next.String
-		g := &drainGroup{need: need, skills: skillsOf(need)}
-		d.groups[need] = g
-		if err := d.readGroup(g); err != nil {
-			return err
-		}
-	}
-}
-
-// selectWaiting reads what waits first of a group, of each priority.
-var selectWaiting = func() string {
-	parts := make([]string, len(priorities))
-	for i := range parts {
-		parts[i] = `SELECT * FROM (SELECT ` + entryColumns + ` FROM queue_entries WHERE queue = ? AND state = 'waiting' AND need = ? AND priority = ?
-			AND (waiting_since, conversation) > (?, ?) ORDER BY waiting_since, conversation LIMIT ?) AS page`
-	}
-	return strings.Join(parts, " UNION ALL ")
-}()
-
-// readGroup reads the next of a group.
-func (d *drainage) readGroup(g *drainGroup) error {
-	var args []any
-	first := len(g.read) == 0
-	for rank := range priorities {
-		since, id, limit := int64(-1), "", drainBatch
-		if last := g.last[rank]; last != nil {
-			since, id = last.waitingSince, last.conversation
-		} else if !first {
-			limit = 0
-		}
-		args = append(args, d.q.Name, g.need, rank, since, id, limit)
-	}
-	list, err := all(d.t.ctx, d.t, scanEntry, selectWaiting, args...)
-	if err != nil {
-		return err
-	}
-	var read [4]int
-	g.last = [4]*entryRow{}
-	for i := range list {
-		e := &list[i]
-		g.read, d.rows[e.conversation] = append(g.read, e), e
-		if read[e.priority]++; read[e.priority] == drainBatch {
-			g.last[e.priority] = e
-		}
-	}
-	return nil
 }
 
 // snapshot is the beginning of the queue's order as far as it is known for
@@ -427,11 +260,11 @@ func (d *drainage) readMore(snapshot routing.Snapshot, chosen []routing.Assignme
 		}
 	}
 	for _, g := range d.groups {
-		if g.stuck || g.last == [4]*entryRow{} {
+		if g.stuck || g.last == [priorityCount]*entryRow{} {
 			continue
 		}
 		more = true
-		if err := d.readGroup(g); err != nil {
+		if err := d.readGroup(g, drainBatch); err != nil {
 			return false, err
 		}
 	}
@@ -444,14 +277,9 @@ func (d *drainage) give(chosen []routing.Assignment) (step drainStep, err error)
 	for i, a := range chosen {
 		ids[i] = a.Conversation
 	}
-	convs, err := d.s.lockRows(d.t, ids)
+	convs, err := d.lock(ids)
 	if err != nil {
 		return step, err
-	}
-	if d.s.db.shared { // between reading and locking somebody may have been faster
-		if err := d.reread(ids); err != nil {
-			return step, err
-		}
 	}
 	for _, a := range chosen {
 		v, e := convs[a.Conversation], d.rows[a.Conversation]
@@ -476,14 +304,40 @@ func (d *drainage) give(chosen []routing.Assignment) (step drainStep, err error)
 	return step, nil
 }
 
-// reread reads entries again, now that their conversations are locked.
-func (d *drainage) reread(ids []string) error {
-	list, err := all(d.t.ctx, d.t, scanEntry, `SELECT `+entryColumns+` FROM queue_entries WHERE conversation IN `+in(paddedTo(len(ids))), padded(ids)...)
-	clear(d.rows)
-	for i := range list {
-		d.rows[list[i].conversation] = &list[i]
+// lock takes those of some conversations that nobody else has at the moment, and
+// reads what a change of their owner needs of them: of what another transaction has
+// there is none. Between choosing and locking somebody may have been faster, so that
+// their entries are read again where there are other writers.
+func (d *drainage) lock(ids []string) (map[string]*convRow, error) {
+	db := d.s.db
+	list, ours, found := db.list(ids), map[string]bool{}, map[string]*convRow{}
+	var questions []question
+	if db.shared {
+		questions = append(questions, question{`SELECT id FROM conversations WHERE ` + db.among("id") + db.skipLocked(), []any{list}, func(scan func(...any) error) error {
+			var id string
+			err := scan(&id)
+			ours[id] = true
+			return err
+		}})
 	}
-	return err
+	questions = append(questions, question{`SELECT id, channel, contact, state, owner_kind, owner_name, epoch, last_inbound_at FROM conversations WHERE ` + db.among("id"), []any{list},
+		func(scan func(...any) error) error {
+			v := &convRow{}
+			err := scan(&v.id, &v.channel, &v.contact, &v.state, &v.owner.Kind, &v.owner.Name, &v.epoch, &v.lastInboundAt)
+			if v.namespace = namespaceOf(v.channel); !db.shared || ours[v.id] {
+				found[v.id] = v
+			}
+			return err
+		}})
+	if db.shared {
+		clear(d.rows)
+		questions = append(questions, question{`SELECT ` + entryColumns + ` FROM queue_entries WHERE ` + db.among("conversation"), []any{list}, func(scan func(...any) error) error {
+			e, err := readEntry(scan)
+			d.rows[e.conversation] = &e
+			return err
+		}})
+	}
+	return found, d.t.ask(questions...)
 }
 
 func (d *drainage) giveOne(v *convRow, e *entryRow, a routing.Assignment) error {
@@ -495,9 +349,14 @@ func (d *drainage) giveOne(v *convRow, e *entryRow, a routing.Assignment) error 
 	t.noteLoad(a.Agent, e.class, e.units)
 	t.note(tallyEntry{agent: a.Agent, given: true})
 	t.wake(topicOffers)
-	if err := t.later(`INSERT INTO offers (id, conversation, queue, agent, class, units, made_at, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		t.newID(), v.id, e.queue, a.Agent, string(e.class), e.units, ms(t.now), ms(a.OfferUntil)); err != nil {
+	if err := t.row(newOffers, "", t.newID(), v.id, e.queue, a.Agent, string(e.class), e.units, ms(t.now), ms(a.OfferUntil)); err != nil {
 		return err
 	}
-	return t.later(`UPDATE queue_entries SET state = 'offered', agent = ?, units = ? WHERE conversation = ?`, a.Agent, e.units, v.id)
+	return t.row(offerEntries, v.id, string(e.state), a.Agent, e.units, v.id)
 }
+
+var (
+	newOffers = bulkInsert("offers", "", "id text", "conversation text", "queue text", "agent text", "class text", "units bigint", "made_at bigint", "until bigint")
+	// offerEntries writes what an offer changes, so that other indexes are left alone.
+	offerEntries = bulkUpdate("queue_entries", []string{"conversation text"}, "state text", "agent text", "units bigint")
+)

@@ -66,8 +66,10 @@ func (s *Store) sweepWaiting(t *txn, v *convRow, e *entryRow) error {
 		overdue = st.overdueAt(q, e.enteredAt)
 	}
 	switch {
+	case q == nil: // also what was to be held: here nobody comes any more
+		event = routing.EventStepFailed
 	case e.hold == 1:
-	case q == nil, e.dueAt == fullDue:
+	case e.dueAt == fullDue:
 		event = routing.EventStepFailed
 	case overdue > 0 && overdue <= ms(t.now):
 		event = routing.EventStepExpired
@@ -123,7 +125,7 @@ func (a *arrival) carried() error {
 		if err != nil {
 			return err
 		}
-		return t.resume(&v)
+		return p.belongs(&v, t.resume(&v))
 	case p.owner.Kind == OwnerAgent && a.s.state.Load().idling:
 		a.s.queues.sweepAfter(t)
 		return t.later(`UPDATE queue_entries SET due_at = ? WHERE conversation = ? AND idle = 1`, ms(t.now), p.conversation)

@@ -59,13 +59,17 @@ type entryRow struct {
 
 const entryColumns = `conversation, queue, state, class, priority, need, reserved, reserved_until, declined, waiting_since, entered_at, step_at, hold, due_at, agent, units, idle, assigned_at`
 
-func scanEntry(rows *sql.Rows) (e entryRow, err error) {
-	return e, rows.Scan(&e.conversation, &e.queue, &e.state, &e.class, &e.priority, &e.need, &e.reserved, &e.reservedUntil, &e.declined,
+func scanEntry(rows *sql.Rows) (entryRow, error) { return readEntry(rows.Scan) }
+
+func readEntry(scan func(...any) error) (e entryRow, err error) {
+	return e, scan(&e.conversation, &e.queue, &e.state, &e.class, &e.priority, &e.need, &e.reserved, &e.reservedUntil, &e.declined,
 		&e.waitingSince, &e.enteredAt, &e.stepAt, &e.hold, &e.dueAt, &e.agent, &e.units, &e.idle, &e.assignedAt)
 }
 
 // priorities in the order of their ranks.
 var priorities = []routing.Priority{routing.PriorityLow, routing.PriorityNormal, routing.PriorityHigh, routing.PriorityUrgent}
+
+const priorityCount = 4
 
 func rankOf(p routing.Priority) int {
 	return max(slices.Index(priorities, cmp.Or(p, routing.PriorityNormal)), 0)
@@ -117,13 +121,17 @@ func (t *txn) entry(conversation string) (*entryRow, error) {
 	return &list[0], nil
 }
 
+// saveEntries writes whole rows.
+var saveEntries = bulkInsert("queue_entries", `ON CONFLICT (conversation) DO UPDATE SET queue = excluded.queue, state = excluded.state, class = excluded.class,
+	priority = excluded.priority, need = excluded.need, reserved = excluded.reserved, reserved_until = excluded.reserved_until, declined = excluded.declined,
+	waiting_since = excluded.waiting_since, entered_at = excluded.entered_at, step_at = excluded.step_at, hold = excluded.hold, due_at = excluded.due_at,
+	agent = excluded.agent, units = excluded.units, idle = excluded.idle, assigned_at = excluded.assigned_at`,
+	"conversation text", "queue text", "state text", "class text", "priority bigint", "need text", "reserved text", "reserved_until bigint", "declined text",
+	"waiting_since bigint", "entered_at bigint", "step_at bigint", "hold bigint", "due_at bigint", "agent text", "units bigint", "idle bigint", "assigned_at bigint")
+
 func (t *txn) saveEntry(e *entryRow) error {
-	return t.later(`INSERT INTO queue_entries (`+entryColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (conversation) DO UPDATE SET queue = excluded.queue, state = excluded.state, class = excluded.class, priority = excluded.priority, need = excluded.need,
-		reserved = excluded.reserved, reserved_until = excluded.reserved_until, declined = excluded.declined, waiting_since = excluded.waiting_since,
-		entered_at = excluded.entered_at, step_at = excluded.step_at, hold = excluded.hold, due_at = excluded.due_at, agent = excluded.agent,
-		units = excluded.units, idle = excluded.idle, assigned_at = excluded.assigned_at`,
-		e.conversation, e.queue, string(e.state), string(e.class), e.priority, e.need, e.reserved, e.reservedUntil, e.declined,
+	return t.row(saveEntries, e.conversation,
+		e.conversation, e.queue, string(e.state), string(e.class), int64(e.priority), e.need, e.reserved, e.reservedUntil, e.declined,
 		e.waitingSince, e.enteredAt, e.stepAt, e.hold, e.dueAt, e.agent, e.units, e.idle, e.assignedAt)
 }
 
@@ -173,7 +181,8 @@ func (t *txn) forgetEntry(conversation string) error {
 }
 
 // resume is for a conversation that was solved and is open again: its owner, who
-// stayed, has it again.
+// stayed, has it again. An agent who was removed meanwhile does not: it waits in
+// the queue that they had it from.
 func (t *txn) resume(v *convRow) error {
 	if v.owner.Kind != OwnerAgent && v.owner.Kind != OwnerQueue {
 		return nil
@@ -184,6 +193,14 @@ func (t *txn) resume(v *convRow) error {
 	}
 	if e != nil { // it is another matter: its age begins anew
 		e.waitingSince, e.enteredAt, e.stepAt = ms(t.now), ms(t.now), ms(t.now)
+	}
+	if e != nil && e.queue != "" && v.owner.Kind == OwnerAgent {
+		var agent string
+		if there, err := one(t.ctx, t, []any{&agent}, `SELECT id FROM agents WHERE id = ?`, v.owner.Name); err != nil {
+			return err
+		} else if !there {
+			return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseRemoved}, e, nil)
+		}
 	}
 	return t.moveEntry(v, e, nil)
 }
@@ -270,17 +287,20 @@ func (t *txn) letWait(st *state, e *entryRow, queue string, w *waiting) error {
 	} else if err := e.told(w, now); err != nil {
 		return err
 	}
-	q := st.queues[queue]
+	q, tally := st.queues[queue], tallyEntry{queue: queue, depth: 1}
 	if q != nil && e.hold == 0 && q.Limits.MaxDepth > 0 {
 		depth, err := t.depthOf(queue)
 		if err != nil {
 			return err
 		}
-		if q.Limits.Full(depth) {
+		switch {
+		case q.Limits.Full(depth):
 			e.dueAt = fullDue
+		case q.Limits.OnFull != routing.OnFullHold && t.c.db.shared:
+			tally.brought, tally.limit = e.conversation, q.Limits.MaxDepth
 		}
 	}
-	t.note(tallyEntry{queue: queue, depth: 1})
+	t.note(tally)
 	if e.dueAt == 0 {
 		e.dueAt = st.nextDue(q, e, now)
 	}

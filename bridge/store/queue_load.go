@@ -85,16 +85,15 @@ func (st *state) waited(q *agentQueue, since, now time.Time) time.Duration {
 }
 
 // overdueAt is when something that came at a time has waited too long; 0: never.
+// Business time that never comes again runs on the wall, as that of steps does.
 func (st *state) overdueAt(q *agentQueue, entered int64) int64 {
 	if q.Limits.MaxWait <= 0 || q.Limits.OnFull == routing.OnFullHold {
 		return 0
 	}
 	if hours := st.hours(q); hours != nil {
-		at, ok := hours.AddBusiness(fromMS(entered), time.Duration(q.Limits.MaxWait))
-		if !ok {
-			return 0
+		if at, ok := hours.AddBusiness(fromMS(entered), time.Duration(q.Limits.MaxWait)); ok {
+			return ms(at)
 		}
-		return ms(at)
 	}
 	return entered + ceilMS(time.Duration(q.Limits.MaxWait))
 }
@@ -124,6 +123,10 @@ func (s *Store) syncQueues(t *txn, st *state) error {
 		known[r.queue] = r
 		if q := st.queues[r.queue]; q == nil && r.hash != "" || q != nil && q.hash != r.hash {
 			changed[r.queue] = true
+		} else if q == nil && r.depth > 0 { // it left before, and this document may know where to go on to
+			if err := t.lookAgain(r.queue); err != nil {
+				return err
+			}
 		}
 	}
 	for name := range st.queues {
@@ -155,7 +158,13 @@ func (t *txn) syncQueue(st *state, name string) error {
 	if _, err := t.exec(`INSERT INTO queues (queue, hash) VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET hash = excluded.hash`, name, hash); err != nil {
 		return err
 	}
-	_, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left'`, ms(t.now), name)
+	return t.lookAgain(name)
+}
+
+// lookAgain lets everything in a queue be looked at. What came into a full queue
+// (fullDue) is due already, and keeps its mark.
+func (t *txn) lookAgain(queue string) error {
+	_, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left' AND due_at <> ?`, ms(t.now), queue, fullDue)
 	return err
 }
 

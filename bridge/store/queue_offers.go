@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -74,9 +76,26 @@ func errOfferOver(id string) error {
 	return fmt.Errorf("offer %s is over: it expired, was answered, or the conversation went elsewhere: %w", id, ErrConflict)
 }
 
-// answerOffer runs an answer to an offer that is open, with its conversation
-// locked.
+// answerOffer answers an offer. One that this very write has answered before is
+// not over for it: the caller did not hear the answer.
 func (s *Store) answerOffer(ctx context.Context, scope Scope, id, verb string, answer func(t *txn, v *convRow, e *entryRow, o offerRow) error) (Conversation, error) {
+	if err := scope.Write.check(); err != nil {
+		return Conversation{}, err
+	}
+	after, err := s.answerOpen(ctx, scope, id, verb, answer)
+	if scope.Write.Key == "" || !errors.Is(err, ErrConflict) {
+		return after, err
+	}
+	conversation, done, lookErr := s.writtenBefore(ctx, scope)
+	if lookErr != nil || !done {
+		return after, cmp.Or(lookErr, err)
+	}
+	return s.Conversation(ctx, scope, conversation)
+}
+
+// answerOpen runs an answer to an offer that is open, with its conversation
+// locked.
+func (s *Store) answerOpen(ctx context.Context, scope Scope, id, verb string, answer func(t *txn, v *convRow, e *entryRow, o offerRow) error) (Conversation, error) {
 	find := func(ctx context.Context, q querier) (offerRow, error) {
 		list, err := all(ctx, q, scanOffer, selectOffers+`WHERE o.id = ?`, id)
 		if err != nil {
@@ -108,12 +127,20 @@ func (s *Store) answerOffer(ctx context.Context, scope Scope, id, verb string, a
 		if e == nil || e.state != entryOffered || !o.Until.After(t.now) {
 			return errOfferOver(id)
 		}
+		if _, done, err := t.repeated(v.namespace, scope.Write); err != nil {
+			return err
+		} else if done {
+			return errOfferOver(id)
+		}
 		if err := answer(t, &v, e, o); err != nil {
 			return err
 		}
 		t.afterCommit(func() { s.queues.metrics.offer(o.Queue, verb) })
-		after = v.api()
-		return nil
+		if err := t.remember(v.namespace, scope.Write, v.id); err != nil {
+			return err
+		}
+		after, err = t.view(&v)
+		return err
 	})
 	return after, err
 }

@@ -49,10 +49,10 @@ type occasion struct {
 	message *messageRow // that brought the event; nil: none did
 	// newConversation and newContact: there is nothing to look up about them.
 	newConversation, newContact bool
-	// Of one that is reopened: when it was solved, and its latest message before.
-	solvedAt, lastAt int64
+	solvedAt                    int64 // of one that is reopened
 	// Why the event came: the bot that hands over and its reason; what failed.
 	bot, reason string
+	caller      string // name of the token by which somebody let go
 
 	row      *routingRow // where the conversation is; read where nil
 	decision string      // id, once it is kept
@@ -138,7 +138,7 @@ func (r *dispatcher) carryOut(t *txn, p *routing.Program, v *convRow, o *occasio
 
 // give makes the decision's target the owner.
 func (r *dispatcher) give(t *txn, p *routing.Program, v *convRow, o *occasion, d routing.Decision) error {
-	cause := ownerCause{why: CauseRouted, decision: o.decision}
+	cause := ownerCause{why: CauseRouted, caller: o.caller, decision: o.decision}
 	if o.event == routing.EventHandoffRequested {
 		cause.why = CauseHandover
 	}
@@ -176,12 +176,13 @@ func (r *dispatcher) reply(t *txn, p *routing.Program, v *convRow, o *occasion, 
 	if text == "" {
 		return nil
 	}
-	if err := t.later(`INSERT INTO policy_texts (contact, kind, sent_at) VALUES (?, ?, ?) ON CONFLICT (contact, kind) DO UPDATE SET sent_at = excluded.sent_at`,
-		v.contact, string(d.Reply.Kind), ms(t.now)); err != nil {
+	if err := t.row(savePolicyTexts, v.contact+" "+string(d.Reply.Kind), v.contact, string(d.Reply.Kind), ms(t.now)); err != nil {
 		return err
 	}
 	return t.addErrand(errand{conversation: v.id, kind: errandText, target: d.Policy, epoch: v.epoch, decision: o.decision, payload: text})
 }
+
+var savePolicyTexts = bulkInsert("policy_texts", "ON CONFLICT (contact, kind) DO UPDATE SET sent_at = excluded.sent_at", "contact text", "kind text", "sent_at bigint")
 
 // label adds labels; those that a rule sets again get its value.
 func (row *routingRow) label(labels map[string]string) {
@@ -221,8 +222,11 @@ func (r *dispatcher) facts(t *txn, st *state, c *chain, v *convRow, o *occasion)
 	if o.event != routing.EventOpened {
 		f.Position = row.position
 	}
+	if _, ok := st.queueRef(f.Position.Queue); !ok { // nothing is held where nobody comes any more
+		f.Position.Queue = ""
+	}
 	if o.event == routing.EventReopened {
-		f.Conversation.SolvedAt, f.Contact.LastContactAt = fromMS(o.solvedAt), fromMS(o.lastAt)
+		f.Conversation.SolvedAt = fromMS(o.solvedAt)
 	}
 	for _, collect := range []func(*txn, *state, *chain, *convRow, *occasion, *routing.Facts) error{
 		r.messageFacts, r.contactFacts, r.agentFacts, r.moveFacts, r.backendFacts,
@@ -254,20 +258,25 @@ func (r *dispatcher) contactFacts(t *txn, _ *state, c *chain, v *convRow, o *occ
 	if o.newContact || !c.needs.Contact && !c.needs.Sent {
 		return nil
 	}
-	var attributes string
+	var attributes, message string
 	var last, greeting, away, auto int64
+	if o.message != nil {
+		message = o.message.ID
+	}
+	// The last message that is not this one: of this conversation where it is
+	// reopened, else of the contact's others.
+	others := o.event != routing.EventReopened
 	found, err := one(t.ctx, t, []any{&attributes, &last, &greeting, &away, &auto}, `SELECT c.attributes,
-		COALESCE((SELECT MAX(v.updated_at) FROM conversations v WHERE v.contact = c.id AND v.id <> ?), 0),
+		COALESCE((SELECT MAX(COALESCE((SELECT m.timestamp FROM messages m WHERE m.conversation = v.id AND m.id <> ? ORDER BY m.timestamp DESC LIMIT 1), v.created_at))
+			FROM conversations v WHERE v.contact = c.id AND (v.id <> ?) = ?), 0),
 		COALESCE((SELECT s.sent_at FROM policy_texts s WHERE s.contact = c.id AND s.kind = 'greeting'), 0),
 		COALESCE((SELECT s.sent_at FROM policy_texts s WHERE s.contact = c.id AND s.kind = 'away'), 0),
 		COALESCE((SELECT s.sent_at FROM policy_texts s WHERE s.contact = c.id AND s.kind = 'autoReply'), 0)
-		FROM contacts c WHERE c.id = ?`, v.id, v.contact)
+		FROM contacts c WHERE c.id = ?`, message, v.id, others, v.contact)
 	if err != nil || !found {
 		return err
 	}
-	if f.Contact.LastContactAt.IsZero() {
-		f.Contact.LastContactAt = fromMS(last)
-	}
+	f.Contact.LastContactAt = fromMS(last)
 	for kind, at := range map[routing.ReplyKind]int64{routing.ReplyGreeting: greeting, routing.ReplyAway: away, routing.ReplyAuto: auto} {
 		if at > 0 {
 			if f.Sent == nil {

@@ -397,7 +397,8 @@ func TestAWebhookThatNamesNobody(t *testing.T) {
 		body, answer string
 	}{
 		"next":            {200, `{"next":true}`, `{"next":true}`},
-		"a wrong queue":   {200, `{"queue":"other/queue"}`, `{"failed":"it named a queue that is not in force"}`},
+		"a wrong queue":   {200, `{"queue":"shop/queue"}`, `{"failed":"it named a queue that is not in force in its policy's namespace"}`},
+		"a foreign queue": {200, `{"queue":"bank/tellers"}`, `{"failed":"it named a queue that is not in force in its policy's namespace"}`},
 		"an error":        {400, ``, `{"failed":"it answered with status 400"}`},
 		"an empty answer": {200, ``, `{"failed":"its answer is not the JSON that belongs there"}`},
 	} {
@@ -405,6 +406,8 @@ func TestAWebhookThatNamesNobody(t *testing.T) {
 			s := newService(t)
 			s.says(tc.status, tc.body)
 			r := newWebhookPolicy(t, s, nil)
+			r.set(entry(t, document.EntryAgentQueue, "bank/tellers", routing.QueueSpec{Name: "bank/tellers"}))
+			require.Empty(t, r.reload())
 			v := r.hear("c1", "hi")
 			r.settleAll()
 			r.wantOwner(v, OwnerQueue, general)

@@ -188,6 +188,10 @@ func (r *dispatcher) claim(ctx context.Context, e errand, hook *endpoint) (erran
 // bot has had its turns.
 func (r *dispatcher) askBot(m *matter, ask *inquiry) (err error) {
 	b := r.s.state.Load().routes.bots[m.e.target].content
+	if b == nil { // it left the document just now
+		ask.settled = &botAnswer{handover: reasonFailure}
+		return nil
+	}
 	if ask.state, err = m.botState(); err != nil {
 		return err
 	}
@@ -373,9 +377,10 @@ func (r *dispatcher) directed(m *matter, a webhookAnswer) (errandResult, error) 
 	m.row.addTopics(a.Topics)
 	m.row.label(boundedLabels(a.Labels))
 	st := r.s.state.Load()
-	if _, ok := st.queueRef(a.Queue); !ok || a.Next {
+	// A policy names queues of its own namespace, and so does its webhook.
+	if _, ok := st.queueRef(a.Queue); !ok || a.Next || namespaceOf(a.Queue) != namespaceOf(m.e.target) {
 		if !a.Next {
-			return resultFailed, r.stepFailed(m, webhookFailure{Failed: "it named a queue that is not in force"})
+			return resultFailed, r.stepFailed(m, webhookFailure{Failed: "it named a queue that is not in force in its policy's namespace"})
 		}
 		return resultDone, r.stepFailed(m, a)
 	}

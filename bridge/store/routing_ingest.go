@@ -17,39 +17,31 @@ func (a *arrival) route() error {
 	r, row := a.t.c.dispatcher, &messageRow{ID: a.id, Type: m.Type, Text: m.Text}
 	st := r.s.state.Load()
 	enforced := st.enforces(a.channel.Name)
-	if err := a.newestOwner(enforced); err != nil {
-		return err
-	}
 	switch {
 	case a.course == courseBegin, a.course == courseFollowUp:
 		if st.chain(a.channel.Name) == nil {
 			return nil
 		}
 		v := a.begun()
-		return r.route(a.t, &v, &occasion{event: routing.EventOpened, message: row, newConversation: true, newContact: a.newContact})
+		return p.belongs(&v, r.route(a.t, &v, &occasion{event: routing.EventOpened, message: row, newConversation: true, newContact: a.newContact}))
 	case a.course == courseOpen && a.before.state == ConversationSolved && enforced:
 		v, err := r.s.conversation(a.t.ctx, a.t, Scope{All: true}, p.conversation)
 		if err != nil {
 			return err
 		}
-		return r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: a.before.solvedAt, lastAt: a.before.updatedAt})
+		return p.belongs(&v, r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: a.before.solvedAt}))
 	case p.owner.Kind == OwnerBot:
 		return r.tell(a.t, st, a.channel.Name, p, row)
 	case p.owner.Kind == OwnerNone && enforced:
-		return r.adopt(a.t, p.conversation, row)
+		return r.adopt(a.t, p, row)
 	}
 	return nil
 }
 
-// newestOwner looks again who has the conversation, where a message of the same
-// contact that is taken in with this one has been decided upon.
-func (a *arrival) newestOwner(enforced bool) error {
-	p := a.party
-	if !p.moved || !enforced {
-		p.moved = true // from here on
-		return nil
-	}
-	_, err := one(a.t.ctx, a.t, []any{&p.owner.Kind, &p.owner.Name, &p.epoch}, `SELECT owner_kind, owner_name, epoch FROM conversations WHERE id = ?`, p.conversation)
+// belongs tells the messages of the same contact that are taken in with this one
+// who has their conversation by now.
+func (p *party) belongs(v *convRow, err error) error {
+	p.owner, p.epoch = v.owner, v.epoch
 	return err
 }
 
@@ -83,22 +75,22 @@ func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messag
 	if err != nil {
 		return err
 	}
-	return r.handOver(t, &v, row, reasonFailure, m)
+	return p.belongs(&v, r.handOver(t, &v, row, reasonFailure, m))
 }
 
 // adopt routes a conversation that nobody has: from before there were policies, or
 // that somebody let go. One about which a webhook is being asked waits for that.
-func (r *dispatcher) adopt(t *txn, conversation string, m *messageRow) error {
-	row, err := readRouting(t.ctx, t, conversation)
+func (r *dispatcher) adopt(t *txn, p *party, m *messageRow) error {
+	row, err := readRouting(t.ctx, t, p.conversation)
 	if err != nil {
 		return err
 	}
-	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, conversation)
+	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, p.conversation)
 	if err != nil {
 		return err
 	}
 	if row.asking && row.epoch == v.epoch {
 		return nil
 	}
-	return r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row})
+	return p.belongs(&v, r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row}))
 }

@@ -73,14 +73,20 @@ func (r *routingRow) save(t *txn) error {
 		return err
 	}
 	p := r.position
-	args := []any{r.decision, p.Policy, p.Hash, p.Rule, p.Step, p.Queue, r.epoch, r.enteredAt, r.dueAt, boolInt(r.asking), r.message, string(r.priority), labels, topics, r.conversation}
-	if r.known {
-		return t.later(`UPDATE routings SET decision = ?, policy = ?, hash = ?, rule = ?, step = ?, queue = ?, epoch = ?, entered_at = ?, due_at = ?, asking = ?,
-			message = ?, priority = ?, labels = ?, topics = ? WHERE conversation = ?`, args...)
-	}
 	r.known = true
-	return t.later(`INSERT INTO routings (`+routingColumns+`, conversation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, args...)
+	return t.row(saveRoutings, r.conversation, r.decision, p.Policy, p.Hash, p.Rule, p.Step, p.Queue, r.epoch, r.enteredAt, r.dueAt, boolInt(r.asking),
+		r.message, string(r.priority), labels, topics, r.conversation)
 }
+
+// saveRoutings writes whole rows, newDecisions one for each decision.
+var (
+	saveRoutings = bulkInsert("routings", `ON CONFLICT (conversation) DO UPDATE SET decision = excluded.decision, policy = excluded.policy, hash = excluded.hash,
+		rule = excluded.rule, step = excluded.step, queue = excluded.queue, epoch = excluded.epoch, entered_at = excluded.entered_at, due_at = excluded.due_at,
+		asking = excluded.asking, message = excluded.message, priority = excluded.priority, labels = excluded.labels, topics = excluded.topics`,
+		"decision text", "policy text", "hash text", "rule text", "step text", "queue text", "epoch bigint", "entered_at bigint", "due_at bigint", "asking bigint",
+		"message text", "priority text", "labels text", "topics text", "conversation text")
+	newDecisions = bulkInsert("decisions", "", "id text", "conversation text", "shadow bigint", "hash text", "facts text", "decision text", "reason text")
+)
 
 // archives remembers which programs this process has lately put into the archive.
 type archives struct {
@@ -137,8 +143,7 @@ func (s *Store) keepDecision(t *txn, p *routing.Program, f *routing.Facts, d rou
 		return "", err
 	}
 	id = t.newID()
-	return id, t.later(`INSERT INTO decisions (id, conversation, shadow, hash, facts, decision, reason) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		id, f.Conversation.ID, boolInt(d.Mode == routing.ModeShadow), d.Hash, string(facts), string(decision), reason)
+	return id, t.row(newDecisions, "", id, f.Conversation.ID, boolInt(d.Mode == routing.ModeShadow), d.Hash, string(facts), string(decision), reason)
 }
 
 // originalText is what a message said when it came; empty when it was deleted since.

@@ -440,6 +440,37 @@ func TestStickyGoesBackToWhoHadTheContact(t *testing.T) {
 	require.Equal(t, "rest", r.lastDecision(x).Step)
 }
 
+// The last contact is the last message: what desks do with an old conversation is none.
+func TestTheLastContactIsAMessage(t *testing.T) {
+	recent := rule("recent", step("vip", toQueue(vip)))
+	recent.Matches = []routing.Match{{SinceLastContact: &routing.SinceMatch{LessThan: document.Duration(7 * 24 * time.Hour)}}}
+	p := inbound(recent)
+	p.Reopen.Reroute = routing.RerouteAlways
+	r := newRouted(t, p)
+	v := r.hear("c1", "x")
+	wrote := r.clock.Now()
+	r.clock.advance(20 * 24 * time.Hour)
+	r.resolve(v)
+	r.clock.advance(time.Minute)
+	require.Equal(t, v, r.hear("c1", "again"), "reopened")
+	require.True(t, wrote.Equal(r.routing(v).Decisions.Items[0].Facts.Contact.LastContactAt))
+	r.wantOwner(v, OwnerQueue, general)
+	wrote = r.clock.Now()
+
+	r.clock.advance(6 * 24 * time.Hour)
+	r.resolve(v)
+	r.clock.advance(6 * 24 * time.Hour)
+	w := r.hear("c1", "x")
+	require.NotEqual(t, v, w)
+	require.True(t, wrote.Equal(r.routing(w).Decisions.Items[0].Facts.Contact.LastContactAt))
+	r.wantOwner(w, OwnerQueue, general)
+	r.resolve(w)
+	r.clock.advance(6 * 24 * time.Hour)
+	x := r.hear("c1", "x")
+	require.NotEqual(t, w, x)
+	r.wantOwner(x, OwnerQueue, vip)
+}
+
 func TestAReopenedConversationReturnsToItsAgent(t *testing.T) {
 	r := newRouted(t, inbound())
 	ana, err := r.CreateAgent(t.Context(), everything, AgentSpec{Namespace: "shop", Name: "ana"})

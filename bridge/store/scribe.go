@@ -21,6 +21,10 @@ type scribe struct {
 
 	below *below        // nil where the database is not SQLite
 	renew chan struct{} // of 1: look whether the connection is out of date
+
+	// How often something was asked of the database within transactions, and of how
+	// many statements: what benches tell.
+	ways, statements int
 }
 
 // maxTries bounds how often a batch is done again after it lost against another
@@ -275,7 +279,7 @@ func (w *scribe) call(t *txn, fn func(*txn) error, savepoint bool) (result, err 
 		return result, nil
 	}
 	if result != nil {
-		t.pending, t.gathered, t.raws = t.pending[:0], t.gathered[:0], t.raws[:0]
+		t.pending, t.gathered, t.kept, t.raws = t.pending[:0], t.gathered[:0], nil, t.raws[:0]
 		if err := t.direct("ROLLBACK TO caller"); err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"maps"
 	"slices"
 
@@ -25,6 +24,10 @@ type tallyEntry struct {
 	queue   string
 	depth   int64  // conversations that wait
 	recount bool   // members changed
+	// brought is a conversation that the queue keeps only up to its limit: others may
+	// bring theirs at the same time.
+	brought string
+	limit   int
 	cursor  string // agent who was given something last
 
 	agent    string
@@ -76,9 +79,9 @@ type presenceRow struct {
 
 const presenceColumns = `agent, namespace, state, told, changed_at, seen_at, missed, due_at, units, load_voice, load_chat, load_mail, assigned_at`
 
-func scanPresence(rows *sql.Rows) (p presenceRow, err error) {
+func readPresence(scan func(...any) error) (p presenceRow, err error) {
 	var voice, chat, mail int64
-	err = rows.Scan(&p.agent, &p.namespace, &p.state, &p.told, &p.changedAt, &p.seenAt, &p.missed, &p.dueAt, &p.units, &voice, &chat, &mail, &p.assignedAt)
+	err = scan(&p.agent, &p.namespace, &p.state, &p.told, &p.changedAt, &p.seenAt, &p.missed, &p.dueAt, &p.units, &voice, &chat, &mail, &p.assignedAt)
 	p.load = map[routing.ChannelClass]int64{routing.ClassVoice: voice, routing.ClassChat: chat, routing.ClassMail: mail}
 	return p, err
 }
@@ -98,6 +101,8 @@ type queueTally struct {
 	depth, online, available int64
 	recount                  bool
 	cursor                   string
+	brought                  []string
+	limit                    int
 }
 
 // settleTally writes what was noted. It is called once, when all functions of
@@ -121,75 +126,76 @@ func (t *txn) settleTally() error {
 		if e.cursor != "" {
 			q.cursor = e.cursor
 		}
+		if e.brought != "" {
+			q.brought, q.limit = append(q.brought, e.brought), e.limit
+		}
 	}
 	if err := t.settleAgents(agents, queues); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		if err := t.settleQueue(name, queues[name]); err != nil {
-			return err
-		}
-	}
 	t.tally = t.tally[:0]
-	return t.flush()
+	return t.settleQueues(queues)
 }
 
 // settleAgents writes what agents carry and whether they are there, and what
 // follows for the counters of their queues.
 func (t *txn) settleAgents(agents map[string][]tallyEntry, queues map[string]*queueTally) error {
-	type flip struct{ online, available int64 }
-	flips, freed := map[string]flip{}, map[string]bool{}
-	for ids := range slices.Chunk(slices.Sorted(maps.Keys(agents)), maxPadded) {
-		rows, err := all(t.ctx, t, scanPresence, `SELECT `+presenceColumns+` FROM presence WHERE agent IN `+in(paddedTo(len(ids)))+` ORDER BY agent`+t.c.db.forUpdate(), padded(ids)...)
-		if err != nil {
-			return err
-		}
-		for i := range rows {
-			p := &rows[i]
-			before, online, room := p.used(), p.state == agentOnline, p.room()
-			for _, e := range agents[p.agent] {
-				t.apply(e, p)
-			}
-			f := flip{boolInt(p.state == agentOnline) - boolInt(online), boolInt(p.room()) - boolInt(room)}
-			if f != (flip{}) {
-				flips[p.agent] = f
-			}
-			freed[p.agent] = p.state == agentOnline && (p.used() < before || !online)
-			if err := t.later(`UPDATE presence SET state = ?, told = ?, changed_at = ?, seen_at = ?, missed = ?, due_at = ?, load_voice = ?, load_chat = ?, load_mail = ?, assigned_at = ? WHERE agent = ?`,
-				string(p.state), string(p.told), p.changedAt, p.seenAt, p.missed, p.dueAt, p.load[routing.ClassVoice], p.load[routing.ClassChat], p.load[routing.ClassMail], p.assignedAt, p.agent); err != nil {
-				return err
-			}
-		}
+	if len(agents) == 0 {
+		return nil
 	}
-	var moved []string
-	for agent, free := range freed {
-		if _, flipped := flips[agent]; flipped || free {
-			moved = append(moved, agent)
-		}
+	rows, members, err := t.readPresence(slices.Sorted(maps.Keys(agents)))
+	if err != nil {
+		return err
 	}
-	slices.Sort(moved)
-	for ids := range slices.Chunk(moved, maxPadded) {
-		type member struct{ queue, agent string }
-		members, err := all(t.ctx, t, func(rows *sql.Rows) (m member, err error) { return m, rows.Scan(&m.queue, &m.agent) },
-			`SELECT queue, agent FROM queue_members WHERE agent IN `+in(paddedTo(len(ids))), padded(ids)...)
-		if err != nil {
-			return err
+	changed := make([][]any, len(rows))
+	for i, p := range rows {
+		before, online, room := p.used(), p.state == agentOnline, p.room()
+		for _, e := range agents[p.agent] {
+			t.apply(e, p)
 		}
-		for _, m := range members {
-			if freed[m.agent] {
-				t.stir(m.queue)
+		nowOnline, nowRoom := boolInt(p.state == agentOnline)-boolInt(online), boolInt(p.room())-boolInt(room)
+		freed := p.state == agentOnline && (p.used() < before || !online)
+		for _, name := range members[p.agent] {
+			if freed {
+				t.stir(name)
 			}
-			if f, ok := flips[m.agent]; ok {
-				q := queues[m.queue]
+			if nowOnline != 0 || nowRoom != 0 {
+				q := queues[name]
 				if q == nil {
 					q = &queueTally{}
-					queues[m.queue] = q
+					queues[name] = q
 				}
-				q.online, q.available = q.online+f.online, q.available+f.available
+				q.online, q.available = q.online+nowOnline, q.available+nowRoom
 			}
 		}
+		changed[i] = []any{string(p.state), string(p.told), p.changedAt, p.seenAt, int64(p.missed), p.dueAt,
+			p.load[routing.ClassVoice], p.load[routing.ClassChat], p.load[routing.ClassMail], p.assignedAt, p.agent}
 	}
-	return nil
+	return t.bulk(savePresence, changed)
+}
+
+var savePresence = bulkUpdate("presence", []string{"agent text"}, "state text", "told text", "changed_at bigint", "seen_at bigint", "missed bigint", "due_at bigint",
+	"load_voice bigint", "load_chat bigint", "load_mail bigint", "assigned_at bigint")
+
+// readPresence locks and reads agents' rows, in their order, and in which queues
+// they work.
+func (t *txn) readPresence(agents []string) (rows []*presenceRow, members map[string][]string, err error) {
+	db := t.c.db
+	list := db.list(agents)
+	members = map[string][]string{}
+	err = t.ask(
+		question{`SELECT ` + presenceColumns + ` FROM presence WHERE ` + db.among("agent") + ` ORDER BY agent` + db.forUpdate(), []any{list}, func(scan func(...any) error) error {
+			p, err := readPresence(scan)
+			rows = append(rows, &p)
+			return err
+		}},
+		question{`SELECT queue, agent FROM queue_members WHERE ` + db.among("agent"), []any{list}, func(scan func(...any) error) error {
+			var queue, agent string
+			err := scan(&queue, &agent)
+			members[agent] = append(members[agent], queue)
+			return err
+		}})
+	return rows, members, err
 }
 
 // apply brings an agent's row in line with something noted.
@@ -245,25 +251,59 @@ func (t *txn) apply(e tallyEntry, p *presenceRow) {
 	}
 }
 
-func (t *txn) settleQueue(name string, q *queueTally) error {
-	if err := t.later(`INSERT INTO queues (queue, depth, online, available) VALUES (?, ?, ?, ?)
-		ON CONFLICT (queue) DO UPDATE SET depth = queues.depth + excluded.depth, online = queues.online + excluded.online, available = queues.available + excluded.available`,
-		name, q.depth, q.online, q.available); err != nil {
+// saveQueues adds to counters.
+var saveQueues = bulkInsert("queues", `ON CONFLICT (queue) DO UPDATE SET depth = queues.depth + excluded.depth, online = queues.online + excluded.online,
+	available = queues.available + excluded.available`, "queue text", "depth bigint", "online bigint", "available bigint")
+
+// settleQueues writes the counters of queues, in the order of their names. It asks
+// nothing, so that their rows are held for no longer than the end of the transaction
+// takes.
+func (t *txn) settleQueues(queues map[string]*queueTally) error {
+	var rows [][]any
+	names := slices.Sorted(maps.Keys(queues))
+	for _, name := range names {
+		q := queues[name]
+		rows = append(rows, []any{name, q.depth, q.online, q.available})
+	}
+	if err := t.bulk(saveQueues, rows); err != nil {
 		return err
 	}
+	for _, name := range names {
+		if err := t.settleQueue(name, queues[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleQueue writes what is not added up.
+func (t *txn) settleQueue(name string, q *queueTally) error {
 	if q.cursor != "" {
 		if err := t.later(`UPDATE queues SET cursor = ? WHERE queue = ?`, q.cursor, name); err != nil {
 			return err
 		}
 	}
-	if !q.recount {
-		return nil
+	if err := t.sendOn(name, q); err != nil || !q.recount {
+		return err
 	}
 	// The row is ours by now: who else changed an agent either is committed, and
 	// counted here, or adds what it changed after us.
 	return t.later(`UPDATE queues SET online = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent WHERE m.queue = queues.queue AND p.state = 'online'),
 		available = (SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent
 			WHERE m.queue = queues.queue AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail < p.units) WHERE queue = ?`, name)
+}
+
+// sendOn marks what this transaction brought beyond the limit of a queue, the latest
+// first, for the sweep. The queue's row is ours by now, so that its depth is that of
+// all who were faster.
+func (t *txn) sendOn(name string, q *queueTally) error {
+	if len(q.brought) == 0 {
+		return nil
+	}
+	args := append([]any{fullDue}, padded(q.brought)...)
+	return t.later(`UPDATE queue_entries SET due_at = ? WHERE conversation IN (SELECT conversation FROM queue_entries
+		WHERE conversation IN `+in(paddedTo(len(q.brought)))+` AND queue = ? AND state = 'waiting' AND hold = 0 ORDER BY entered_at DESC, conversation DESC
+		LIMIT (SELECT CASE WHEN depth > ? THEN depth - ? ELSE 0 END FROM queues WHERE queue = ?))`, append(args, name, q.limit, q.limit, name)...)
 }
 
 // stir makes sure that a queue is looked at after the commit: there may be

@@ -25,6 +25,7 @@ type txn struct {
 	failed     bool        // a statement failed
 	pending    []statement // kept back, see later
 	gathered   []*arrival  // messages that are taken in together, see settle
+	kept       []*keptRows // rows that are written together, see row
 	raws       [][]any     // entries of the journal; they go in at the end
 	events     []Event
 	woken      map[topic]bool
@@ -152,6 +153,7 @@ func (t *txn) fail(err error) error {
 // prepare keeps every statement it has seen: their texts are constants of the
 // code, so there are some hundred of them at most.
 func (t *txn) prepare(query string) (*sql.Stmt, error) {
+	t.w.ways, t.w.statements = t.w.ways+1, t.w.statements+1
 	if s, ok := t.w.stmts[query]; ok {
 		return s, nil
 	}

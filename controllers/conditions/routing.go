@@ -75,6 +75,7 @@ func Schedule(in ScheduleInput) (status v1alpha1.ScheduleStatus, recheck time.Du
 		status.Conditions = s.list()
 		return status, 0
 	}
+	valid := "the spec is valid"
 	if compiled := in.Result.Schedule; compiled != nil {
 		open := compiled.Open(in.Now)
 		status.Open = &open
@@ -82,9 +83,11 @@ func Schedule(in ScheduleInput) (status v1alpha1.ScheduleStatus, recheck time.Du
 			at := metav1.NewTime(next)
 			status.NextTransition = &at
 			s.lookAgain(next.Sub(in.Now))
+		} else if !open {
+			valid = "the spec is valid, but its last hours are over, and it never opens again: what waits for it goes by the wall clock; give it weekly hours, or dates that are to come"
 		}
 	}
-	s.judge(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, "the spec is valid", in.Result.Findings)
+	s.judge(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, valid, in.Result.Findings)
 	verdicts := []*verdict{s.blocking(in.Result.Findings)}
 	done := "every serving pod of every store that uses it has loaded it"
 	if len(in.Stores) == 0 {

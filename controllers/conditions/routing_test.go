@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
@@ -318,6 +319,21 @@ func TestScheduleTellsItsTransitions(t *testing.T) {
 	require.Equal(t, before, s.Status, "silent between transitions")
 	step(monday.Add(time.Hour), true, monday.Add(9*time.Hour))
 	step(monday.Add(9*time.Hour), false, monday.Add(7*24*time.Hour+time.Hour))
+}
+
+// Dated hours that are over: nobody is there again, and who waits should be told.
+func TestAScheduleThatIsOver(t *testing.T) {
+	compiled, err := schedule.Compile(schedule.Spec{TimeZone: "UTC", Exceptions: []schedule.Exception{{Date: "2026-11-20", From: "09:00", To: "17:00"}}})
+	require.NoError(t, err)
+	s := &v1alpha1.Schedule{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "fair", Generation: 1}}
+	accepted := func(now time.Time) string {
+		got, _ := Schedule(ScheduleInput{Schedule: s, Result: &compile.ScheduleResult{Schedule: compiled}, Now: now})
+		return meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionAccepted).Message
+	}
+	closing := time.Date(2026, 11, 20, 17, 0, 0, 0, time.UTC)
+	require.NotContains(t, accepted(closing.Add(-9*time.Hour)), "never opens again")
+	require.NotContains(t, accepted(closing.Add(-1)), "never opens again")
+	require.Contains(t, accepted(closing), "never opens again")
 }
 
 func TestScheduleIsLoadedWhereItIsUsed(t *testing.T) {

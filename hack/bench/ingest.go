@@ -166,7 +166,7 @@ func (b *bench) bare(_ context.Context, name string) (*target, error) {
 }
 
 func (b *bench) sqlite(ctx context.Context, name string) (*target, error) {
-	return b.world(ctx, name, "", nil, func() {})
+	return b.world(ctx, name, "", nil, func() {}, nil)
 }
 
 func (b *bench) postgres(ctx context.Context, name string) (*target, error) {
@@ -179,12 +179,12 @@ func (b *bench) postgres(ctx context.Context, name string) (*target, error) {
 		server.Close()
 		return nil, err
 	}
-	return b.world(ctx, name, dsn, server.PIDs, server.Close)
+	return b.world(ctx, name, dsn, server.PIDs, server.Close, nil)
 }
 
-func (b *bench) world(ctx context.Context, name, dsn string, database func() []int, closeDatabase func()) (*target, error) {
+func (b *bench) world(ctx context.Context, name, dsn string, database func() []int, closeDatabase func(), routing []document.Entry) (*target, error) {
 	w, err := processes.New(processes.Options{
-		Binary: b.binary, Dir: b.folder(), DSN: dsn,
+		Binary: b.binary, Dir: b.folder(), DSN: dsn, Routing: routing,
 		Channels: map[string]document.Channel{"messenger": {
 			UID: "1", Platform: "messenger", Account: page, App: app, Receive: document.ReceiveWebhook,
 			Credentials: map[string]string{"appSecret": appSecret, "verifyToken": "verify", "pageAccessToken": "token"},

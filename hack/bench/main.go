@@ -41,7 +41,7 @@ func main() {
 	b := &bench{}
 	flag.StringVar(&b.binary, "binary", "bin/bridge", "the bridge's binary")
 	flag.IntVar(&b.messages, "messages", 100_000, "messages of a measured run")
-	flag.StringVar(&b.only, "only", "", "measure only what has this in its name: SQLite, \"SQLite 64\", sending …")
+	flag.StringVar(&b.only, "only", "", "measure only what has this in its name: SQLite, \"SQLite 64\", routed, sending …")
 	flag.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of bridge and store during the measured runs; the binary must be built with -tags profile (others end at the signal)")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "Bench measures a bridge and a store, as processes, and prints tables; make bench builds them first.\n\nFlags:")
@@ -71,6 +71,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 		b.env = append(b.env, "BRIDGEKEEPER_PROFILES="+b.profiles)
 	}
 	if err := b.ingest(ctx); err != nil {
+		return err
+	}
+	if err := b.routed(ctx); err != nil {
 		return err
 	}
 	return b.outbound(ctx)

@@ -40,6 +40,9 @@ type Options struct {
 	Bridges, Stores int
 	// Channels by name without the namespace.
 	Channels map[string]document.Channel
+	// Routing are further entries of the store's document: queues, schedules, bots,
+	// and policies, which are those of every channel.
+	Routing []document.Entry
 	// PlatformEndpoints replace the platforms' own URLs.
 	PlatformEndpoints map[string]string
 	// StoreArgs and BridgeArgs are flags beyond the addresses and folders.
@@ -239,11 +242,17 @@ func (w *World) SetChannels(channels map[string]document.Channel) error {
 	add(store, document.EntryToken, bridgeName+"/desk", document.Token{
 		Hashes: []document.TokenHash{{SHA256: hex.EncodeToString(hash[:])}}, Namespaces: []string{"*"}, Access: document.AccessAdmin,
 	})
+	var policies []string
+	for _, e := range w.opts.Routing {
+		if store.Entries = append(store.Entries, e); e.Kind == document.EntryRoutingPolicy {
+			policies = append(policies, e.Name)
+		}
+	}
 	for name, c := range channels {
 		add(bridge, document.EntryChannel, Namespace+"/"+name, c)
 		add(store, document.EntryChannel, Namespace+"/"+name, document.StoreChannel{
 			UID: c.UID, Platform: c.Platform, Account: c.Account, App: c.App, Bridge: bridgeName, Receive: c.Receive,
-			OutboundPerSecond: c.Limits.OutboundPerSecond,
+			OutboundPerSecond: c.Limits.OutboundPerSecond, Policies: policies,
 		})
 	}
 	if err != nil {

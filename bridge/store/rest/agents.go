@@ -36,15 +36,16 @@ func (a *API) registerAgents() {
 	offers.Description = "With wait it is a long poll: where there is no offer, it is answered when there is one. Needs access read."
 	huma.Register(a.huma, offers, a.listOffers)
 	accept := operation(http.MethodPost, "/v1/offers/{id}:accept", "accept-offer", tag, "Take a conversation that is offered", document.AccessWrite, 404, 409)
-	accept.Description = "An offer is answered once; 409 when it is over: it expired, was answered, or the conversation went elsewhere. Whose it is, the conversation says. Needs access write."
-	huma.Register(a.huma, accept, func(ctx context.Context, in *IDParam) (*output[Conversation], error) {
-		return a.conversation(a.engine.AcceptOffer(ctx, scopeOf(ctx), in.ID))
-	})
+	accept.Description = "An offer is answered once; 409 when it is over: it expired, was answered, or the conversation went elsewhere. " +
+		"With an Idempotency-Key, who did not hear the answer may ask again. Whose it is, the conversation says. Needs access write."
+	huma.Register(a.huma, accept, change(a, func(ctx context.Context, in *verbInput) (store.Conversation, error) {
+		return a.engine.AcceptOffer(ctx, in.scope(ctx, "accept-offer", in.ID), in.ID)
+	}))
 	decline := operation(http.MethodPost, "/v1/offers/{id}:decline", "decline-offer", tag, "Leave a conversation that is offered to others", document.AccessWrite, 404, 409)
 	decline.Description = "It waits on, as old as it is, and is offered to this agent again only when all others who are there have declined. 409 when the offer is over. Needs access write."
-	huma.Register(a.huma, decline, func(ctx context.Context, in *IDParam) (*output[Conversation], error) {
-		return a.conversation(a.engine.DeclineOffer(ctx, scopeOf(ctx), in.ID))
-	})
+	huma.Register(a.huma, decline, change(a, func(ctx context.Context, in *verbInput) (store.Conversation, error) {
+		return a.engine.DeclineOffer(ctx, in.scope(ctx, "decline-offer", in.ID), in.ID)
+	}))
 }
 
 // AgentBody is what a caller says of an agent.

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 )
 
@@ -17,6 +18,10 @@ func (a *API) registerConversations() {
 		"Conversations, latest activity first", document.AccessRead, 404), a.listConversations)
 	huma.Register(a.huma, operation(http.MethodGet, one, "get-conversation", tag,
 		"One conversation", document.AccessRead, 404), a.getConversation)
+	update := operation(http.MethodPatch, one, "update-conversation", tag, "Say what rules and queues go by", document.AccessWrite, 400, 404, 409, 413)
+	update.Description = "What is absent stays as it is. The priority counts at once where the conversation waits; rules look at all of it with the next decision: " +
+		"a bot of your own says here what it has found out before it lets go of a conversation with :release. Needs access write."
+	huma.Register(a.huma, update, a.updateConversation)
 	huma.Register(a.huma, operation(http.MethodPost, one+":assign", "assign-conversation", tag,
 		"Give a conversation an owner", document.AccessWrite, 400, 404, 409, 413), a.assign)
 	huma.Register(a.huma, operation(http.MethodPost, one+":resolve", "resolve-conversation", tag,
@@ -53,6 +58,25 @@ func (a *API) conversation(c store.Conversation, err error) (*output[Conversatio
 		return nil, a.problemOf(err, "body")
 	}
 	return &output[Conversation]{viewConversation(c)}, nil
+}
+
+type updateConversationInput struct {
+	IDParam
+	KeyParam
+	Body struct {
+		Priority string             `json:"priority,omitempty" enum:"Low,Normal,High,Urgent"`
+		Labels   *map[string]string `json:"labels,omitempty" doc:"All of them: what is not named here is removed. At most 64, of 256 bytes each."`
+		Topics   *[]string          `json:"topics,omitempty" maxItems:"64" doc:"All of them."`
+	}
+}
+
+func (a *API) updateConversation(ctx context.Context, in *updateConversationInput) (*output[Conversation], error) {
+	u := store.ConversationUpdate{Labels: in.Body.Labels, Topics: in.Body.Topics}
+	if in.Body.Priority != "" {
+		priority := routing.Priority(in.Body.Priority)
+		u.Priority = &priority
+	}
+	return a.conversation(a.engine.UpdateConversation(ctx, in.scope(ctx, "update", in.ID, in.Body), in.ID, u))
 }
 
 type assignInput struct {

@@ -20,7 +20,7 @@ func (a *API) registerOwnership() {
 		{"request", "Ask for a conversation", "Granted at once where no other agent has it: an agent gets what a bot or a queue has, or nobody; a bot what nobody has. Else 409: its agent can pass it. "},
 		{"pass", "Give a conversation to somebody else", "The owner of this epoch gives it on. "},
 		{"take", "Take a conversation from whoever has it", "For supervisors: the epoch says that they have seen who it is taken from. "},
-		{"release", "Let go of a conversation", "It goes back to the queue that it came from, as old as it is, and to nobody where it came from none. "},
+		{"release", "Let go of a conversation", "It goes back to the queue that it came from, as old as it is. Where it came from none, its channel's policies say who gets it (of a bot, as if it had handed over), and without policies nobody has it. "},
 	} {
 		op := operation(http.MethodPost, one+":"+verb.name, verb.name+"-conversation", tag, verb.summary, document.AccessWrite, 400, 404, 409, 413)
 		op.Description = verb.description + stale

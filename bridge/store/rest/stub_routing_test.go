@@ -16,3 +16,17 @@ func (e *stub) Routing(_ context.Context, s store.Scope, _ string, _ store.PageQ
 func (e *stub) SetAttributes(_ context.Context, s store.Scope, id string, attributes map[string]string) (store.Contact, error) {
 	return store.Contact{ID: id, Attributes: attributes}, e.seen(s)
 }
+
+func (e *stub) UpdateConversation(_ context.Context, s store.Scope, id string, u store.ConversationUpdate) (store.Conversation, error) {
+	c := store.Conversation{ID: id}
+	if u.Priority != nil {
+		c.Priority = *u.Priority
+	}
+	if u.Labels != nil {
+		c.Labels = *u.Labels
+	}
+	if u.Topics != nil {
+		c.Topics = *u.Topics
+	}
+	return c, e.seen(s)
+}

@@ -185,6 +185,10 @@ type Conversation struct {
 	UpdatedAt     time.Time  `json:"updatedAt"`
 	SolvedAt      *time.Time `json:"solvedAt,omitempty"`
 	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+
+	Priority string            `json:"priority,omitempty" enum:"Low,Normal,High,Urgent" doc:"In queues. Absent: Normal."`
+	Labels   map[string]string `json:"labels,omitempty" doc:"That rules go by."`
+	Topics   []string          `json:"topics,omitempty" nullable:"false" doc:"That rules go by."`
 }
 
 // Owner is who has a conversation.
@@ -340,6 +344,7 @@ func viewConversation(c store.Conversation) Conversation {
 		ID: c.ID, Namespace: c.Namespace, Channel: c.Channel, Contact: viewParty(c.Contact), State: string(c.State),
 		SnoozedUntil: c.SnoozedUntil, Owner: Owner{Kind: string(c.Owner.Kind), Name: c.Owner.Name}, Epoch: c.Epoch,
 		FollowUpOf: c.FollowUpOf, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, SolvedAt: c.SolvedAt, LastInboundAt: c.LastInboundAt,
+		Priority: string(c.Priority), Labels: c.Labels, Topics: c.Topics,
 	}
 }
 
