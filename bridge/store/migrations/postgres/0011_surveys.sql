@@ -47,6 +47,7 @@ CREATE TABLE survey_summaries (
     campaign   TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     summary    TEXT COLLATE "C" NOT NULL, -- JSON of survey.Summary
     report     TEXT COLLATE "C" NOT NULL DEFAULT '', -- JSON of survey.Report, once it is final
+    counted    TEXT COLLATE "C" NOT NULL DEFAULT '', -- digest of the survey_counts that it was made of
     updated_at BIGINT           NOT NULL
 );
 

@@ -47,6 +47,7 @@ CREATE TABLE survey_summaries (
     campaign   TEXT    NOT NULL PRIMARY KEY,
     summary    TEXT    NOT NULL, -- JSON of survey.Summary
     report     TEXT    NOT NULL DEFAULT '', -- JSON of survey.Report, once it is final
+    counted    TEXT    NOT NULL DEFAULT '', -- digest of the survey_counts that it was made of
     updated_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
