@@ -159,11 +159,25 @@ func (p *Program) Stops(t Totals) StopRule {
 	return StopNone
 }
 
-// Closed says that nothing can change the result any more: the window is over
-// and so is the time to reply to the last question.
-func (p *Program) Closed(now time.Time) bool {
-	return !now.Before(p.Campaign.Window.End.Add(time.Duration(p.Campaign.Replies.Window)))
+// RepeatContactWindow is how long after a contact was assigned it counts as a
+// repeat that they come again (MetricRepeatContact30d).
+const RepeatContactWindow = 30 * 24 * time.Hour
+
+// ClosesAt is when nothing can change the result any more if nobody is asked
+// from a time on: the time to reply to the last question is over then, and, where
+// it is compared who came again, the time in which that counts, for the last who
+// was assigned.
+func (p *Program) ClosesAt(asksUntil time.Time) time.Time {
+	wait := time.Duration(p.Campaign.Replies.Window)
+	if p.Campaign.Analysis.Compare != CompareNone && p.Campaign.Analysis.Metric == MetricRepeatContact30d {
+		wait = max(wait, RepeatContactWindow)
+	}
+	return asksUntil.Add(wait)
 }
+
+// Closed says that nothing can change the result any more: the window is over,
+// and so is what ClosesAt waits for.
+func (p *Program) Closed(now time.Time) bool { return !now.Before(p.ClosesAt(p.Campaign.Window.End)) }
 
 func orDefault(d document.Duration, fallback time.Duration) time.Duration {
 	if d == 0 {
