@@ -336,5 +336,7 @@ func TestRepeatContactsAreAwaited(t *testing.T) {
 	assert.True(t, p.Closed(end.Add(survey.RepeatContactWindow)))
 	assert.Equal(t, noon.Add(survey.RepeatContactWindow), p.ClosesAt(noon), "also after a stop")
 	c.Analysis.Metric = survey.MetricOptOut
-	assert.True(t, compile(t, c).Closed(end.Add(survey.DefaultReplyWindow)))
+	closes := end.Add(survey.DefaultReplyWindow + survey.DefaultEditWindow)
+	assert.False(t, compile(t, c).Closed(closes.Add(-time.Second)), "the last reply can still be edited")
+	assert.True(t, compile(t, c).Closed(closes))
 }

@@ -164,11 +164,11 @@ func (p *Program) Stops(t Totals) StopRule {
 const RepeatContactWindow = 30 * 24 * time.Hour
 
 // ClosesAt is when nothing can change the result any more if nobody is asked
-// from a time on: the time to reply to the last question is over then, and, where
-// it is compared who came again, the time in which that counts, for the last who
-// was assigned.
+// from a time on: the time to reply to the last question is over then, and to edit
+// that reply, and, where it is compared who came again, the time in which that
+// counts, for the last who was assigned.
 func (p *Program) ClosesAt(asksUntil time.Time) time.Time {
-	wait := time.Duration(p.Campaign.Replies.Window)
+	wait := time.Duration(p.Campaign.Replies.Window + p.Campaign.Replies.EditWindow)
 	if p.Campaign.Analysis.Compare != CompareNone && p.Campaign.Analysis.Metric == MetricRepeatContact30d {
 		wait = max(wait, RepeatContactWindow)
 	}
