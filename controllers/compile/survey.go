@@ -131,11 +131,11 @@ func (c *compiler) campaignChannel(o *v1alpha1.SurveyCampaign, st *storeState, f
 	there := c.routing.storeOf[key]
 	switch {
 	case there == nil:
-		return passing(v1alpha1.ConditionResolvedRefs, v1alpha1.ReasonChannelNotReady, field, fmt.Sprintf("Channel %s has no ConversationStore yet; see its conditions", key))
+		return missing(v1alpha1.ReasonChannelNotReady, field, fmt.Sprintf("Channel %s has no ConversationStore yet; see its conditions", key))
 	case there != st:
 		return missing(v1alpha1.ReasonStoreMismatch, field, fmt.Sprintf("Channel %s keeps its conversations in ConversationStore %s, and this campaign is of %s; name that one in spec.storeRef, or make a campaign for each", key, there.key, st.key))
 	case !c.inDocument(st, key):
-		return passing(v1alpha1.ConditionResolvedRefs, v1alpha1.ReasonChannelNotReady, field, fmt.Sprintf("Channel %s is not served; see its conditions", key))
+		return missing(v1alpha1.ReasonChannelNotReady, field, fmt.Sprintf("Channel %s is not served; see its conditions", key))
 	}
 	return nil
 }
