@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
 
@@ -50,6 +51,8 @@ type behaviour struct {
 	beforeRouting bool
 	// troubles are what store pods say of entries that cannot do what they are for.
 	troubles []document.Trouble
+	// surveys are what store pods say of campaigns, by "namespace/name".
+	surveys map[string]survey.Summary
 	// row changes what a pod says of an entry.
 	row func(key string, r *document.ChannelStatus)
 }
@@ -279,6 +282,7 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 			pod.status.EntryKinds = nil
 		}
 		pod.status.Troubles = s.in(pod.owner.name.Namespace).troubles
+		pod.status.Surveys = s.in(pod.owner.name.Namespace).summaries(doc)
 	}
 	seen := map[string]bool{}
 	for _, e := range doc.Entries {
@@ -293,6 +297,18 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 			pod.put(key, document.ChannelStatus{Entry: key, Gone: true})
 		}
 	}
+}
+
+// summaries are what store pods say of the campaigns that are in force.
+func (b *behaviour) summaries(doc *document.Document) []document.SurveyStatus {
+	var out []document.SurveyStatus
+	for _, e := range doc.Entries {
+		if summary, told := b.surveys[e.Name]; told && e.Kind == document.EntrySurveyCampaign {
+			raw, _ := json.Marshal(summary)
+			out = append(out, document.SurveyStatus{Entry: e.Key(), Hash: e.Hash, Summary: raw})
+		}
+	}
+	return out
 }
 
 // rowOf is what a pod says of an entry when the platform does all it is asked.

@@ -144,15 +144,15 @@ func create(t *testing.T, objects ...client.Object) {
 // update reads, changes and writes an object until nobody else was faster.
 func update[T client.Object](t *testing.T, obj T, change func(T)) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	require.True(t, eventually(t, func() bool {
 		require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(obj), obj))
 		change(obj)
 		err := k8s.Update(t.Context(), obj)
-		if err != nil && !apierrors.IsConflict(err) {
+		if !apierrors.IsConflict(err) {
 			require.NoError(t, err)
 		}
 		return err == nil
-	}, 5*time.Second, 10*time.Millisecond)
+	}))
 }
 
 // conditioned is a resource with conditions.
@@ -161,7 +161,8 @@ type conditioned interface {
 	GetConditions() *[]metav1.Condition
 }
 
-const patience = 20 * time.Second
+// patience is for machines that are busy with something else as well.
+const patience = 90 * time.Second
 
 // wait reads obj until a condition has a status and reason ("" is any), and
 // checks the kstatus rules at every step on the way.
@@ -224,6 +225,8 @@ func observed(obj conditioned) int64 {
 	case *v1alpha1.Bot:
 		return o.Status.ObservedGeneration
 	case *v1alpha1.RoutingPolicy:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.SurveyCampaign:
 		return o.Status.ObservedGeneration
 	}
 	return 0
