@@ -194,6 +194,9 @@ type Conversation struct {
 	UpdatedAt     time.Time  `json:"updatedAt"`
 	SolvedAt      *time.Time `json:"solvedAt,omitempty"`
 	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+	// DueAt is by when somebody should have looked at it: a survey's action says so.
+	// It goes when a person writes, or the conversation is solved.
+	DueAt *time.Time `json:"dueAt,omitempty"`
 }
 
 // ConversationQuery selects conversations, latest activity first.

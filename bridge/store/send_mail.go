@@ -68,7 +68,7 @@ func (o *outgoing) thread(ctx context.Context) error {
 			o.m.ReplyTo = parent.externalID
 		}
 	}
-	if !automated(o.req.Author.Kind) {
+	if !automated(o.req.Author.Kind) && o.req.Author.Kind != message.AuthorSurvey {
 		return nil
 	}
 	return o.mayAutomate(ctx, parent)

@@ -79,7 +79,9 @@ type Store struct {
 	queues    *queues
 	// dispatcher routes.
 	dispatcher *dispatcher
-	hooks      hooks
+	// surveys asks.
+	surveys *surveys
+	hooks   hooks
 	// relay is there where replicas share the database; its loops run until
 	// disconnect, which waits for connected.
 	relay      *relay
@@ -176,6 +178,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.openOutbox()
 	s.openQueues()
 	s.openRouting()
+	s.openSurveys()
 	if s.db.postgres != nil {
 		if err := s.connect(ctx); err != nil {
 			return err

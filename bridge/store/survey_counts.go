@@ -27,6 +27,9 @@ const (
 	countClarified = "clarified"
 	countUnparsed  = "unparsed"
 
+	// countExpressionErrors are expressions of the audience that failed: no match.
+	countExpressionErrors = "expressionErrors"
+
 	// countScore and the score: answers in time, as they stand.
 	countScore = "score/"
 
@@ -36,7 +39,7 @@ const (
 
 	// Contacts (conversations, where those are what is drawn) that were drawn to be
 	// asked, by arm; with noArm those that are held out. And of them who came again
-	// within returnWindow, and who opted out.
+	// within survey.RepeatContactWindow, and who opted out.
 	countContacts         = "contacts"
 	countContactsReturned = "contactsReturned"
 	countContactsOptedOut = "contactsOptedOut"

@@ -8,8 +8,8 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"sync"
-	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
@@ -117,8 +117,8 @@ func (t *txn) saveDialogue(d *dialogueRow) error {
 	if err != nil {
 		return err
 	}
-	return t.later(`UPDATE survey_dialogues SET outcome = ?, open = ?, next_at = ?, asked = ?, state = ? WHERE id = ?`,
-		d.outcome, boolInt(d.open), d.nextAt, d.asked, string(state), d.id)
+	return t.later(`UPDATE survey_dialogues SET outcome = ?, hushed = ?, open = ?, next_at = ?, claimed_until = 0, asked = ?, state = ? WHERE id = ?`,
+		d.outcome, boolInt(d.hushed()), boolInt(d.open), d.nextAt, d.asked, string(state), d.id)
 }
 
 // kinds of the ledger's keys.
@@ -183,22 +183,21 @@ func (h *contactHashes) load(ctx context.Context, q querier) ([]byte, error) {
 	}
 	var text string
 	found, err := one(ctx, q, []any{&text}, `SELECT salt FROM survey_salt WHERE id = 1`)
-	if err != nil || !found {
+	if err != nil {
 		return nil, err
+	}
+	if !found {
+		return nil, errors.New("the store has no salt for its survey ledger yet; it is drawn with the next document")
 	}
 	h.salt, err = hex.DecodeString(text)
 	return h.salt, err
 }
 
-// draw makes the salt of a database that has none.
-func (h *contactHashes) draw(t *txn) error {
+// drawSalt makes the salt of a database that has none.
+func drawSalt(t *txn) error {
 	var salt [16]byte
 	if _, err := rand.Read(salt[:]); err != nil {
 		return err
 	}
 	return t.later(`INSERT INTO survey_salt (id, salt) VALUES (1, ?) ON CONFLICT DO NOTHING`, hex.EncodeToString(salt[:]))
 }
-
-// returnWindow is how long after a contact was drawn it counts as a repeat that
-// they come again (survey.MetricRepeatContact30d).
-const returnWindow = 30 * 24 * time.Hour

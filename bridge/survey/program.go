@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"math"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
@@ -190,4 +191,30 @@ func setDefault(d *document.Duration, value time.Duration) {
 	if *d == 0 {
 		*d = document.Duration(value)
 	}
+}
+
+// QuietUntil says whether the campaign's quiet times are now, and when they end;
+// zero: never.
+func (p *Program) QuietUntil(now time.Time) (until time.Time, quiet bool) {
+	if p.schedule == nil || p.schedule.Open(now) {
+		return time.Time{}, false
+	}
+	until, _ = p.schedule.NextTransition(now)
+	return until, true
+}
+
+// HalfWidth is that of the interval around the campaign's number, in its points,
+// with so many answers by score; 0: there is none to tell.
+func (p *Program) HalfWidth(scores map[int]int) float64 {
+	var t tallied
+	for score, n := range scores {
+		if p.scale.Contains(score) {
+			t[score-p.scale.Min] += n
+		}
+	}
+	m := p.measure(&t)
+	if m.NoData() || math.IsNaN(m.High) || math.IsNaN(m.Low) {
+		return 0
+	}
+	return (m.High - m.Low) / 2
 }
