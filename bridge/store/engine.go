@@ -23,12 +23,17 @@ type Engine interface {
 	// Troubles are entries in force that cannot do what they are for, such as a
 	// queue without agents.
 	Troubles(ctx context.Context) []document.Trouble
+	// SurveyStatuses are the campaigns in force, by their entries, with what their
+	// status says; at rest they do not change.
+	SurveyStatuses(ctx context.Context) []document.SurveyStatus
 
 	Internal
 	Reader
 	Writer
 	Desk
 	Explainer
+	SurveyReader
+	SurveyWriter
 }
 
 // Internal is the engine's side of the internal API. bridge is the
