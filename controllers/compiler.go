@@ -26,6 +26,7 @@ type compiled struct {
 	// another one waits for the next compilation.
 	stores, bridges, channels         map[compile.Key]version
 	schedules, queues, bots, policies map[compile.Key]version
+	campaigns                         map[compile.Key]version
 	// documents with hash and shards, as written; of those with a problem, the
 	// last good ones.
 	documents map[owner]*document.Document
@@ -99,7 +100,7 @@ func (c *compiler) Reconcile(ctx context.Context, _ ctrl.Request) (ctrl.Result, 
 	next := &compiled{
 		Result: result, at: now,
 		stores: versionsOf(snapshot.Stores), bridges: versionsOf(snapshot.Bridges), channels: versionsOf(snapshot.Channels),
-		schedules: versionsOf(snapshot.Schedules), queues: versionsOf(snapshot.AgentQueues), bots: versionsOf(snapshot.Bots), policies: versionsOf(snapshot.Policies),
+		schedules: versionsOf(snapshot.Schedules), queues: versionsOf(snapshot.AgentQueues), bots: versionsOf(snapshot.Bots), policies: versionsOf(snapshot.Policies), campaigns: versionsOf(snapshot.Campaigns),
 		documents: map[owner]*document.Document{}, problems: map[owner]*compile.Finding{},
 	}
 	c.createDefaults(ctx, result.CreateDefaults)
@@ -168,6 +169,7 @@ func (c *compiler) tell(previous, next *compiled) {
 	tellOf(c, kindAgentQueue, previous.queues, next.queues, previous.AgentQueues, next.AgentQueues)
 	tellOf(c, kindBot, previous.bots, next.bots, previous.Bots, next.Bots)
 	tellOf(c, kindPolicy, previous.policies, next.policies, previous.Policies, next.Policies)
+	tellOf(c, kindCampaign, previous.campaigns, next.campaigns, previous.Campaigns, next.Campaigns)
 }
 
 // tellOf notifies the reconcilers of the resources of one kind whose version or

@@ -26,6 +26,7 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 		queues     v1alpha1.AgentQueueList
 		bots       v1alpha1.BotList
 		policies   v1alpha1.RoutingPolicyList
+		campaigns  v1alpha1.SurveyCampaignList
 		secrets    corev1.SecretList
 		namespaces corev1.NamespaceList
 	)
@@ -34,7 +35,7 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 		opts []client.ListOption
 	}{
 		{&stores, nil}, {&bridges, nil}, {&channels, nil},
-		{&schedules, nil}, {&queues, nil}, {&bots, nil}, {&policies, nil},
+		{&schedules, nil}, {&queues, nil}, {&bots, nil}, {&policies, nil}, {&campaigns, nil},
 		{&secrets, []client.ListOption{client.MatchingLabels{v1alpha1.CredentialsLabel: "true"}}},
 	}
 	for _, l := range lists {
@@ -55,7 +56,7 @@ func (c *compiler) snapshot(ctx context.Context) (*compile.Snapshot, error) {
 	}
 	s := &compile.Snapshot{
 		Stores: pointers(stores.Items), Bridges: pointers(bridges.Items), Channels: pointers(channels.Items), Secrets: pointers(secrets.Items),
-		Schedules: pointers(schedules.Items), AgentQueues: pointers(queues.Items), Bots: pointers(bots.Items), Policies: pointers(policies.Items),
+		Schedules: pointers(schedules.Items), AgentQueues: pointers(queues.Items), Bots: pointers(bots.Items), Policies: pointers(policies.Items), Campaigns: pointers(campaigns.Items),
 		Namespaces:      map[string]map[string]string{},
 		PreviousBridges: map[compile.Key]*document.Document{}, PreviousStores: map[compile.Key]*document.Document{},
 		Fleets: map[compile.Key]*fleet.Fleet{},

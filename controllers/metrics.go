@@ -24,6 +24,7 @@ var measured = map[string]func() client.ObjectList{
 	kindAgentQueue: func() client.ObjectList { return &v1alpha1.AgentQueueList{} },
 	kindSchedule:   func() client.ObjectList { return &v1alpha1.ScheduleList{} },
 	kindBot:        func() client.ObjectList { return &v1alpha1.BotList{} },
+	kindCampaign:   func() client.ObjectList { return &v1alpha1.SurveyCampaignList{} },
 }
 
 const (

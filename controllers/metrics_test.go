@@ -61,6 +61,9 @@ bridgekeeper_resources{kind="RoutingPolicy",ready="Unknown"} 0
 bridgekeeper_resources{kind="Schedule",ready="False"} 0
 bridgekeeper_resources{kind="Schedule",ready="True"} 0
 bridgekeeper_resources{kind="Schedule",ready="Unknown"} 0
+bridgekeeper_resources{kind="SurveyCampaign",ready="False"} 0
+bridgekeeper_resources{kind="SurveyCampaign",ready="True"} 0
+bridgekeeper_resources{kind="SurveyCampaign",ready="Unknown"} 0
 `)))
 }
 

@@ -119,7 +119,8 @@ func (p *podStatuses) merge(o owner, pod string, answer document.Status) change 
 		owner: !e.answered || !slices.Equal(answer.EntryKinds, old.Status.EntryKinds) || !slices.Equal(answer.SchemaVersions, old.Status.SchemaVersions) || answer.Hash != old.Status.Hash || answer.Generation != old.Status.Generation ||
 			answer.Store.OK != old.Status.Store.OK || answer.Store.Message != old.Status.Store.Message ||
 			answer.DocumentError != old.Status.DocumentError || !slices.Equal(answer.Store.Warnings, old.Status.Store.Warnings),
-		entries: append(changedEntries(old.Status.Exceptions, answer.Exceptions, entryOfException), changedEntries(old.Status.Troubles, answer.Troubles, entryOfTrouble)...),
+		entries: slices.Concat(changedEntries(old.Status.Exceptions, answer.Exceptions, entryOfException), changedEntries(old.Status.Troubles, answer.Troubles, entryOfTrouble),
+			changedEntries(surveyRows(old.Status.Surveys), surveyRows(answer.Surveys), func(r surveyRow) string { return r.entry })),
 	}
 	e.answered = true
 	c.shards, c.allShards = changedShards(old.Status.Shards, answer.Shards)
@@ -292,3 +293,14 @@ func changedEntries[T comparable](before, after []T, entry func(T) string) []str
 func entryOfException(e document.Exception) string { return e.Entry }
 
 func entryOfTrouble(t document.Trouble) string { return t.Entry }
+
+// surveyRow is a document.SurveyStatus that can be compared.
+type surveyRow struct{ entry, hash, summary string }
+
+func surveyRows(list []document.SurveyStatus) []surveyRow {
+	rows := make([]surveyRow, len(list))
+	for i, s := range list {
+		rows[i] = surveyRow{s.Entry, s.Hash, string(s.Summary)}
+	}
+	return rows
+}

@@ -15,7 +15,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/controllers/conditions"
 )
 
-// Kinds of routing. None of them has children or a finalizer: the compiler puts
+// Kinds of routing and surveys. None of them has children or a finalizer: the compiler puts
 // them into the documents of ConversationStores, and one that is gone is out of
 // them.
 const (
@@ -23,6 +23,7 @@ const (
 	kindAgentQueue = "AgentQueue"
 	kindBot        = "Bot"
 	kindPolicy     = "RoutingPolicy"
+	kindCampaign   = "SurveyCampaign"
 )
 
 // entryKinds are the kinds of resources that entries stand for. A Webhook's is
@@ -35,6 +36,8 @@ var entryKinds = map[document.EntryKind]string{
 	document.EntryBot:           kindBot,
 	document.EntryRoutingPolicy: kindPolicy,
 	document.EntryWebhook:       kindPolicy,
+
+	document.EntrySurveyCampaign: kindCampaign,
 }
 
 // scheduleReconciler, queueReconciler, botReconciler and policyReconciler tell
@@ -145,7 +148,7 @@ func (r *policyReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctr
 	return ctrl.Result{RequeueAfter: again}, r.writeStatus(ctx, p, changed, &p.Status, &changed.Status, p.Status.Conditions, status.Conditions)
 }
 
-// setupRouting adds the controllers of routing's kinds.
+// setupRouting adds the controllers of routing's kinds, and of SurveyCampaigns.
 func (s *shared) setupRouting(mgr ctrl.Manager) error {
 	for _, k := range []struct {
 		kind       string
@@ -156,6 +159,7 @@ func (s *shared) setupRouting(mgr ctrl.Manager) error {
 		{kindAgentQueue, &v1alpha1.AgentQueue{}, &queueReconciler{s}},
 		{kindBot, &v1alpha1.Bot{}, &botReconciler{s}},
 		{kindPolicy, &v1alpha1.RoutingPolicy{}, &policyReconciler{s}},
+		{kindCampaign, &v1alpha1.SurveyCampaign{}, &campaignReconciler{s}},
 	} {
 		err := ctrl.NewControllerManagedBy(mgr).
 			For(k.object, builder.WithPredicates(specChanged)).

@@ -40,8 +40,8 @@ import (
 //
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels;bridges;conversationstores,verbs=get;list;watch;create;update;patch
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels/status;bridges/status;conversationstores/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies;agentqueues;schedules;bots,verbs=get;list;watch
-// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies/status;agentqueues/status;schedules/status;bots/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies;agentqueues;schedules;bots;surveycampaigns,verbs=get;list;watch
+// +kubebuilder:rbac:groups=bridgekeeper.dev,resources=routingpolicies/status;agentqueues/status;schedules/status;bots/status;surveycampaigns/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=bridgekeeper.dev,resources=channels/finalizers;bridges/finalizers;conversationstores/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets;services;serviceaccounts,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
@@ -259,6 +259,7 @@ func (s *shared) setupCompiler(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.AgentQueue{}, later, changed).
 		Watches(&v1alpha1.Bot{}, later, changed).
 		Watches(&v1alpha1.RoutingPolicy{}, later, changed).
+		Watches(&v1alpha1.SurveyCampaign{}, later, changed).
 		Watches(&corev1.Secret{}, later, builder.WithPredicates(predicate.Funcs{UpdateFunc: secretChanged})).
 		WatchesRawSource(s.capture(kindCompiler))
 	if s.options.Namespaces {

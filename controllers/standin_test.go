@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 	"github.com/bridgekeeper/bridgekeeper/hack/standin"
 )
@@ -50,6 +52,8 @@ type behaviour struct {
 	beforeRouting bool
 	// troubles are what store pods say of entries that cannot do what they are for.
 	troubles []document.Trouble
+	// surveys are what store pods say of campaigns, by "namespace/name".
+	surveys map[string]survey.Summary
 	// row changes what a pod says of an entry.
 	row func(key string, r *document.ChannelStatus)
 }
@@ -271,6 +275,7 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 		if b.beforeRouting {
 			status.EntryKinds = nil
 		}
+		status.Surveys = b.summaries(doc)
 	}
 	seen := map[string]bool{}
 	for _, e := range doc.Entries {
@@ -285,4 +290,16 @@ func (s *standIn) load(ctx context.Context, pod *standInPod) {
 		pod.says.Put(row)
 	}
 	pod.says.Keep(func(entry string) bool { return seen[entry] })
+}
+
+// summaries are what store pods say of the campaigns that are in force.
+func (b *behaviour) summaries(doc *document.Document) []document.SurveyStatus {
+	var out []document.SurveyStatus
+	for _, e := range doc.Entries {
+		if summary, told := b.surveys[e.Name]; told && e.Kind == document.EntrySurveyCampaign {
+			raw, _ := json.Marshal(summary)
+			out = append(out, document.SurveyStatus{Entry: e.Key(), Hash: e.Hash, Summary: raw})
+		}
+	}
+	return out
 }

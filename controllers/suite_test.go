@@ -161,7 +161,7 @@ func update[T client.Object](t *testing.T, obj T, change func(T)) {
 		require.NoError(t, k8s.Get(t.Context(), client.ObjectKeyFromObject(obj), obj))
 		change(obj)
 		err := k8s.Update(t.Context(), obj)
-		if err != nil && !apierrors.IsConflict(err) {
+		if !apierrors.IsConflict(err) {
 			require.NoError(t, err)
 		}
 		return err == nil
@@ -238,6 +238,8 @@ func observed(obj conditioned) int64 {
 	case *v1alpha1.Bot:
 		return o.Status.ObservedGeneration
 	case *v1alpha1.RoutingPolicy:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.SurveyCampaign:
 		return o.Status.ObservedGeneration
 	}
 	return 0

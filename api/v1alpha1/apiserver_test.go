@@ -33,6 +33,7 @@ var resources = map[string]string{
 	"AgentQueue":        "agentqueues",
 	"Bot":               "bots",
 	"RoutingPolicy":     "routingpolicies",
+	"SurveyCampaign":    "surveycampaigns",
 }
 
 // apiServer is a real API server with the CRDs in it, installed as users do
@@ -158,6 +159,9 @@ var minimal = map[string]string{
 	         spec: {webhook: {url: "https://bot.example.com/", secretRef: {name: bot}}}}`,
 	"RoutingPolicy": `{metadata: {name: inbound, namespace: default},
 	                   spec: {defaultRoute: {backendRefs: [{kind: AgentQueue, name: general}]}}}`,
+	"SurveyCampaign": `{metadata: {name: nps, namespace: default},
+	                    spec: {type: NPS, window: {start: "2026-10-01T00:00:00Z", end: "2027-01-01T00:00:00Z"}, channelRefs: [{name: telegram-main}], trigger: {events: [ConversationResolved]},
+	                           languages: {offered: [en]}, questions: [{id: score, kind: Score, text: {en: "0 to 10?"}}]}}`,
 }
 
 // manifest is the minimal manifest of a kind.

@@ -69,6 +69,7 @@ spec:
   reopenWindow: 1h30m
   resendUnknown: true
   allowedPolicies: [{namespaces: {from: Same}}, {namespaces: {from: Selector, selector: {matchLabels: {team: cx}}}, maxPriority: 500}]
+  allowedCampaigns: [{namespaces: {from: Selector, selector: {matchLabels: {team: cx}}}}]
   suspend: true`,
 	"Schedule": `
 metadata: {name: full, namespace: default}
@@ -113,7 +114,8 @@ spec:
     fallback: {en: "Sorry?", de: "Wie bitte?"}
     handover: {keywords: {en: [agent], de: [mensch]}, text: {en: One moment., de: Moment.}, maxTurns: 12, maxMisses: 2}
   suspend: true`,
-	"RoutingPolicy": fullPolicy,
+	"RoutingPolicy":  fullPolicy,
+	"SurveyCampaign": fullCampaign,
 }
 
 // fullPolicy has every field of a RoutingPolicy.
@@ -178,7 +180,7 @@ func TestGoodManifestsAreTaken(t *testing.T) {
 func TestSamplesAreTaken(t *testing.T) {
 	s := server(t)
 	tried := 0
-	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres", "routing-shop", "routing-telecom", "routing-rollout"} {
+	for _, sample := range []string{"shop", "quickstart", "messenger", "postgres", "routing-shop", "routing-telecom", "routing-rollout", "survey-nps", "survey-csat", "survey-messenger"} {
 		files, err := filepath.Glob(filepath.Join("../../config/samples", sample, "*.yaml"))
 		require.NoError(t, err)
 		for _, f := range files {
@@ -272,6 +274,7 @@ func TestTypesReadEveryField(t *testing.T) {
 		"AgentQueue":        func() any { return &v1alpha1.AgentQueue{} },
 		"Bot":               func() any { return &v1alpha1.Bot{} },
 		"RoutingPolicy":     func() any { return &v1alpha1.RoutingPolicy{} },
+		"SurveyCampaign":    func() any { return &v1alpha1.SurveyCampaign{} },
 	} {
 		for _, text := range fulls(kind) {
 			assert.NoError(t, yaml.UnmarshalStrict([]byte(toJSON(t, parse(t, kind, text).Object)), typed()))
@@ -316,7 +319,7 @@ func TestChannelsCanBeSelectedByTheirBridge(t *testing.T) {
 func TestNamesOnTheCommandLine(t *testing.T) {
 	s := server(t)
 	for kind, short := range map[string]string{
-		"ConversationStore": "cst", "Bridge": "br", "Channel": "chan", "Schedule": "sched", "AgentQueue": "aq", "Bot": "bot", "RoutingPolicy": "rp",
+		"ConversationStore": "cst", "Bridge": "br", "Channel": "chan", "Schedule": "sched", "AgentQueue": "aq", "Bot": "bot", "RoutingPolicy": "rp", "SurveyCampaign": "survey",
 	} {
 		s.keep(t, manifest(t, kind))
 		out, err := s.run("", "get", short, "-o", "name")

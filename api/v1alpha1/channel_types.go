@@ -70,6 +70,14 @@ type ChannelSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	AllowedPolicies []AllowedPolicies `json:"allowedPolicies,omitempty"`
 
+	// AllowedCampaigns are the namespaces whose SurveyCampaigns may ask on this
+	// Channel, any of them; only its own namespace when left out.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	AllowedCampaigns []AllowedCampaigns `json:"allowedCampaigns,omitempty"`
+
 	// Suspend holds outbound messages back and stops polling. Inbound webhooks
 	// are still stored, and nothing is unregistered.
 	// +optional
@@ -108,6 +116,12 @@ type AllowedPolicies struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
 	MaxPriority *int32 `json:"maxPriority,omitempty"`
+}
+
+// AllowedCampaigns lets SurveyCampaigns of some namespaces in.
+type AllowedCampaigns struct {
+	// Namespaces whose campaigns may ask; the Channel's own when left out.
+	Namespaces AllowedNamespaces `json:"namespaces"`
 }
 
 // ChannelLimits bound a Channel.

@@ -34,7 +34,7 @@ const (
 	// beside Ready: what runs goes on serving.
 	ConditionUpgradePending = "UpgradePending"
 	// ConditionProgrammed: every serving pod of every store that needs it has
-	// loaded this generation of a RoutingPolicy.
+	// loaded this generation of a RoutingPolicy or a SurveyCampaign.
 	ConditionProgrammed = "Programmed"
 	// ConditionPartiallyInvalid: rules of a RoutingPolicy are left out; present
 	// only while true.
@@ -44,6 +44,20 @@ const (
 	ConditionConflicted = "Conflicted"
 	// ConditionStaffed: an AgentQueue has agents who can take conversations.
 	ConditionStaffed = "Staffed"
+	// ConditionSampling: a SurveyCampaign asks contacts now; if not, the reason
+	// says why.
+	ConditionSampling = "Sampling"
+	// ConditionSufficientData: each group that a SurveyCampaign compares (without
+	// a comparison: all together) has analysis.minPerGroup answers.
+	ConditionSufficientData = "SufficientData"
+	// ConditionSampleRatioOK: the arms of a SurveyCampaign have the sizes that
+	// were drawn. If not, something is wrong with the assignment or with what is
+	// kept of it, and no verdict is given.
+	ConditionSampleRatioOK = "SampleRatioOK"
+	// ConditionThrottled: cool-downs keep most of those that a SurveyCampaign drew
+	// from being asked, as campaigns compete for the same people; present only
+	// while true.
+	ConditionThrottled = "Throttled"
 )
 
 // Condition reasons. One word per idea, shared by all kinds.
@@ -159,6 +173,44 @@ const (
 	// ReasonStaffed: agents of the AgentQueue are there. A store that reports
 	// trouble gives reasons of its own: NoAgents, NoCapacity, NobodyOnline.
 	ReasonStaffed = "Staffed"
+	// ReasonNoScoreQuestion: a SurveyCampaign whose first question is no score.
+	ReasonNoScoreQuestion = "NoScoreQuestion"
+	// ReasonMissingTranslation: a text is not there in a language that is offered.
+	ReasonMissingTranslation = "MissingTranslation"
+	// ReasonOverlappingArms: a difference between two arms could not be seen, or
+	// not be attributed.
+	ReasonOverlappingArms = "OverlappingArms"
+	// ReasonWindowInPast: the window of a new SurveyCampaign is over.
+	ReasonWindowInPast = "WindowInPast"
+	// ReasonChannelNotFound: a Channel is not there.
+	ReasonChannelNotFound = "ChannelNotFound"
+	// ReasonChannelCannotAsk: nobody could be asked on a Channel: it only receives,
+	// or its platform's messaging window is over by then.
+	ReasonChannelCannotAsk = "ChannelCannotAsk"
+	// ReasonQueueNotFound: an AgentQueue is not there, or not in force in the store.
+	ReasonQueueNotFound = "QueueNotFound"
+	// ReasonRunning: a SurveyCampaign asks.
+	ReasonRunning = "Running"
+	// ReasonNotStarted: the window of a SurveyCampaign has not begun.
+	ReasonNotStarted = "NotStarted"
+	// ReasonOutsideWindow: the window of a SurveyCampaign is over.
+	ReasonOutsideWindow = "OutsideWindow"
+	// ReasonStopRuleReached: a stop rule ended a SurveyCampaign.
+	ReasonStopRuleReached = "StopRuleReached"
+	// ReasonEnoughAnswers: the groups of a SurveyCampaign are large enough.
+	ReasonEnoughAnswers = "EnoughAnswers"
+	// ReasonTooFewAnswers: they are not, yet.
+	ReasonTooFewAnswers = "TooFewAnswers"
+	// ReasonNoArms: a SurveyCampaign asks in one way only.
+	ReasonNoArms = "NoArms"
+	// ReasonNobodyAssigned: nobody was drawn into the arms of a SurveyCampaign yet.
+	ReasonNobodyAssigned = "NobodyAssigned"
+	// ReasonAsDrawn: the arms of a SurveyCampaign have the sizes that were drawn.
+	ReasonAsDrawn = "AsDrawn"
+	// ReasonSampleRatioMismatch: they have not.
+	ReasonSampleRatioMismatch = "SampleRatioMismatch"
+	// ReasonMostlyThrottled: more than half of those drawn were asked too lately.
+	ReasonMostlyThrottled = "MostlyThrottled"
 	// ReasonDocumentTooLarge: more channels than fit in a Bridge's document.
 	ReasonDocumentTooLarge = "DocumentTooLarge"
 )

@@ -21,6 +21,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 		&AgentQueue{}, &AgentQueueList{},
 		&Bot{}, &BotList{},
 		&RoutingPolicy{}, &RoutingPolicyList{},
+		&SurveyCampaign{}, &SurveyCampaignList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

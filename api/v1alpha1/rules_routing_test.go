@@ -19,7 +19,10 @@ func allowed(changed fields) list {
 	return list{fields{"namespaces": fields{"from": "All"}}.and(changed)}
 }
 
-var allowedPoliciesRules = concat(inAllowed(allowList("namespaces")), []rule{
+var allowedPoliciesRules = concat(inAllowed("allowedPolicies", allowList("namespaces")), inAllowed("allowedCampaigns", allowList("namespaces")), []rule{
+	{covers: "spec.allowedCampaigns minItems", field: "spec.allowedCampaigns", bad: list{}, good: allowed(nil), want: tooFew},
+	{covers: "spec.allowedCampaigns maxItems", field: "spec.allowedCampaigns", bad: many(17, anyAllowed), good: many(16, anyAllowed), want: tooMany},
+	{covers: "spec.allowedCampaigns[] required namespaces", field: "spec.allowedCampaigns", bad: list{fields{}}, good: allowed(nil), want: required},
 	{covers: "spec.allowedPolicies minItems", field: "spec.allowedPolicies", bad: list{}, good: allowed(nil), want: tooFew},
 	{covers: "spec.allowedPolicies maxItems", field: "spec.allowedPolicies", bad: many(17, anyAllowed), good: many(16, anyAllowed), want: tooMany},
 	{covers: "spec.allowedPolicies[] required namespaces", field: "spec.allowedPolicies", bad: list{fields{"maxPriority": 1}}, good: allowed(fields{"maxPriority": 1}), want: required},
@@ -32,10 +35,10 @@ var allowedPoliciesRules = concat(inAllowed(allowList("namespaces")), []rule{
 func anyAllowed(int) any { return allowed(nil)[0] }
 
 // inAllowed are the rows of an allow-list where it stands in a list.
-func inAllowed(rows []rule) []rule {
+func inAllowed(field string, rows []rule) []rule {
 	for i, r := range rows {
 		within := func(v any) any { return list{fields{"namespaces": v}} }
-		rows[i] = rule{covers: "spec.allowedPolicies[]." + r.covers, field: "spec.allowedPolicies", bad: within(r.bad), good: within(r.good), want: strings.TrimPrefix(r.want, "namespaces.from: ")}
+		rows[i] = rule{covers: "spec." + field + "[]." + r.covers, field: "spec." + field, bad: within(r.bad), good: within(r.good), want: strings.TrimPrefix(r.want, "namespaces.from: ")}
 	}
 	return rows
 }

@@ -24,6 +24,7 @@ spec:
     secretRef: {name: bot}
     timeout: 5s
     handover: {keywords: {en: [agent], de: [mensch]}, text: {en: One moment., de: Moment.}, defaultLanguage: en, maxTurns: 12}`},
+	"SurveyCampaign": {holdoutCampaign},
 	"Channel": {`
 metadata: {name: full, namespace: default}
 spec:

@@ -39,6 +39,8 @@ const (
 	EntryBot           EntryKind = "Bot"           // Spec is Bot
 	EntryRoutingPolicy EntryKind = "RoutingPolicy" // Spec is a routing.Policy that names everything as "namespace/name"
 	EntryWebhook       EntryKind = "Webhook"       // "namespace/policy/webhook", as backendRefs name it; Spec is Webhook
+
+	EntrySurveyCampaign EntryKind = "SurveyCampaign" // store document; Spec is a survey.Campaign that names everything as "namespace/name"
 )
 
 // Entry is one resource's part of a document.

@@ -7,7 +7,7 @@ import (
 
 // StoreEntryKinds are the kinds that a store of this version acts on.
 func StoreEntryKinds() []EntryKind {
-	return []EntryKind{EntryChannel, EntryBridge, EntryToken, EntrySchedule, EntryAgentQueue, EntryBot, EntryRoutingPolicy, EntryWebhook}
+	return []EntryKind{EntryChannel, EntryBridge, EntryToken, EntrySchedule, EntryAgentQueue, EntryBot, EntryRoutingPolicy, EntryWebhook, EntrySurveyCampaign}
 }
 
 // Bot is the Spec of a Bot entry: BuiltIn or Webhook, never both.

@@ -14,10 +14,11 @@ func TestRoutingEntriesAreReadAsTheyWereWritten(t *testing.T) {
 	hook := Webhook{URL: "https://router.example", Secret: "whsec_new", Timeout: Duration(2 * time.Second), IncludeText: true,
 		PreviousSecret: &PreviousSecret{Value: "whsec_old", Until: until}}
 	specs := map[EntryKind]any{
-		EntrySchedule:      map[string]any{"timeZone": "Europe/Berlin"},
-		EntryAgentQueue:    map[string]any{"name": "shop/general"},
-		EntryRoutingPolicy: map[string]any{"name": "shop/inbound"},
-		EntryWebhook:       hook,
+		EntrySchedule:       map[string]any{"timeZone": "Europe/Berlin"},
+		EntryAgentQueue:     map[string]any{"name": "shop/general"},
+		EntryRoutingPolicy:  map[string]any{"name": "shop/inbound"},
+		EntryWebhook:        hook,
+		EntrySurveyCampaign: map[string]any{"type": "NPS"},
 		EntryBot: Bot{Webhook: &hook, Handover: BotHandover{
 			Keywords: map[string][]string{"en": {"agent"}}, Text: map[string]string{"en": "One moment."}, DefaultLanguage: "en", MaxTurns: 3,
 		}},
@@ -51,7 +52,7 @@ func TestRoutingEntriesAreReadAsTheyWereWritten(t *testing.T) {
 // Find compares kinds and names one after the other, which gives the order of
 // Keys as long as no kind is the beginning of another.
 func TestNoKindIsTheBeginningOfAnother(t *testing.T) {
-	kinds := []EntryKind{EntryChannel, EntryTombstone, EntryBridge, EntryToken, EntrySchedule, EntryAgentQueue, EntryBot, EntryRoutingPolicy, EntryWebhook}
+	kinds := []EntryKind{EntryChannel, EntryTombstone, EntryBridge, EntryToken, EntrySchedule, EntryAgentQueue, EntryBot, EntryRoutingPolicy, EntryWebhook, EntrySurveyCampaign}
 	for _, a := range kinds {
 		for _, b := range kinds {
 			require.False(t, a != b && len(a) < len(b) && b[:len(a)] == a, "%s and %s", a, b)

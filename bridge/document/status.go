@@ -1,6 +1,9 @@
 package document
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Status is what a pod answers on its internal /status: what it has loaded,
 // and what is wrong. The operator turns it into conditions.
@@ -30,6 +33,9 @@ type Status struct {
 	// Troubles are all entries in force that cannot do what they are for; at rest
 	// the list does not change.
 	Troubles []Trouble `json:"troubles,omitempty"`
+	// Surveys are all campaigns in force, sorted by Entry; at rest the list does
+	// not change.
+	Surveys []SurveyStatus `json:"surveys,omitempty"`
 	// Store is how this bridge reaches its store; for a store: its own database.
 	Store Health `json:"store"`
 
@@ -47,6 +53,14 @@ type Exception struct {
 	RunningHash string `json:"runningHash,omitempty"`
 	Field       string `json:"field,omitempty"` // path within the resource's spec, e.g. "telegram.botID"
 	Message     string `json:"message"`
+}
+
+// SurveyStatus is what a store knows of a campaign in force.
+type SurveyStatus struct {
+	Entry string `json:"entry"` // Entry.Key
+	Hash  string `json:"hash"`  // of the entry in force
+	// Summary is a survey.Summary. It holds nothing personal.
+	Summary json.RawMessage `json:"summary,omitempty"`
 }
 
 // Health is whether something is reachable, and since when it is so.

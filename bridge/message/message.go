@@ -73,6 +73,10 @@ const (
 	// is there now, a bot's words when it hands over. It speaks for no owner, so
 	// that a new one does not silence it; only the store makes such messages.
 	AuthorPolicy AuthorKind = "policy"
+	// AuthorSurvey is a survey campaign, which asks, reminds and thanks. Its dialogue
+	// is laid over the conversation and owns nothing: it is superseded when a person
+	// writes or the question is out of place; only the store makes such messages.
+	AuthorSurvey AuthorKind = "survey"
 )
 
 // Message is one normalised message. The JSON form is the one of REST, of
@@ -131,6 +135,9 @@ type Message struct {
 	Status Status `json:"status,omitempty"`
 	// Reason says why a message is failed, cancelled, superseded or unknown.
 	Reason string `json:"reason,omitempty"`
+	// Survey is the campaign ("namespace/name") whose question this is, or whose
+	// answer: an answer reopens nothing and goes to nobody.
+	Survey string `json:"survey,omitempty"`
 }
 
 // Contact is the person on the other side, as a message names them.

@@ -174,6 +174,9 @@ func (s *Store) endWaits(t *txn) error {
 	if err := endRoutingWaits(t); err != nil {
 		return err
 	}
+	if err := endSurveyWaits(t); err != nil {
+		return err
+	}
 	if err := endQueueWaits(t); err != nil {
 		return err
 	}

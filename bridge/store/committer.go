@@ -37,6 +37,7 @@ type committer struct {
 	log        *slog.Logger
 	queues     *queues
 	dispatcher *dispatcher
+	surveys    *surveys
 	// committed is told after each commit what to wake.
 	committed func(t *txn)
 

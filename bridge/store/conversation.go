@@ -25,12 +25,15 @@ type convRow struct {
 
 	snoozedUntil, createdAt, updatedAt, solvedAt, lastInboundAt int64
 
+	dueAt  int64  // by when somebody should have looked at it
+	survey string // dialogue that is open with the address
+
 	// fresh: it begins in this transaction, and there is nothing about it to look up.
 	fresh bool
 }
 
 const selectConversations = `SELECT v.id, v.channel, v.contact, v.identity, i.external_id, c.display_name, i.username, c.language, i.reachable,
-	v.state, v.owner_kind, v.owner_name, v.epoch, v.follow_up_of, v.snoozed_until, v.created_at, v.updated_at, v.solved_at, v.last_inbound_at
+	v.state, v.owner_kind, v.owner_name, v.epoch, v.follow_up_of, v.snoozed_until, v.created_at, v.updated_at, v.solved_at, v.last_inbound_at, v.due_at, i.survey
 	FROM conversations v JOIN contacts c ON c.id = v.contact JOIN identities i ON i.id = v.identity `
 
 func scanConversation(rows *sql.Rows) (convRow, error) { return readConversation(rows.Scan) }
@@ -38,7 +41,7 @@ func scanConversation(rows *sql.Rows) (convRow, error) { return readConversation
 func readConversation(scan func(...any) error) (v convRow, err error) {
 	var reachable int64
 	err = scan(&v.id, &v.channel, &v.contact, &v.identityID, &v.address, &v.displayName, &v.username, &v.language, &reachable,
-		&v.state, &v.owner.Kind, &v.owner.Name, &v.epoch, &v.followUpOf, &v.snoozedUntil, &v.createdAt, &v.updatedAt, &v.solvedAt, &v.lastInboundAt)
+		&v.state, &v.owner.Kind, &v.owner.Name, &v.epoch, &v.followUpOf, &v.snoozedUntil, &v.createdAt, &v.updatedAt, &v.solvedAt, &v.lastInboundAt, &v.dueAt, &v.survey)
 	v.reachable, v.namespace = reachable == 1, namespaceOf(v.channel)
 	return v, err
 }
@@ -50,7 +53,7 @@ func (v convRow) api() Conversation {
 		ID: v.id, Namespace: v.namespace, Channel: name, State: v.state, Owner: v.owner, Epoch: v.epoch, FollowUpOf: v.followUpOf,
 		Contact:      message.Contact{ID: v.contact, ExternalID: v.address, DisplayName: v.displayName, Username: v.username, Language: v.language},
 		SnoozedUntil: optionalMS(v.snoozedUntil), CreatedAt: fromMS(v.createdAt), UpdatedAt: fromMS(v.updatedAt),
-		SolvedAt: optionalMS(v.solvedAt), LastInboundAt: optionalMS(v.lastInboundAt),
+		SolvedAt: optionalMS(v.solvedAt), LastInboundAt: optionalMS(v.lastInboundAt), DueAt: optionalMS(v.dueAt),
 	}
 }
 
@@ -123,7 +126,10 @@ func (s *Store) Resolve(ctx context.Context, scope Scope, id string) (Conversati
 			return false, nil
 		}
 		v.state, v.solvedAt, v.snoozedUntil = ConversationSolved, ms(t.now), 0
-		return true, t.dequeue(v.id)
+		if err := t.dequeue(v.id); err != nil {
+			return true, err
+		}
+		return true, t.surveySolved(v, false)
 	})
 }
 
@@ -154,7 +160,10 @@ func (s *Store) Reopen(ctx context.Context, scope Scope, id string) (Conversatio
 		}
 		solved := v.state == ConversationSolved
 		if v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0; solved {
-			return true, t.resume(v)
+			if err := t.resume(v); err != nil {
+				return true, err
+			}
+			return true, t.surveyReopened(v.id)
 		}
 		return true, nil
 	})

@@ -24,12 +24,17 @@ type Engine interface {
 	// Troubles are entries in force that cannot do what they are for, such as a
 	// queue without agents.
 	Troubles(ctx context.Context) []document.Trouble
+	// SurveyStatuses are the campaigns in force, by their entries, with what their
+	// status says; at rest they do not change.
+	SurveyStatuses(ctx context.Context) []document.SurveyStatus
 
 	Internal
 	Reader
 	Writer
 	Desk
 	Explainer
+	SurveyReader
+	SurveyWriter
 }
 
 // Internal is the engine's side of the internal API. bridge is the
@@ -202,6 +207,9 @@ type Conversation struct {
 	Priority routing.Priority  `json:"priority,omitempty"` // empty: Normal
 	Labels   map[string]string `json:"labels,omitempty"`
 	Topics   []string          `json:"topics,omitempty"`
+	// DueAt is by when somebody should have looked at it: a survey's action says so.
+	// It goes when a person writes, or the conversation is solved.
+	DueAt *time.Time `json:"dueAt,omitempty"`
 }
 
 // ConversationQuery selects conversations, latest activity first.

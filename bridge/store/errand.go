@@ -39,6 +39,7 @@ const (
 	errandText    errandKind = "text"
 	errandBot     errandKind = "bot"
 	errandWebhook errandKind = "webhook"
+	errandSurvey  errandKind = "survey" // of a dialogue: a text, or an action
 )
 
 const (
@@ -245,6 +246,9 @@ func (r *dispatcher) settleIn(t *txn, e errand, do func(m *matter) (errandResult
 // conversation, a webhook is asked about one that nobody has got since, and a text
 // is said as long as its decision is the last one and no bot has come in between.
 func (m *matter) current() bool {
+	if m.e.kind == errandSurvey {
+		return true // it looks at its dialogue
+	}
 	if m.v.state == ConversationSolved {
 		return false
 	}
@@ -271,8 +275,11 @@ const (
 // doHere does an errand that needs no network.
 func (r *dispatcher) doHere(ctx context.Context, e errand) error {
 	return r.settle(ctx, e, func(m *matter) (errandResult, error) {
-		if e.kind == errandText {
+		switch e.kind {
+		case errandText:
 			return r.sayText(m)
+		case errandSurvey:
+			return r.s.surveys.follow(m)
 		}
 		return r.takeTurn(m)
 	})

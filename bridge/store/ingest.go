@@ -267,8 +267,9 @@ type arrival struct {
 	media   []mediaRow // attachments to fetch
 	waiting bool       // parked events may wait for this message
 
-	newContact  bool // whom it is from was not known
-	watermarked bool // parked watermarks may wait for them
+	newContact  bool         // whom it is from was not known
+	answers     *dialogueRow // a survey's: it is no message to anybody
+	watermarked bool         // parked watermarks may wait for them
 }
 
 // A stage does one thing with an element. It ends the way through the stages

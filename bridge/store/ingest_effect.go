@@ -119,6 +119,9 @@ func (s *Store) migrateIdentity(t *txn, ch *Channel, from, to string) error {
 // conversations to the new identity. It goes on with the later of the two that
 // were current, or the one that is not solved.
 func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
+	if err := t.joinSurveys(oldID, newID, contact); err != nil {
+		return err
+	}
 	if _, err := t.exec(`UPDATE identities SET contact = ? WHERE id = ?`, contact, newID); err != nil {
 		return err
 	}
@@ -204,15 +207,16 @@ func scanParked(rows *sql.Rows) (p parked, err error) {
 type target struct {
 	id, conversation, contact, text, content string
 	editedAt, deletedAt                      int64
+	survey                                   string // dialogue that is open with the address
 }
 
 // applyEffect applies an edit, a deletion or a reaction to a message, whoever
 // made it. On a deleted message nothing has an effect any more.
 func (s *Store) applyEffect(t *txn, ch *Channel, messageID string, m message.Message, actor string) error {
 	tg := target{id: messageID}
-	found, err := one(background, t, []any{&tg.conversation, &tg.contact, &tg.text, &tg.content, &tg.editedAt, &tg.deletedAt},
-		`SELECT m.conversation, v.contact, m.text, m.content, m.edited_at, m.deleted_at
-		FROM messages m JOIN conversations v ON v.id = m.conversation WHERE m.id = ?`, messageID)
+	found, err := one(background, t, []any{&tg.conversation, &tg.contact, &tg.text, &tg.content, &tg.editedAt, &tg.deletedAt, &tg.survey},
+		`SELECT m.conversation, v.contact, m.text, m.content, m.edited_at, m.deleted_at, i.survey
+		FROM messages m JOIN conversations v ON v.id = m.conversation JOIN identities i ON i.id = v.identity WHERE m.id = ?`, messageID)
 	if err != nil || !found || tg.deletedAt != 0 {
 		return err
 	}
@@ -223,6 +227,9 @@ func (s *Store) applyEffect(t *txn, ch *Channel, messageID string, m message.Mes
 		err = s.delete(t, tg, m.Timestamp)
 	case message.TypeReaction:
 		err = t.react(tg, m, actor)
+	}
+	if err == nil {
+		err = t.surveyChanged(tg, m, actor)
 	}
 	if err != nil {
 		return err

@@ -25,6 +25,9 @@ type party struct {
 	owner        Owner
 	epoch        int64
 
+	survey        string // dialogue that is open with the address
+	surveyedUntil int64  // until when surveys want to know that the contact comes again
+
 	met     bool // it was there, or is by now
 	written bool // the contact has written into the conversation
 }
@@ -56,7 +59,7 @@ func (t *txn) parties(addresses [][2]string, into map[[2]string]*party) question
 		row: func(scan func(...any) error) error {
 			p, reachable, at := party{met: true}, int64(0), [2]string{}
 			err := scan(&at[0], &at[1], &p.identity, &p.contact, &p.displayName, &p.language, &p.username, &reachable,
-				&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.updatedAt, &p.owner.Kind, &p.owner.Name, &p.epoch)
+				&p.reachableAt, &p.conversation, &p.state, &p.solvedAt, &p.updatedAt, &p.owner.Kind, &p.owner.Name, &p.epoch, &p.survey, &p.surveyedUntil)
 			p.reachable = reachable == 1
 			*into[at] = p
 			return err
@@ -67,7 +70,7 @@ func (t *txn) parties(addresses [][2]string, into map[[2]string]*party) question
 func selectParties(d dialect) string {
 	return `SELECT i.external_id, i.channel, i.id, i.contact, c.display_name, c.language, i.username, i.reachable, i.reachable_at,
 		COALESCE(v.id, ''), COALESCE(v.state, ''), COALESCE(v.solved_at, 0), COALESCE(v.updated_at, 0),
-		COALESCE(v.owner_kind, ''), COALESCE(v.owner_name, ''), COALESCE(v.epoch, 0)
+		COALESCE(v.owner_kind, ''), COALESCE(v.owner_name, ''), COALESCE(v.epoch, 0), i.survey, c.surveyed_until
 		FROM ` + d.pairs() + ` JOIN identities i ON i.external_id = w.a AND i.channel = w.b JOIN contacts c ON c.id = i.contact
 		LEFT JOIN conversations v ON v.id = i.conversation`
 }
@@ -191,7 +194,11 @@ func (a *arrival) converse() (wire.Result, error) {
 	if echo {
 		inboundAt = 0
 	}
-	a.before, a.course = *p, courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo)
+	if a.before = *p; a.answers != nil { // a survey, and nobody else
+		p.written = true
+		return "", nil
+	}
+	a.course = courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo)
 	switch a.course {
 	case courseBegin:
 		return "", a.beginConversation("", echo, inboundAt)
@@ -234,9 +241,14 @@ func (a *arrival) beginConversation(followUpOf string, echo bool, inboundAt int6
 // keep is the message's row.
 func (a *arrival) keep() (row messageRow, err error) {
 	m, content := a.event.Message, a.content
-	if len(m.Attachments) > 0 {
+	if len(m.Attachments) > 0 || a.answers != nil {
 		with := *m
-		with.Attachments, a.media = a.t.adopt(a.channel, m.Attachments, nil)
+		if len(m.Attachments) > 0 {
+			with.Attachments, a.media = a.t.adopt(a.channel, m.Attachments, nil)
+		}
+		if a.answers != nil {
+			with.Survey = a.answers.campaign
+		}
 		if content, err = encodeContent(with); err != nil {
 			return row, err
 		}

@@ -13,6 +13,7 @@ import (
 //	settle   dedupe      one insert takes the keys of all; who gets none is a duplicate
 //	         identify    one query for whom they are from; new people one by one
 //	         profile     only where something changed
+//	         answer      only where a survey's question is open
 //	         converse    in memory; what begins or opens a conversation is written at once
 //	         keep        one insert
 //	         touch       one update of all conversations that were written into
@@ -74,7 +75,7 @@ func (t *txn) settleMessages() error {
 
 // prepareRow does what a message's row needs: its contact and conversation.
 func (a *arrival) prepareRow() error {
-	for _, stage := range []stage{(*arrival).identify, (*arrival).profile, (*arrival).converse} {
+	for _, stage := range []stage{(*arrival).identify, (*arrival).profile, (*arrival).answer, (*arrival).converse} {
 		if _, err := stage(a); err != nil {
 			return err
 		}

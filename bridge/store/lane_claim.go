@@ -399,6 +399,7 @@ type head struct {
 	address     string
 	reachable   bool
 	lastInbound time.Time
+	stale       bool // of a survey: a person writes, or the question is out of place
 }
 
 // claimedLane is a lane with what it has to send.
@@ -445,11 +446,11 @@ func (c *claim) heads(lanes []*claimedLane) (map[int64]*head, error) {
 	list := []any{c.t.c.db.list(ids)}
 	err := c.t.ask(question{c.s.outbox.sql.heads, list, func(scan func(...any) error) error {
 		h := &head{delivery: &delivery{}}
-		var reachable, last int64
-		if err := scan(append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &last)...); err != nil {
+		var reachable, stale, last int64
+		if err := scan(append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &stale, &last)...); err != nil {
 			return err
 		}
-		h.reachable, h.lastInbound, h.lane = reachable == 1, fromMS(last), c.lanes[h.laneID]
+		h.reachable, h.stale, h.lastInbound, h.lane = reachable == 1, stale == 1, fromMS(last), c.lanes[h.laneID]
 		heads[h.laneID], byMessage[h.message] = h, h
 		c.deliveries[h.message] = h.delivery
 		return nil
@@ -483,6 +484,8 @@ func (h *head) refuse(ch *servedChannel, now time.Time) bool {
 	switch {
 	case automated(h.authorKind) && h.epoch != h.convEpoch:
 		h.withdraw(deliverySuperseded, fmt.Sprintf("the conversation has another owner since (epoch %d, now %d)", h.epoch, h.convEpoch))
+	case h.stale:
+		h.withdraw(deliverySuperseded, reasonSurveyStale)
 	case !h.reachable:
 		h.fail(string(wire.ErrRecipientGone) + ": the contact blocked this account or left")
 	case h.window(ch, now) == windowClosed:

@@ -22,6 +22,7 @@ import (
 //	  │     └── party: one address on the channel, with its conversation
 //	  ├── outbox of a channel: its lanes, deliveries, receipts
 //	  ├── agents of a namespace: who may give them something, and who they are
+//	  ├── surveys of a contact: whether campaigns ask them, one after another
 //	  └── an idempotency key: messages and other writes share them, in two tables
 //
 // With SQLite there is one writer, and no lock but its own.
@@ -48,6 +49,7 @@ const (
 	spaceWork // of sessions, not of transactions: see Store.alone
 	spaceAgents
 	spaceKey
+	spaceSurvey
 )
 
 // rootKey is the lock of everything. All others are hashes; one that is equal
@@ -139,6 +141,12 @@ func (l *locks) agents(namespace string) *locks {
 // key is for an idempotency key of a namespace.
 func (l *locks) key(namespace, key string) *locks {
 	l.others[lockName{spaceKey, namespace + "/" + key}] = true
+	return l
+}
+
+// survey is for deciding whether campaigns ask a contact.
+func (l *locks) survey(contact string) *locks {
+	l.others[lockName{spaceSurvey, contact}] = true
 	return l
 }
 

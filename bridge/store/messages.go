@@ -60,20 +60,21 @@ type content struct {
 	Group       string                `json:"group,omitempty"`
 	Unsupported string                `json:"unsupported,omitempty"`
 	Echo        bool                  `json:"echo,omitempty"`
+	Survey      string                `json:"survey,omitempty"`   // campaign whose question or answer it is
 	Target      string                `json:"target,omitempty"`   // of an outbound edit or deletion
 	Reaction    *message.Reaction     `json:"reaction,omitempty"` // outbound
 }
 
 func (c *content) empty() bool {
 	return len(c.Entities) == 0 && c.AuthorID == "" && c.ButtonStyle == "" && c.Template == nil && c.Referral == nil && c.Mail == nil && !c.Standby &&
-		len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil
+		len(c.Attachments) == 0 && c.Location == nil && len(c.Contacts) == 0 && c.Postback == nil && len(c.Buttons) == 0 && c.Group == "" && c.Unsupported == "" && !c.Echo && c.Target == "" && c.Reaction == nil && c.Survey == ""
 }
 
 // encodeContent is the content column of a message, ” when there is only text.
 func encodeContent(m message.Message) (string, error) {
 	c := content{Entities: m.Entities, AuthorID: authorID(m), ButtonStyle: m.ButtonStyle, Template: m.Template, Referral: m.Referral, Mail: m.Mail, Standby: m.Standby,
 		Attachments: m.Attachments, Location: m.Location, Contacts: m.Contacts, Postback: m.Postback,
-		Buttons: m.Buttons, Group: m.Group, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction}
+		Buttons: m.Buttons, Group: m.Group, Unsupported: m.Unsupported, Echo: m.Echo, Target: m.Target, Reaction: m.Reaction, Survey: m.Survey}
 	return c.encode()
 }
 
@@ -154,7 +155,7 @@ func scanMessage(rows *sql.Rows) (m message.Message, err error) {
 	}
 	m.Entities, m.ButtonStyle, m.Template, m.Referral, m.Mail, m.Standby = c.Entities, c.ButtonStyle, c.Template, c.Referral, c.Mail, c.Standby
 	m.Attachments, m.Location, m.Contacts, m.Postback, m.Buttons = c.Attachments, c.Location, c.Contacts, c.Postback, c.Buttons
-	m.Group, m.Unsupported, m.Echo, m.Target, m.Reaction = c.Group, c.Unsupported, c.Echo, c.Target, c.Reaction
+	m.Group, m.Unsupported, m.Echo, m.Target, m.Reaction, m.Survey = c.Group, c.Unsupported, c.Echo, c.Target, c.Reaction, c.Survey
 	return m, err
 }
 

@@ -342,6 +342,9 @@ func (b *ledger) saveMessages(c *consequences) (rows [][]any) {
 			continue
 		}
 		b.t.event(Event{Type: EventMessageUpdated, Channel: d.lane.channel, Conversation: d.conversation, Contact: d.lane.contact, MessageID: d.message})
+		if status != have.status && d.authorKind == message.AuthorSurvey {
+			b.effects = append(b.effects, func() error { return b.t.surveyDelivered(d.message, d.lane.channel, status) })
+		}
 		if status != have.status {
 			b.t.afterCommit(func() { b.s.outbox.metrics.status(status) })
 		}

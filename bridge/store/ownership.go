@@ -39,6 +39,7 @@ const (
 	CauseOffline   OwnerCause = "offline"   // the agent went offline
 	CauseRemoved   OwnerCause = "removed"   // the agent was removed
 	CauseHandover  OwnerCause = "handover"  // a bot gave it up
+	CauseSurvey    OwnerCause = "survey"    // an action of a survey
 )
 
 // ownerCause is why, at whose request, and by which decision.

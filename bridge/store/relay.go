@@ -204,7 +204,7 @@ func (r *relay) heard(payload string) {
 
 // wakeAll lets everybody look for themselves.
 func (r *relay) wakeAll() {
-	r.s.signals.wake(topicEvents, topicMedia, topicSnooze, topicOffers, topicErrands, topicSteps)
+	r.s.signals.wake(topicEvents, topicMedia, topicSnooze, topicOffers, topicErrands, topicSteps, topicSurveys)
 	r.s.outbox.bells.ringAll()
 }
 

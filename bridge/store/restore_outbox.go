@@ -65,8 +65,11 @@ func (s *Store) disownOutbox(ctx context.Context) (unknown int, err error) {
 			return err
 		}
 		// What a bot or a policy was about to say, the other store has said.
-		_, err := t.exec(`DELETE FROM errands WHERE kind <> 'webhook'`)
-		return err
+		if _, err := t.exec(`DELETE FROM errands WHERE kind <> 'webhook'`); err != nil {
+			return err
+		}
+		// Whom a campaign was about to ask, the other store has asked.
+		return t.endTriggers(`due_at > 0`)
 	}); err != nil {
 		return 0, err
 	}

@@ -165,6 +165,9 @@ func (r *dispatcher) solve(t *txn, v *convRow, cause ownerCause) error {
 		return err
 	}
 	v.state, v.solvedAt, v.snoozedUntil, v.updatedAt = ConversationSolved, ms(t.now), 0, ms(t.now)
+	if err := t.surveySolved(v, true); err != nil {
+		return err
+	}
 	return t.updateConversation(*v)
 }
 

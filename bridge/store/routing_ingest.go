@@ -11,6 +11,9 @@ import (
 // answer (standby), and what the shop wrote itself, concerns nobody.
 func (a *arrival) route() error {
 	m, p := a.event.Message, a.party
+	if done, err := a.surveyed(); done || err != nil {
+		return err
+	}
 	if a.direction != message.Inbound || m.Standby {
 		return nil
 	}

@@ -199,6 +199,9 @@ func (t *txn) end() error {
 	if err := t.complete(); err != nil {
 		return err
 	}
+	if err := t.settleCounts(); err != nil {
+		return err
+	}
 	if err := t.settleTally(); err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (o *outgoing) thread(ctx context.Context) error {
 	if o.req.Subject != "" { // it is another matter, in the same thread
 		o.m.Mail.Subject = o.req.Subject
 	}
-	if !automated(o.req.Author.Kind) {
+	if !automated(o.req.Author.Kind) && o.req.Author.Kind != message.AuthorSurvey {
 		return nil
 	}
 	return o.mayAutomate(ctx, parent)

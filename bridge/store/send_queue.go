@@ -195,6 +195,11 @@ func (q *queueing) keep(o *outgoing, conv convRow, id, content string, parts [][
 		q.keys[o.key()] = keyRow{conv.namespace, key, id, o.hash}
 	}
 	q.touched = append(q.touched, []any{now, conv.id})
+	if author.Kind == message.AuthorAgent && (conv.survey != "" || conv.dueAt > 0) {
+		if err := q.t.surveyAnswered(&conv); err != nil {
+			return err
+		}
+	}
 	q.t.event(Event{Type: EventMessageCreated, Channel: conv.channel, Conversation: conv.id, Contact: conv.contact, MessageID: id})
 	return q.joinQueue(l)
 }

@@ -14,6 +14,7 @@ const (
 	topicOffers                // an agent was offered something, or an offer is over
 	topicErrands               // something follows a commit of routing
 	topicSteps                 // a step of a policy ends sooner than those before
+	topicSurveys               // a question, or something about a dialogue, is due sooner
 	topics
 )
 

@@ -56,6 +56,8 @@ type state struct {
 	// idling says that some queue frees the capacity of silent conversations.
 	idling bool
 
+	surveys *campaigns
+
 	// named are the Channel entries of the document, also those that could not
 	// be loaded: a channel that is not named here is gone.
 	named map[string]bool
@@ -72,7 +74,7 @@ func newState() *state {
 		},
 		channels: map[string]*Channel{}, accounts: map[account]*Channel{},
 		bridges: map[string]document.StoreBridge{}, bridgeHashes: map[string]string{},
-		tokens: map[string]*token{}, named: map[string]bool{}, queues: map[string]*agentQueue{}, routes: newRoutes(),
+		tokens: map[string]*token{}, named: map[string]bool{}, queues: map[string]*agentQueue{}, routes: newRoutes(), surveys: newCampaigns(),
 	}
 }
 
@@ -106,7 +108,7 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 		return []document.Exception{{Entry: string(doc.Kind) + "/" + doc.Name, Generation: doc.Generation, Hash: doc.Hash,
 			Message: fmt.Sprintf("a document for a %s was given to a store; check which Secrets the pod mounts", doc.Kind)}}
 	}
-	l := loader{old: s.state.Load(), next: newState()}
+	l := loader{old: s.state.Load(), next: newState(), past: s.campaignPast(ctx, doc)}
 	l.load(doc)
 	s.state.Store(l.next)
 	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze)
@@ -123,6 +125,8 @@ type loader struct {
 	old, next  *state
 	exceptions []document.Exception
 	waiting    []document.Entry // policies, until all is known that they refer to
+	campaigns  []document.Entry // of surveys, likewise
+	past       campaignPast
 }
 
 func (l *loader) load(doc *document.Document) {
@@ -142,6 +146,8 @@ func (l *loader) load(doc *document.Document) {
 			running, err = l.route(e)
 		case document.EntryAgentQueue:
 			running, err = l.agentQueue(e)
+		case document.EntrySurveyCampaign:
+			l.campaigns = append(l.campaigns, e)
 		}
 		if err != nil {
 			l.except(e, running, err)
@@ -154,6 +160,7 @@ func (l *loader) load(doc *document.Document) {
 		l.account(ch)
 	}
 	l.compilePolicies()
+	l.compileCampaigns()
 }
 
 // damaged goes on with the last good version of an entry whose content does not
@@ -168,6 +175,8 @@ func (l *loader) damaged(x *document.Exception) {
 		x.RunningHash = l.keepBridge(name)
 	case document.EntryToken:
 		x.RunningHash = l.keepToken(name)
+	case document.EntrySurveyCampaign:
+		x.RunningHash = l.keepCampaign(name)
 	}
 }
 

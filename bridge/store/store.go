@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
@@ -80,7 +81,12 @@ type Store struct {
 	queues    *queues
 	// dispatcher routes.
 	dispatcher *dispatcher
-	hooks      hooks
+	// surveys asks.
+	surveys *surveys
+	hooks   hooks
+	reports reports
+	// surveyed is what SurveyStatuses said last.
+	surveyed atomic.Pointer[[]document.SurveyStatus]
 	// relay is there where replicas share the database; its loops run until
 	// disconnect, which waits for connected.
 	relay      *relay
@@ -173,10 +179,11 @@ func (s *Store) open(ctx context.Context) error {
 	s.commit = &committer{db: s.db, clock: s.opts.Now, ids: s.ids, log: s.log, metrics: s.metrics,
 		committed: s.committed}
 	s.commit.latest.Store(s.ids.latest())
-	s.loops = append(s.loops, s.runSnooze, s.runRetention)
+	s.loops = append(s.loops, s.runSnooze, s.runRetention, s.runSummaries)
 	s.openOutbox()
 	s.openQueues()
 	s.openRouting()
+	s.openSurveys()
 	if s.db.postgres != nil {
 		if err := s.connect(ctx); err != nil {
 			return err

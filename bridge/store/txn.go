@@ -31,6 +31,7 @@ type txn struct {
 	woken      map[topic]bool
 	rung       map[string]bool // Bridges that have something to send
 	tally      []tallyEntry    // what is to be done to counters, see tally.go
+	counted    []countNote     // of surveys, see survey_counts.go
 	stirred    map[string]bool // queues
 	depths     map[string]int64
 	facts      map[string]queueRow
@@ -166,17 +167,18 @@ func (t *txn) prepare(query string) (*sql.Stmt, error) {
 }
 
 // txnMark is what a failed function's leftovers are cut back to.
-type txnMark struct{ events, afterwards, gathered, raws, taken, tally int }
+type txnMark struct{ events, afterwards, gathered, raws, taken, tally, counted int }
 
 func (t *txn) mark() txnMark {
 	t.wrote, t.failed = false, false
-	return txnMark{len(t.events), len(t.afterwards), len(t.gathered), len(t.raws), len(t.taken), len(t.tally)}
+	return txnMark{len(t.events), len(t.afterwards), len(t.gathered), len(t.raws), len(t.taken), len(t.tally), len(t.counted)}
 }
 
 func (t *txn) reset(m txnMark) {
 	t.events, t.afterwards = t.events[:m.events], t.afterwards[:m.afterwards]
 	t.gathered = t.gathered[:min(m.gathered, len(t.gathered))]
 	t.raws = t.raws[:min(m.raws, len(t.raws))]
+	t.counted = t.counted[:m.counted]
 	t.tally, t.stirred = t.tally[:m.tally], nil // what is stirred anew is so twice, which is once
 	// A savepoint that is rolled back lets go of the locks taken in it. Where there
 	// was none they are held still; taking them again costs nothing.

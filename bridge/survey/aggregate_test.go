@@ -325,3 +325,18 @@ func BenchmarkAggregateMillion(b *testing.B) {
 		survey.Aggregate(p, data)
 	}
 }
+
+// Who was assigned on the last day has as long to come again as everybody else.
+func TestRepeatContactsAreAwaited(t *testing.T) {
+	c := nps()
+	c.Holdout = survey.Holdout{Fraction: "10%"}
+	c.Analysis = survey.Analysis{Compare: survey.CompareHoldout, Metric: survey.MetricRepeatContact30d}
+	p := compile(t, c)
+	assert.False(t, p.Closed(end.Add(survey.RepeatContactWindow-time.Second)))
+	assert.True(t, p.Closed(end.Add(survey.RepeatContactWindow)))
+	assert.Equal(t, noon.Add(survey.RepeatContactWindow), p.ClosesAt(noon), "also after a stop")
+	c.Analysis.Metric = survey.MetricOptOut
+	closes := end.Add(survey.DefaultReplyWindow + survey.DefaultEditWindow)
+	assert.False(t, compile(t, c).Closed(closes.Add(-time.Second)), "the last reply can still be edited")
+	assert.True(t, compile(t, c).Closed(closes))
+}

@@ -68,7 +68,8 @@ const (
 
 // Trigger says when to consider asking, and when to drop it again.
 type Trigger struct {
-	On []TriggerEvent `json:"on"`
+	// Events; not "on", which YAML reads as true.
+	Events []TriggerEvent `json:"events"`
 	// Delay between the event and the question.
 	Delay document.Duration `json:"delay,omitempty"`
 	// Schedule outside of which nobody is asked (quiet times); none by default.

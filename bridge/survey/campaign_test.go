@@ -52,7 +52,7 @@ func nps() survey.Campaign {
 		Type:      survey.NetPromoter,
 		Window:    survey.Window{Start: start, End: end},
 		Channels:  []string{"cx/telegram", "cx/messenger"},
-		Trigger:   survey.Trigger{On: []survey.TriggerEvent{survey.ConversationResolved, survey.API}, Delay: hour, CancelOn: []survey.CancelEvent{survey.ConversationReopened}},
+		Trigger:   survey.Trigger{Events: []survey.TriggerEvent{survey.ConversationResolved, survey.API}, Delay: hour, CancelOn: []survey.CancelEvent{survey.ConversationReopened}},
 		Languages: survey.Languages{Offered: []string{"en", "de"}},
 		Questions: []survey.Question{
 			{ID: "score", Kind: survey.ScoreQuestion, Text: texts("How likely, 0 to 10?")},
@@ -139,7 +139,7 @@ func TestCompileNamesEveryMistake(t *testing.T) {
 		"delay beyond the window": {func(c *survey.Campaign) { c.Trigger.Delay = 24 * hour }, "channels[1]", survey.ReasonChannelCannotAsk, "template"},
 		"unknown schedule":        {func(c *survey.Campaign) { c.Trigger.Schedule = "cx/night" }, "trigger.schedule", survey.ReasonScheduleNotFound, "cx/night"},
 		"unknown queue":           {func(c *survey.Campaign) { c.Actions[0].Queue = "cx/nobody" }, "actions[0].queue", survey.ReasonQueueNotFound, "cx/nobody"},
-		"no trigger":              {func(c *survey.Campaign) { c.Trigger.On = nil }, "trigger.on", survey.ReasonInvalid, "ConversationResolved"},
+		"no trigger":              {func(c *survey.Campaign) { c.Trigger.Events = nil }, "trigger.events", survey.ReasonInvalid, "ConversationResolved"},
 		"thanks that overlap":     {func(c *survey.Campaign) { c.Thanks[1].From = 6 }, "thanks[1]", survey.ReasonInvalid, "thanks[0]"},
 		"thanks off the scale":    {func(c *survey.Campaign) { c.Thanks[1].To = 11 }, "thanks[1]", survey.ReasonInvalid, "0 to 10"},
 		"reminders too late":      {func(c *survey.Campaign) { c.Reminders = survey.Reminders{Count: 3, After: 24 * hour} }, "reminders.after", survey.ReasonInvalid, "replies.window"},

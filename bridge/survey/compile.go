@@ -134,14 +134,14 @@ func (c *compiler) window() {
 
 func (c *compiler) trigger() {
 	t := &c.campaign.Trigger
-	if len(t.On) == 0 {
-		c.invalid("trigger.on", "is empty; write ConversationResolved, Manual or API")
+	if len(t.Events) == 0 {
+		c.invalid("trigger.events", "is empty; write ConversationResolved, Manual or API")
 	}
-	for i, event := range t.On {
+	for i, event := range t.Events {
 		if index := event.index(); index >= 0 {
 			c.program.on[index] = true
 		} else {
-			c.invalid(at("trigger.on", i), "is %q; write ConversationResolved, Manual or API", event)
+			c.invalid(at("trigger.events", i), "is %q; write ConversationResolved, Manual or API", event)
 		}
 	}
 	oneOf(c, "trigger.oncePer", &t.OncePer, OncePerResolution, OncePerConversation, OncePerContact)

@@ -130,6 +130,15 @@ func (f *Funnel) Count(d Decision, deferredBefore bool) {
 	f.count(d.Exit, 1)
 }
 
+// Add adds n triggers that left the order of decisions by an exit, or wait
+// (Deferred): for a store that keeps the count of each exit.
+func (f *Funnel) Add(e Exit, n int) {
+	if e == OtherTrigger || e == exitNone || n == 0 {
+		return
+	}
+	f.count(e, n)
+}
+
 func (f *Funnel) count(e Exit, n int) {
 	f.Triggered += n
 	if e >= HeldOut {

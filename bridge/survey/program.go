@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"math"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
@@ -159,11 +160,25 @@ func (p *Program) Stops(t Totals) StopRule {
 	return StopNone
 }
 
-// Closed says that nothing can change the result any more: the window is over
-// and so is the time to reply to the last question.
-func (p *Program) Closed(now time.Time) bool {
-	return !now.Before(p.Campaign.Window.End.Add(time.Duration(p.Campaign.Replies.Window)))
+// RepeatContactWindow is how long after a contact was assigned it counts as a
+// repeat that they come again (MetricRepeatContact30d).
+const RepeatContactWindow = 30 * 24 * time.Hour
+
+// ClosesAt is when nothing can change the result any more if nobody is asked
+// from a time on: the time to reply to the last question is over then, and to edit
+// that reply, and, where it is compared who came again, the time in which that
+// counts, for the last who was assigned.
+func (p *Program) ClosesAt(asksUntil time.Time) time.Time {
+	wait := time.Duration(p.Campaign.Replies.Window + p.Campaign.Replies.EditWindow)
+	if p.Campaign.Analysis.Compare != CompareNone && p.Campaign.Analysis.Metric == MetricRepeatContact30d {
+		wait = max(wait, RepeatContactWindow)
+	}
+	return asksUntil.Add(wait)
 }
+
+// Closed says that nothing can change the result any more: the window is over,
+// and so is what ClosesAt waits for.
+func (p *Program) Closed(now time.Time) bool { return !now.Before(p.ClosesAt(p.Campaign.Window.End)) }
 
 func orDefault(d document.Duration, fallback time.Duration) time.Duration {
 	if d == 0 {
@@ -176,4 +191,30 @@ func setDefault(d *document.Duration, value time.Duration) {
 	if *d == 0 {
 		*d = document.Duration(value)
 	}
+}
+
+// QuietUntil says whether the campaign's quiet times are now, and when they end;
+// zero: never.
+func (p *Program) QuietUntil(now time.Time) (until time.Time, quiet bool) {
+	if p.schedule == nil || p.schedule.Open(now) {
+		return time.Time{}, false
+	}
+	until, _ = p.schedule.NextTransition(now)
+	return until, true
+}
+
+// HalfWidth is that of the interval around the campaign's number, in its points,
+// with so many answers by score; 0: there is none to tell.
+func (p *Program) HalfWidth(scores map[int]int) float64 {
+	var t tallied
+	for score, n := range scores {
+		if p.scale.Contains(score) {
+			t[score-p.scale.Min] += n
+		}
+	}
+	m := p.measure(&t)
+	if m.NoData() || math.IsNaN(m.High) || math.IsNaN(m.Low) {
+		return 0
+	}
+	return (m.High - m.Low) / 2
 }

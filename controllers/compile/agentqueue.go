@@ -7,7 +7,8 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/schedule"
 )
 
-// BackendResult is the part of a Result of an AgentQueue or a Bot.
+// BackendResult is the part of a Result of what belongs to one store: an
+// AgentQueue, a Bot or a SurveyCampaign.
 type BackendResult struct {
 	Findings []Finding
 	// Store whose conversations it has; zero while the reference does not lead

@@ -13,7 +13,7 @@ type channelCheck = func(*channelInput) *Finding
 
 // channelChains: of each list the first finding counts.
 var channelChains = [][]channelCheck{
-	{func(in *channelInput) *Finding { return in.invalid }, checkClaim, checkApp, checkAllowedPolicies},
+	{func(in *channelInput) *Finding { return in.invalid }, checkClaim, checkApp, checkAllowed},
 	{checkBridgeRef},
 	{func(in *channelInput) *Finding { return in.unusable }, checkAppSecrets},
 	{checkStore},

@@ -32,6 +32,7 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 			AgentQueues: make(map[Key]*BackendResult, len(s.AgentQueues)),
 			Bots:        make(map[Key]*BackendResult, len(s.Bots)),
 			Policies:    make(map[Key]*PolicyResult, len(s.Policies)),
+			Campaigns:   make(map[Key]*BackendResult, len(s.Campaigns)),
 		},
 	}
 	c.indexSecrets()
@@ -51,6 +52,9 @@ func Compile(s *Snapshot, opts Options, now time.Time) *Result {
 			}
 		}
 	}
+	c.resolveCampaigns() // after the Channels: it needs to know which are served
+	c.placeSchedules()
+	c.opts.Programs.sweep()
 	c.finishBridges()
 	c.finishStores()
 	c.listDefaults()

@@ -3,7 +3,7 @@
 // the order of the lists, and nothing is read or written.
 //
 //	ConversationStores, Bridges, Channels  ┐              ┌► a document per Bridge
-//	RoutingPolicies, AgentQueues, Bots …   │              │
+//	RoutingPolicies, SurveyCampaigns …     │              │
 //	labelled Secrets, namespace labels     ├─► Compile ──►├► a document per ConversationStore
 //	previous documents, what pods confirm  │   (now)      ├► findings: what is wrong, where, the way out
 //	                                       ┘              └► what was resolved, for status; defaults to create
@@ -77,8 +77,13 @@
 // a queue of another store). The entry of a Channel names its policies in order,
 // so that a store is never asked to decide by one that the Channel does not let in.
 //
-// Who may. A Channel lets policies in (allowedPolicies, by namespace up to a
-// priority). A store takes AgentQueues and Bots of the namespaces that its
+// Surveys. A SurveyCampaign goes into the store that it names, if all Channels that
+// it asks on are in that store's document, and package survey finds nothing wrong:
+// half a measurement is none. Otherwise the version before stays, if that still
+// has all that it names. spec.suspend is in force in both cases.
+//
+// Who may. A Channel lets campaigns in (allowedCampaigns, by namespace) and policies (allowedPolicies, by namespace up to a
+// priority). A store takes AgentQueues, Bots and campaigns of the namespaces that its
 // allowedBridges names, and of those whose Channels it has: their conversations are
 // there already. Everything else is named within one namespace.
 //

@@ -96,7 +96,6 @@ func (c *compiler) resolvePolicies() {
 		c.policySpec(state)
 		c.attach(state)
 	}
-	c.opts.Programs.sweep()
 	c.orderPolicies()
 }
 

@@ -186,11 +186,17 @@ func (c *compiler) confirmNothing(channel Key) {
 	}
 }
 
-// checkAllowedPolicies: a selector that cannot be used lets nobody new in.
-func checkAllowedPolicies(in *channelInput) *Finding {
+// checkAllowed: a selector that cannot be used lets nobody new in.
+func checkAllowed(in *channelInput) *Finding {
 	for i := range in.channel.Spec.AllowedPolicies {
 		list := newAllowList(in.key.Namespace, &in.channel.Spec.AllowedPolicies[i].Namespaces)
 		if f := selectorUsable(fmt.Sprintf("spec.allowedPolicies[%d].namespaces.selector", i), list); f != nil {
+			return f
+		}
+	}
+	for i := range in.channel.Spec.AllowedCampaigns {
+		list := newAllowList(in.key.Namespace, &in.channel.Spec.AllowedCampaigns[i].Namespaces)
+		if f := selectorUsable(fmt.Sprintf("spec.allowedCampaigns[%d].namespaces.selector", i), list); f != nil {
 			return f
 		}
 	}

@@ -63,6 +63,9 @@ func drawSnapshot(t *rapid.T) *Snapshot {
 		}
 		o.Spec.BridgeRef = ref.Draw(t, "bridge")
 		o.CreationTimestamp = metav1.NewTime(start.Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "age")) * time.Hour))
+		if rapid.IntRange(0, 3).Draw(t, "campaigns of all") == 0 {
+			o.Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}}}
+		}
 		if rapid.Bool().Draw(t, "accepted") {
 			o.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionAccepted, Status: metav1.ConditionTrue}}
 		}
@@ -78,6 +81,7 @@ func drawSnapshot(t *rapid.T) *Snapshot {
 		s.Secrets = append(s.Secrets, secret)
 	}
 	drawRouting(t, s, fresh, namespace, ref)
+	drawCampaigns(t, s, fresh, namespace, ref)
 	return s
 }
 
@@ -198,6 +202,8 @@ func TestOrderOfListsIsIrrelevant(t *testing.T) {
 		shuffled.AgentQueues, shuffled.Policies = slices.Clone(s.AgentQueues), slices.Clone(s.Policies)
 		slices.Reverse(shuffled.AgentQueues)
 		slices.Reverse(shuffled.Policies)
+		shuffled.Campaigns = slices.Clone(s.Campaigns)
+		slices.Reverse(shuffled.Campaigns)
 		rng.Shuffle(len(s.Stores), func(i, j int) {
 			shuffled.Stores[i], shuffled.Stores[j] = shuffled.Stores[j], shuffled.Stores[i]
 		})
@@ -238,15 +244,18 @@ func flat(r *Result) map[string]any {
 	for k, v := range r.Policies {
 		out["policy "+k.String()] = v
 	}
+	for k, v := range r.Campaigns {
+		out["campaign "+k.String()] = v
+	}
 	return out
 }
 
 func TestCompileDoesNotChangeItsInput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawWorld(t)
-		before := mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies})
+		before := mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies, s.Campaigns})
 		Compile(s, testOptions(), start)
-		require.JSONEq(t, string(before), string(mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies})))
+		require.JSONEq(t, string(before), string(mustJSON([]any{s.Stores, s.Bridges, s.Channels, s.Secrets, s.Schedules, s.AgentQueues, s.Bots, s.Policies, s.Campaigns})))
 	})
 }
 

@@ -45,7 +45,7 @@ type routingState struct {
 }
 
 // resolveRouting decides about Schedules, AgentQueues, Bots and RoutingPolicies,
-// and puts them into the stores' documents.
+// and puts all but the Schedules into the stores' documents.
 func (c *compiler) resolveRouting(channels []*v1alpha1.Channel) {
 	c.routing = routingState{
 		schedules: map[Key]*scheduleState{}, queues: map[Key]*queueState{}, bots: map[Key]*botState{},
@@ -57,12 +57,11 @@ func (c *compiler) resolveRouting(channels []*v1alpha1.Channel) {
 	c.resolveQueues()
 	c.resolveBots()
 	c.resolvePolicies()
-	c.placeSchedules()
 }
 
 // locateChannels finds out in which stores conversations are.
 func (c *compiler) locateChannels(channels []*v1alpha1.Channel) {
-	if len(c.AgentQueues)+len(c.Bots)+len(c.Policies) == 0 {
+	if len(c.AgentQueues)+len(c.Bots)+len(c.Policies)+len(c.Campaigns) == 0 {
 		return
 	}
 	for _, ch := range channels {
@@ -89,7 +88,7 @@ func (c *compiler) locateChannels(channels []*v1alpha1.Channel) {
 	}
 }
 
-// routingStore is where the storeRef of an AgentQueue or a Bot leads. A store
+// routingStore is where the storeRef of an AgentQueue, a Bot or a SurveyCampaign leads. A store
 // takes those of the namespaces that its allow-list names, and of those whose
 // Channels keep their conversations in it.
 func (c *compiler) routingStore(namespace, referrers string, ref *v1alpha1.ObjectReference) (*storeState, *Finding) {

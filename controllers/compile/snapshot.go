@@ -27,6 +27,8 @@ type Snapshot struct {
 	AgentQueues []*v1alpha1.AgentQueue
 	Bots        []*v1alpha1.Bot
 	Policies    []*v1alpha1.RoutingPolicy
+	// Campaigns are SurveyCampaigns.
+	Campaigns []*v1alpha1.SurveyCampaign
 	// Secrets with the credentials label; others are ignored.
 	Secrets []*corev1.Secret
 	// Namespaces are the labels of namespaces by name. One that is missing (the
@@ -53,7 +55,7 @@ type Options struct {
 	// RegisterAtOnce is for a single process that is all of its Bridges: there
 	// are no other pods to wait for.
 	RegisterAtOnce bool
-	// Programs remembers compiled policies; nil: each compilation does it anew.
+	// Programs remembers compiled policies and campaigns; nil: each compilation does it anew.
 	Programs *Programs
 }
 
@@ -68,6 +70,7 @@ type Result struct {
 	AgentQueues map[Key]*BackendResult
 	Bots        map[Key]*BackendResult
 	Policies    map[Key]*PolicyResult
+	Campaigns   map[Key]*BackendResult
 	// CreateDefaults are the objects to make, sorted: ConversationStores first.
 	CreateDefaults []Default
 	// NextChange is when the same snapshot compiles to something else (an

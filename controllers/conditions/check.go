@@ -90,7 +90,7 @@ func (c *checker) kstatus() {
 		return
 	}
 	var present []*metav1.Condition
-	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow, v1alpha1.ConditionUpgradePending, v1alpha1.ConditionPartiallyInvalid, v1alpha1.ConditionConflicted} {
+	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow, v1alpha1.ConditionUpgradePending, v1alpha1.ConditionPartiallyInvalid, v1alpha1.ConditionConflicted, v1alpha1.ConditionThrottled} {
 		cond := meta.FindStatusCondition(c.conditions, typ)
 		if cond == nil {
 			continue
@@ -138,6 +138,8 @@ func observedGeneration(obj Object) int64 {
 	case *v1alpha1.Bot:
 		return o.Status.ObservedGeneration
 	case *v1alpha1.RoutingPolicy:
+		return o.Status.ObservedGeneration
+	case *v1alpha1.SurveyCampaign:
 		return o.Status.ObservedGeneration
 	default:
 		return -1

@@ -38,10 +38,13 @@ var told = []string{
 	v1alpha1.ConditionUpgradePending,
 	v1alpha1.ConditionConflicted,
 	v1alpha1.ConditionStaffed,
+	v1alpha1.ConditionSampleRatioOK,
+	v1alpha1.ConditionThrottled,
 }
 
 // Diff lists the transitions between two statuses that deserve an Event: what
-// became Ready, what broke, and what works again. A reason is told once.
+// became Ready, what broke, what works again, and when a SurveyCampaign begins
+// and ends to ask. A reason is told once.
 func Diff(before, after []metav1.Condition) []Transition {
 	var out []Transition
 	reasons := map[string]bool{}
@@ -56,7 +59,22 @@ func Diff(before, after []metav1.Condition) []Transition {
 	for _, typ := range told {
 		add(transition(meta.FindStatusCondition(before, typ), meta.FindStatusCondition(after, typ)))
 	}
+	add(samplingTransition(meta.FindStatusCondition(before, v1alpha1.ConditionSampling), meta.FindStatusCondition(after, v1alpha1.ConditionSampling)))
 	return out
+}
+
+// samplingTransition: a campaign begins to ask, or no longer does. That it cannot
+// is told by Ready.
+func samplingTransition(old, cur *metav1.Condition) *Transition {
+	if cur == nil {
+		return nil
+	}
+	began := cur.Status == metav1.ConditionTrue && (old == nil || old.Status != metav1.ConditionTrue)
+	ended := old != nil && old.Status == metav1.ConditionTrue && cur.Status == metav1.ConditionFalse
+	if !began && !ended {
+		return nil
+	}
+	return &Transition{Condition: cur.Type, Type: corev1.EventTypeNormal, Reason: cur.Reason, Message: cur.Message}
 }
 
 // readyTransition: Ready is trouble when it is stalled, not while it is on the way.
@@ -95,11 +113,11 @@ func transition(old, cur *metav1.Condition) *Transition {
 	}
 }
 
-// bad says whether a condition tells of trouble. StorageLow and Conflicted are
-// trouble when true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
+// bad says whether a condition tells of trouble. StorageLow, Conflicted and
+// Throttled are trouble when true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
 func bad(c *metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.ConditionStorageLow, v1alpha1.ConditionConflicted:
+	case v1alpha1.ConditionStorageLow, v1alpha1.ConditionConflicted, v1alpha1.ConditionThrottled:
 		return c.Status == metav1.ConditionTrue
 	case v1alpha1.ConditionUpgradePending: // of those that wait, the one that they wait for tells
 		return c.Reason == v1alpha1.ReasonRolloutFailed

@@ -39,6 +39,11 @@
 // is true when all of its Channels' are. PartiallyInvalid and Conflicted are present
 // only while true. Staffed is the store's word, which knows the agents.
 //
+// A SurveyCampaign's Programmed is latched likewise. Sampling, SufficientData,
+// SampleRatioOK and Throttled (present only while true) are the store's word, which
+// asks and counts. They stay as they were while its pods say nothing, and so do the
+// numbers; none of those is of fewer than five people.
+//
 // A condition about the platform keeps its last value while nothing newer is
 // known (a pod restarts, a new version of the entry is being loaded, the
 // platform cannot be asked), so that it does not flap with the pods.

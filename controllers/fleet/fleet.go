@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"encoding/json"
 	"slices"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
 
 // Fleet is the serving pods of one Bridge or ConversationStore: those that are
@@ -189,6 +191,27 @@ func (f *Fleet) EntryTrouble(key string) *document.Trouble {
 		}
 	}
 	return nil
+}
+
+// Survey is what serving pods say of a campaign in force: of several the newest
+// word, since they are not asked at one moment; nil when none says anything.
+func (f *Fleet) Survey(key string) *survey.Summary {
+	if f == nil {
+		return nil
+	}
+	var newest *survey.Summary
+	for i := range f.pods {
+		for _, s := range f.pods[i].Status.Surveys {
+			var said survey.Summary
+			if s.Entry != key || len(s.Summary) == 0 || json.Unmarshal(s.Summary, &said) != nil {
+				continue // or of another version
+			}
+			if newest == nil || said.UpdatedAt.After(newest.UpdatedAt) {
+				newest = &said
+			}
+		}
+	}
+	return newest
 }
 
 // Trouble is the worst trouble with sending that any serving pod reports for an

@@ -33,6 +33,7 @@ var kinds = map[string]func() client.Object{
 	v1alpha1.GroupVersion.String() + "/AgentQueue":        func() client.Object { return &v1alpha1.AgentQueue{} },
 	v1alpha1.GroupVersion.String() + "/Bot":               func() client.Object { return &v1alpha1.Bot{} },
 	v1alpha1.GroupVersion.String() + "/RoutingPolicy":     func() client.Object { return &v1alpha1.RoutingPolicy{} },
+	v1alpha1.GroupVersion.String() + "/SurveyCampaign":    func() client.Object { return &v1alpha1.SurveyCampaign{} },
 	"v1/Secret":    func() client.Object { return &corev1.Secret{} },
 	"v1/Namespace": func() client.Object { return &corev1.Namespace{} },
 }
@@ -124,7 +125,7 @@ func (m *Manifests) readObject(d *manifest, content map[string]any, previous *Ma
 // mistake: it would be silently without effect.
 func (m *Manifests) leaveOut(d *manifest, apiVersion, kind string) []error {
 	if strings.HasPrefix(apiVersion, v1alpha1.GroupVersion.Group+"/") {
-		return []error{d.errorf("apiVersion %s has no kind %s in this version; known are ConversationStore, Bridge, Channel, RoutingPolicy, AgentQueue, Bot and Schedule of %s",
+		return []error{d.errorf("apiVersion %s has no kind %s in this version; known are ConversationStore, Bridge, Channel, RoutingPolicy, AgentQueue, Bot, Schedule and SurveyCampaign of %s",
 			apiVersion, kind, v1alpha1.GroupVersion)}
 	}
 	m.Notices = append(m.Notices, fmt.Sprintf("%s: document %d: %s %s is not run without a cluster; left out", d.file.path, d.number, apiVersion, kind))

@@ -46,12 +46,14 @@ type Manifests struct {
 	from map[string]string // where each object stands, by identity
 }
 
-// Routing are the objects that say who gets a conversation.
+// Routing are the objects that say who gets a conversation, and whom to ask
+// about it.
 type Routing struct {
 	Schedules []*v1alpha1.Schedule
 	Queues    []*v1alpha1.AgentQueue
 	Bots      []*v1alpha1.Bot
 	Policies  []*v1alpha1.RoutingPolicy
+	Campaigns []*v1alpha1.SurveyCampaign
 }
 
 // ManifestError is a mistake in a manifest, and where it is.
@@ -221,6 +223,8 @@ func (m *Manifests) add(obj client.Object, identity, where string) error {
 		m.Routing.Bots = append(m.Routing.Bots, o)
 	case *v1alpha1.RoutingPolicy:
 		m.Routing.Policies = append(m.Routing.Policies, o)
+	case *v1alpha1.SurveyCampaign:
+		m.Routing.Campaigns = append(m.Routing.Campaigns, o)
 	case *corev1.Secret:
 		m.Secrets = append(m.Secrets, o)
 	case *corev1.Namespace:

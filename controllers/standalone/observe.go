@@ -92,7 +92,7 @@ func (r *runner) storeFleet(ctx context.Context, key compile.Key) *fleet.Fleet {
 	return fleet.New([]fleet.Pod{{Name: "this process", Status: document.Status{
 		Hash: p.loaded.Hash, Shards: p.loaded.Shards, Generation: p.loaded.Generation, Exceptions: p.exceptions,
 		EntryKinds: document.StoreEntryKinds(),
-		Store:      p.store.Health(ctx), Troubles: p.store.Troubles(ctx),
+		Store:      p.store.Health(ctx), Troubles: p.store.Troubles(ctx), Surveys: p.store.SurveyStatuses(ctx),
 	}}})
 }
 

@@ -58,6 +58,9 @@ func (p *report) summary(w *world, notices []string, version string, took time.D
 	for _, o := range slices.SortedFunc(slices.Values(w.snapshot.Policies), byName) {
 		p.policy(o, w.result.Policies[client.ObjectKeyFromObject(o)])
 	}
+	for _, o := range slices.SortedFunc(slices.Values(w.snapshot.Campaigns), byName) {
+		p.campaign(o, w.result.Campaigns[client.ObjectKeyFromObject(o)], base)
+	}
 	for _, n := range notices {
 		p.line("  Notice    %s", n)
 	}

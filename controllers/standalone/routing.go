@@ -40,6 +40,7 @@ func (w *world) putRouting(s *compile.Snapshot, r Routing, now time.Time) {
 		o.Status = v1alpha1.RoutingPolicyStatus{Conditions: before.conditions, Parents: before.parents}
 		s.Policies = append(s.Policies, o)
 	}
+	w.putCampaigns(s, r.Campaigns, now)
 }
 
 // eachRouted visits routing's objects of a snapshot.
@@ -54,6 +55,9 @@ func eachRouted(s *compile.Snapshot, visit func(client.Object)) {
 		visit(o)
 	}
 	for _, o := range s.Policies {
+		visit(o)
+	}
+	for _, o := range s.Campaigns {
 		visit(o)
 	}
 }
@@ -72,6 +76,9 @@ func routingFindings(w *world) map[string]string {
 	}
 	for _, o := range w.snapshot.Policies {
 		out[identityOf(o)] = messages(o.Spec.Suspend, policyFindings(w.result.Policies[keyOf(o)]))
+	}
+	for _, o := range w.snapshot.Campaigns { // one that is suspended is in force, and its condition says so
+		out[identityOf(o)] = messages(false, w.result.Campaigns[keyOf(o)].Findings)
 	}
 	return out
 }
@@ -127,6 +134,7 @@ func (r *runner) observeRouting(stores map[compile.Key]*fleet.Fleet, now time.Ti
 		w.statuses[identityOf(o)] = kept
 		o.Status = status
 	}
+	r.observeCampaigns(view, now)
 }
 
 // tellOpen prints that a Schedule opens or closes.

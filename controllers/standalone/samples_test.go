@@ -57,6 +57,34 @@ func TestRoutingSamplesWork(t *testing.T) {
 	}
 }
 
+// surveySamples are the samples of surveys, with how many campaigns each has.
+var surveySamples = map[string]int{"survey-nps": 1, "survey-csat": 2, "survey-messenger": 2}
+
+// The samples of surveys are taken by the operator and by the store, without a
+// finding.
+func TestSurveySamplesWork(t *testing.T) {
+	for sample, campaigns := range surveySamples {
+		t.Run(sample, func(t *testing.T) {
+			m, err := source("../../config/samples/" + sample).Read(nil)
+			require.NoError(t, err)
+			w := newWorld(all.Capabilities(), func(compile.Key) (string, error) { return strings.Repeat("x", 40), nil })
+			require.NoError(t, w.compile(m, morning))
+			for identity, said := range routingFindings(w) {
+				require.Empty(t, said, identity)
+			}
+			require.Len(t, w.result.Campaigns, campaigns)
+			stores, _, err := w.documents()
+			require.NoError(t, err)
+			for _, doc := range stores {
+				st, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Capabilities: all.Capabilities()})
+				require.NoError(t, err)
+				require.Empty(t, st.Load(t.Context(), doc), "the store takes all of it")
+				require.NoError(t, st.Close())
+			}
+		})
+	}
+}
+
 // There is a sample of every kind, and a Channel of every platform.
 func TestEveryKindAndPlatformHasASample(t *testing.T) {
 	dirs, err := filepath.Glob("../../config/samples/*/kustomization.yaml")

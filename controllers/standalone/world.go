@@ -66,6 +66,8 @@ type status struct {
 	parents []v1alpha1.ParentStatus
 	// Of a Schedule: whether it is open.
 	open *bool
+	// Of a SurveyCampaign: everything.
+	campaign v1alpha1.SurveyCampaignStatus
 }
 
 func newWorld(capabilities map[string]platform.Capabilities, token func(compile.Key) (string, error)) *world {

@@ -169,7 +169,7 @@ func (s *Server) statusHandler(engine Engine, documents *docload.Loader) http.Ha
 	return statusapi.Handler(statusapi.NewTable(), func(ctx context.Context) document.Status {
 		status := document.Status{Kind: document.KindStore, Version: s.opts.Version, EntryKinds: document.StoreEntryKinds(), Store: engine.Health(ctx)}
 		documents.State().Apply(&status)
-		status.Troubles = engine.Troubles(ctx)
+		status.Troubles, status.Surveys = engine.Troubles(ctx), engine.SurveyStatuses(ctx)
 		return status
 	})
 }

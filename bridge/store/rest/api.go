@@ -31,6 +31,8 @@ type Engine interface {
 	store.Writer
 	store.Desk
 	store.Explainer
+	store.SurveyReader
+	store.SurveyWriter
 }
 
 // Options of an API.
@@ -80,6 +82,7 @@ func New(engine Engine, opts Options) (*API, error) {
 	a.registerQueues()
 	a.registerContacts()
 	a.registerRouting()
+	a.registerSurveys()
 	a.registerMedia()
 	a.registerDeadLetters()
 	a.registerEvents()
@@ -154,6 +157,7 @@ func config(version string) huma.Config {
 				{Name: "Messages"}, {Name: "Conversations"}, {Name: "Contacts"}, {Name: "Media"},
 				{Name: "Agents", Description: "People who answer: who they are, whether they are there, what they are offered."},
 				{Name: "Queues", Description: "What waits for agents."},
+				{Name: "Surveys", Description: "What campaigns have asked, and what was answered."},
 				{Name: "Dead letters", Description: "Outbound messages that will not be sent any more by themselves."},
 				{Name: "Events", Description: "Everything that changes, in the order it was committed."},
 				{Name: "Raw journal", Description: "What platforms sent, byte for byte. Needs admin access."},

@@ -58,6 +58,14 @@ var every = []struct {
 	{"writer", "POST", "/v1/offers/o1:decline", "", 200},
 	{"reader", "GET", "/v1/queues", "", 200},
 	{"reader", "GET", "/v1/queues/shop/support", "", 200},
+	{"reader", "GET", "/v1/surveys", "", 200},
+	{"reader", "GET", "/v1/surveys/shop/nps", "", 200},
+	{"reader", "GET", "/v1/surveys/shop/nps/report.html", "", 200},
+	{"reader", "GET", "/v1/surveys/shop/nps/responses.csv", "", 200},
+	{"admin", "GET", "/v1/surveys/shop/nps/responses.csv?personal=true", "", 200},
+	{"writer", "POST", "/v1/surveys/shop/nps:trigger", `{"contact":"c","event":"Manual","occurredAt":"2026-01-01T00:00:00Z"}`, 200},
+	{"writer", "POST", "/v1/contacts/c/events", `{"kind":"NegativeEvent"}`, 204},
+	{"writer", "PUT", "/v1/contacts/c/consents/survey", `{"state":"optedOut"}`, 204},
 	{"writer", "POST", "/v1/media?namespace=shop&name=a.png", "bytes", 201},
 	{"reader", "GET", "/v1/dead-letters?channel=shop/telegram&status=unknown&limit=10", "", 200},
 	{"writer", "POST", "/v1/dead-letters/m1:requeue", `{"unknown":"resend"}`, 200},
@@ -173,6 +181,12 @@ func TestBadInputNamesTheField(t *testing.T) {
 		"no namespace":         {"POST", "/v1/media", "bytes", 422, "query.namespace"},
 		"bad status":           {"GET", "/v1/dead-letters?status=sent", "", 422, "query.status"},
 		"bad policy":           {"POST", "/v1/dead-letters/m:requeue", `{"unknown":"perhaps"}`, 422, "body.unknown"},
+		"state of no consent":  {"PUT", "/v1/contacts/c/consents/survey", `{"state":"perhaps"}`, 422, "body.state"},
+		"purpose with a blank": {"PUT", "/v1/contacts/c/consents/a%20b", `{"state":"optedIn"}`, 422, "path.purpose"},
+		"kind of no event":     {"POST", "/v1/contacts/c/events", `{"kind":"Joy"}`, 422, "body.kind"},
+		"trigger of nobody":    {"POST", "/v1/surveys/shop/nps:trigger", `{}`, 422, "body.contact"},
+		"trigger of two":       {"POST", "/v1/surveys/shop/nps:trigger", `{"contact":"c","conversation":"v"}`, 422, "body.contact"},
+		"trigger by itself":    {"POST", "/v1/surveys/shop/nps:trigger", `{"contact":"c","event":"ConversationResolved"}`, 422, "body.event"},
 		"template of no cards": {"POST", "/v1/conversations/c/messages", `{"template":{"cards":[]}}`, 422, "body.template.cards"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -374,7 +388,7 @@ func TestKeysNameAWriteWithAllThatItDependsOn(t *testing.T) {
 		ask(t, api, "admin", op.method, op.path, op.body)
 		assert.Zero(t, engine.scope.Write, "without a key each is one of its own")
 	}
-	assert.Len(t, seen, 14)
+	assert.Len(t, seen, 17)
 	ask(t, api, "admin", "POST", "/v1/conversations/c:assign", `{"owner":{"kind":"agent","name":"bea"}}`, "Idempotency-Key", "k1")
 	assert.Empty(t, seen[engine.scope.Write.Fingerprint], "another body")
 	ask(t, api, "admin", "POST", "/v1/conversations/d:resolve", "", "Idempotency-Key", "k1")

@@ -34,6 +34,12 @@ type stub struct {
 	gone   int64 // horizon
 	media  func() (store.MediaMeta, io.ReadCloser)
 	upload int64
+
+	surveys   []store.Survey
+	report    store.SurveyReport
+	responses []store.SurveyResponse
+	personal  bool
+	trigger   store.SurveyTrigger
 }
 
 func newStub() *stub {

@@ -17,14 +17,14 @@ var page = template.Must(template.New("page").Parse(pageSource))
 
 // view is what the page shows, all in words.
 type view struct {
-	Campaign, Kind, State, Window, Updated string
-	Headline, Interval, Basis, Method      string
-	NoData                                 string
-	Facts                                  []fact
-	Sections                               []section
-	Comparisons                            []comparison
-	SampleRatio                            string
-	Notes                                  []string
+	Campaign, Kind, State, Window, Updated  string
+	Name, Headline, Interval, Basis, Method string
+	NoData                                  string
+	Facts                                   []fact
+	Sections                                []section
+	Comparisons                             []comparison
+	SampleRatio                             string
+	Notes                                   []string
 }
 
 type fact struct{ Name, Value string }
@@ -73,13 +73,12 @@ func (v *view) headline(r *survey.Report, u unit) {
 		v.NoData = "Nobody has answered yet. That is no score of 0; there is no score."
 		return
 	}
-	v.Headline, v.Method = u.value(m.Value), methodNames[m.Method]
+	v.Name, v.Headline, v.Method = u.name, u.value(m.Value), methodNames[m.Method]
 	v.Interval = confidence(r) + " interval " + u.interval(m.Low, m.High)
 	v.Basis = "n = " + count(m.N)
 	if rate := r.ResponseRate; rate != nil {
 		v.Basis += fmt.Sprintf(", %s of %s asked answered in time (%s to %s)", percent(rate.Value), count(rate.N), percent(rate.Interval.Low), percent(rate.Interval.High))
 	}
-	v.Facts = append(v.Facts, fact{u.name, v.Headline})
 	if c := r.Counts; c != nil {
 		v.Facts = append(v.Facts, fact{"Promoters (9–10)", count(c.Promoters)}, fact{"Passives (7–8)", count(c.Passives)}, fact{"Detractors (0–6)", count(c.Detractors)})
 	}

@@ -35,7 +35,7 @@ func program(t testing.TB, kind survey.Type) *survey.Program {
 	t.Helper()
 	p, findings := survey.Compile("cx/nps-q4", survey.Campaign{
 		Type: kind, Window: survey.Window{Start: start, End: end}, Channels: []string{"cx/messenger", "cx/email"},
-		Trigger:   survey.Trigger{On: []survey.TriggerEvent{survey.ConversationResolved}},
+		Trigger:   survey.Trigger{Events: []survey.TriggerEvent{survey.ConversationResolved}},
 		Languages: survey.Languages{Offered: []string{"en"}},
 		Arms:      []survey.Arm{{Name: "with-channel", Weight: 50, Channels: []string{"cx/messenger"}}, {Name: "without-channel", Weight: 50, Channels: []string{"cx/email"}}},
 		Questions: []survey.Question{{ID: "score", Kind: survey.ScoreQuestion, Text: texts("0 to 10?")}, {ID: "why", Kind: survey.TextQuestion, When: "score <= 6", Text: texts("Why?")}},

@@ -1,0 +1,268 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
+)
+
+// Messages and surveys. An identity says which dialogue is open with it, and a
+// contact until when surveys want to know of them; both are read with every message
+// anyway, so that who is not surveyed costs nothing.
+
+// answer lets a message be the answer to an open question, before anybody else
+// gets it: what the survey consumes opens and wakes nothing.
+func (a *arrival) answer() (result wire.Result, err error) {
+	m, p := a.event.Message, a.party
+	payload := ""
+	if m.Postback != nil {
+		payload = m.Postback.Payload
+	}
+	pressed, _, ours := survey.ParsePayload(payload)
+	if p.survey == "" && !ours || a.direction != message.Inbound || m.Standby || p.conversation == "" || m.Mail != nil && m.Mail.Automated != "" {
+		return "", nil
+	}
+	id := p.survey
+	if ours {
+		id = pressed // also of a question that is over: a press of ours is nothing to people
+	}
+	d, err := a.t.lockDialogue(id)
+	if err != nil || d == nil || d.contact != p.contact || d.channel != a.channel.Name {
+		return "", err
+	}
+	consumed, err := a.s.surveys.step(a.t, d, survey.Input{Kind: survey.InputMessage, Text: m.Text, Payload: payload}, p.conversation)
+	if err != nil {
+		return "", err
+	}
+	if consumed {
+		a.answers = d
+	}
+	if d.id == p.survey && !d.open {
+		p.survey = ""
+	}
+	return "", nil
+}
+
+// surveyed is what surveys do with a message that is kept: nothing more is done
+// about one that was an answer.
+func (a *arrival) surveyed() (done bool, err error) {
+	m, p, t := a.event.Message, a.party, a.t
+	switch {
+	case a.answers != nil:
+		return true, t.later(`INSERT INTO survey_messages (message, dialogue, saying) VALUES (?, ?, '')`, a.id, a.answers.id)
+	case p.survey != "" && a.direction == message.Outbound && (m.Author == nil || m.Author.Kind == message.AuthorAgent):
+		return true, t.surveyEvent(survey.Input{Kind: survey.InputAgentWrote}, `WHERE id = ?`, p.survey)
+	case p.surveyedUntil <= ms(t.now) || a.direction != message.Inbound || m.Standby:
+		return false, nil
+	}
+	if optsOut(m.Text, p.language) {
+		if err := a.s.surveys.optOutOfAll(t, p.contact); err != nil {
+			return false, err
+		}
+	}
+	reopened := a.course == courseOpen && a.before.state == ConversationSolved
+	if reopened {
+		if err := t.surveyReopened(p.conversation); err != nil {
+			return false, err
+		}
+	}
+	if reopened || a.course == courseBegin || a.course == courseFollowUp {
+		return false, a.s.surveys.returned(t, p.contact)
+	}
+	return false, nil
+}
+
+// maxOptOut bounds the texts that may be words of opting out: such a text is short.
+const maxOptOut = 64
+
+// optsOut says whether a text asks, as a whole, to be left alone. Outside of a
+// dialogue it goes to people as well.
+func optsOut(text, language string) bool {
+	return text != "" && len(text) <= maxOptOut && survey.ReadScore(text, language, survey.Scale{Max: 10}).Class == survey.ClassOptOut
+}
+
+// surveyAnswered is for a person of the shop who writes: the dialogue that is open
+// with the contact says nothing more, and somebody has looked at the conversation.
+func (t *txn) surveyAnswered(v *convRow) error {
+	if v.dueAt > 0 {
+		if err := t.later(`UPDATE conversations SET due_at = 0 WHERE id = ?`, v.id); err != nil {
+			return err
+		}
+	}
+	if v.survey == "" {
+		return nil
+	}
+	return t.surveyEvent(survey.Input{Kind: survey.InputAgentWrote}, `WHERE id = ?`, v.survey)
+}
+
+// surveyChanged is for a message that its writer changed: another score replaces the
+// first while that may be edited, and words that were deleted are gone here, too.
+func (t *txn) surveyChanged(tg target, m message.Message, actor string) error {
+	ours := strings.Contains(tg.content, `"survey":`)
+	if actor == actorShop || tg.survey == "" && !ours {
+		return nil
+	}
+	switch m.Type {
+	case message.TypeDeletion:
+		if ours {
+			return t.forgetWords(tg.id)
+		}
+	case message.TypeEdit:
+		return t.surveyEdited(tg, m)
+	}
+	return nil
+}
+
+// surveyEdited lets an edit be another answer. A message from before the question
+// is none.
+func (t *txn) surveyEdited(tg target, m message.Message) error {
+	id := tg.survey
+	var of string
+	found, err := one(t.ctx, t, []any{&of}, `SELECT dialogue FROM survey_messages WHERE message = ? AND saying = ''`, tg.id)
+	if err != nil {
+		return err
+	}
+	if found {
+		id = of
+	}
+	if id == "" {
+		return nil
+	}
+	d, err := t.lockDialogue(id)
+	if err != nil || d == nil || !found && tg.id < d.message {
+		return err
+	}
+	if found && !d.state.Frozen && d.state.Phase == survey.PhaseFollowUp && !survey.ReadScore(m.Text, d.language, t.scaleOf(d)).IsScore() {
+		return nil // other words around a score, which must not answer the question that came after it
+	}
+	_, err = t.c.surveys.step(t, d, survey.Input{Kind: survey.InputMessage, Text: m.Text}, tg.conversation)
+	return err
+}
+
+// scaleOf a dialogue's campaign.
+func (t *txn) scaleOf(d *dialogueRow) survey.Scale {
+	if p, err := t.c.surveys.program(t.ctx, t, d.campaign); err == nil && p != nil {
+		return p.Scale()
+	}
+	return survey.Scale{}
+}
+
+// forgetWords removes what a contact said in a dialogue, of which they deleted a
+// message. The score says nothing of them and stays.
+func (t *txn) forgetWords(id string) error {
+	var dialogue string
+	found, err := one(t.ctx, t, []any{&dialogue}, `SELECT dialogue FROM survey_messages WHERE message = ? AND saying = ''`, id)
+	if err != nil || !found {
+		return err
+	}
+	d, err := t.lockDialogue(dialogue)
+	if err != nil || d == nil {
+		return err
+	}
+	d.state.Comment = ""
+	for i := range d.state.Answers {
+		d.state.Answers[i].Text = ""
+	}
+	if err := t.later(`UPDATE survey_answers SET comment = '', answers = '' WHERE dialogue = ?`, d.id); err != nil {
+		return err
+	}
+	return t.saveDialogue(d)
+}
+
+// joinSurveys is for two addresses that turn out to be one person's: what is open
+// goes on, and the later of two times that they were asked counts.
+func (t *txn) joinSurveys(oldID, newID int64, contact string) error {
+	var other string
+	if _, err := one(t.ctx, t, []any{&other}, `SELECT contact FROM identities WHERE id = ?`, newID); err != nil {
+		return err
+	}
+	if other != "" && other != contact {
+		if err := t.mergeSurveys(other, contact); err != nil {
+			return err
+		}
+	}
+	// The new address is the one that is written to from now on.
+	if err := t.later(`UPDATE survey_dialogues SET identity = ? WHERE identity = ? AND open = 1`, newID, oldID); err != nil {
+		return err
+	}
+	return t.later(`UPDATE identities SET survey = COALESCE((SELECT d.id FROM survey_dialogues d WHERE d.identity = identities.id AND d.open = 1), '') WHERE id IN (?, ?)`, oldID, newID)
+}
+
+// mergeSurveys gives what surveys know of one contact to another.
+func (t *txn) mergeSurveys(from, to string) error {
+	x := t.c.surveys
+	// One dialogue is open on a channel: of two the former contact's gives way.
+	if err := t.later(`UPDATE survey_dialogues SET open = 0 WHERE contact = ? AND open = 1 AND EXISTS
+		(SELECT 1 FROM survey_dialogues o WHERE o.contact = ? AND o.channel = survey_dialogues.channel AND o.open = 1)`, from, to); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		`UPDATE survey_dialogues SET contact = ? WHERE contact = ?`, `UPDATE survey_triggers SET contact = ? WHERE contact = ?`, `UPDATE survey_answers SET contact = ? WHERE contact = ?`,
+		`UPDATE contacts SET surveyed_until = COALESCE((SELECT MAX(o.surveyed_until) FROM contacts o WHERE o.id IN (contacts.id, ?)), 0) WHERE id = ?`,
+	} {
+		args := []any{to, from}
+		if strings.HasPrefix(query, "UPDATE contacts") {
+			args = []any{from, to}
+		}
+		if err := t.later(query, args...); err != nil {
+			return err
+		}
+	}
+	hashFrom, err := x.hashes.of(t.ctx, t, from)
+	if err != nil {
+		return nil //nolint:nilerr // no campaign was ever in force: there is nothing to merge
+	}
+	hashTo, err := x.hashes.of(t.ctx, t, to)
+	if err != nil {
+		return err
+	}
+	return t.mergeLedger(hashFrom, hashTo)
+}
+
+// mergeLedger joins the clocks of two contacts (survey.Clock.Later); the draw of the
+// earlier one stands.
+func (t *txn) mergeLedger(from, to string) error {
+	if err := t.later(`INSERT INTO survey_ledger (contact, kind, name, sent_at, answered_at, assigned_at, held_out, sampled, arm, returned_at, opted_out_at)
+		SELECT ?, kind, name, sent_at, answered_at, assigned_at, held_out, sampled, arm, returned_at, opted_out_at FROM survey_ledger WHERE contact = ?
+		ON CONFLICT (contact, kind, name) DO UPDATE SET
+			sent_at = CASE WHEN excluded.sent_at > survey_ledger.sent_at THEN excluded.sent_at ELSE survey_ledger.sent_at END,
+			answered_at = CASE WHEN excluded.answered_at > survey_ledger.answered_at THEN excluded.answered_at ELSE survey_ledger.answered_at END,
+			held_out = CASE WHEN `+earlierDraw+` THEN excluded.held_out ELSE survey_ledger.held_out END,
+			sampled = CASE WHEN `+earlierDraw+` THEN excluded.sampled ELSE survey_ledger.sampled END,
+			arm = CASE WHEN `+earlierDraw+` THEN excluded.arm ELSE survey_ledger.arm END,
+			assigned_at = CASE WHEN `+earlierDraw+` THEN excluded.assigned_at ELSE survey_ledger.assigned_at END`, to, from); err != nil {
+		return err
+	}
+	if err := t.later(`DELETE FROM survey_ledger WHERE contact = ?`, from); err != nil {
+		return err
+	}
+	if err := t.later(`INSERT INTO contact_consents (contact, purpose, state, at, source) SELECT ?, purpose, state, at, source FROM contact_consents WHERE contact = ?
+		ON CONFLICT (contact, purpose) DO UPDATE SET state = excluded.state, at = excluded.at, source = excluded.source WHERE excluded.at > contact_consents.at`, to, from); err != nil {
+		return err
+	}
+	return t.later(`DELETE FROM contact_consents WHERE contact = ?`, from)
+}
+
+const earlierDraw = `excluded.assigned_at > 0 AND (survey_ledger.assigned_at = 0 OR excluded.assigned_at < survey_ledger.assigned_at)`
+
+// surveySolved tells campaigns that a conversation was solved: by a person, or by
+// itself. What somebody should have looked at is looked at.
+func (t *txn) surveySolved(v *convRow, auto bool) error {
+	if v.dueAt > 0 {
+		v.dueAt = 0
+		if err := t.later(`UPDATE conversations SET due_at = 0 WHERE id = ?`, v.id); err != nil {
+			return err
+		}
+	}
+	for _, c := range t.c.surveys.s.state.Load().surveys.resolved[v.namespace] {
+		r := triggerRow{campaign: c.program.Name, contact: v.contact, conversation: v.id, resolution: v.solvedAt, autoResolved: boolInt(auto),
+			event: survey.ConversationResolved, at: ms(t.now), dueAt: ms(t.now)}
+		if err := t.addTrigger(&r); err != nil {
+			return err
+		}
+		t.wake(topicSurveys)
+	}
+	return nil
+}

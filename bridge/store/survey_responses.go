@@ -1,0 +1,114 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// responsePage is how many responses are read at once: who downloads them may be
+// slow, and holds no transaction up.
+const responsePage = 5000
+
+// fewestAlike is how many responses have in common what is told of each of them
+// without naming anybody; the same number as in reports.
+const fewestAlike = 5
+
+const selectResponses = `SELECT r.dialogue, r.asked_at, r.at, r.score, r.late, r.completed, r.arm, r.channel, r.language,
+	COALESCE(a.contact, ''), COALESCE(a.conversation, ''), COALESCE(a.comment, ''), COALESCE(a.answers, '')
+	FROM survey_responses r LEFT JOIN survey_answers a ON a.dialogue = r.dialogue
+	WHERE r.campaign = ? AND r.dialogue > ? ORDER BY r.dialogue LIMIT ?`
+
+// responseRow is a response, and the words of who gave it, where they are kept.
+type responseRow struct {
+	SurveyResponse
+	arm     int
+	answers string
+}
+
+func scanResponse(rows *sql.Rows) (r responseRow, err error) {
+	var asked, at, late, completed int64
+	if err := rows.Scan(&r.ID, &asked, &at, &r.Score, &late, &completed, &r.arm, &r.Channel, &r.Language, &r.Contact, &r.Conversation, &r.Comment, &r.answers); err != nil {
+		return r, err
+	}
+	r.AskedAt, r.AnsweredAt, r.Late, r.Completed = fromMS(asked), fromMS(at), late == 1, completed == 1
+	return r, unmarshalSome(r.answers, &r.Answers)
+}
+
+// SurveyResponses goes through the responses of a campaign.
+func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, personal bool, each func(SurveyResponse) error) error {
+	c, err := s.campaign(ctx, scope, name)
+	if err != nil {
+		return err
+	}
+	p, err := s.surveyProgram(c)
+	if err != nil {
+		return err
+	}
+	tell := each
+	if !personal {
+		alike, err := s.alike(ctx, name)
+		if err != nil {
+			return err
+		}
+		tell = func(r SurveyResponse) error { return each(alike.anonymous(r)) }
+	}
+	arms := p.Arms()
+	for after := ""; ; {
+		page, err := all(ctx, s.read, scanResponse, selectResponses, name, after, responsePage)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			r := &page[i]
+			if r.arm >= 0 && r.arm < len(arms) {
+				r.Arm = arms[r.arm]
+			}
+			if err := tell(r.SurveyResponse); err != nil {
+				return err
+			}
+		}
+		if len(page) < responsePage {
+			return nil
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+// alike is how many responses have a day, and a channel with a language.
+type alike struct {
+	days   map[int64]int
+	places map[[2]string]int
+}
+
+// day of a time in milliseconds since 1970, UTC.
+func dayOf(at int64) int64 { return at / (24 * time.Hour).Milliseconds() }
+
+// alike counts what responses have in common. They are grouped by the database: of
+// a million there are some thousand groups.
+func (s *Store) alike(ctx context.Context, campaign string) (*alike, error) {
+	a := &alike{days: map[int64]int{}, places: map[[2]string]int{}}
+	_, err := all(ctx, s.read, func(rows *sql.Rows) (struct{}, error) {
+		var day int64
+		var place [2]string
+		var n int
+		err := rows.Scan(&day, &place[0], &place[1], &n)
+		a.days[day] += n
+		a.places[place] += n
+		return struct{}{}, err
+	}, fmt.Sprintf(`SELECT at / %d AS day, channel, language, COUNT(*) FROM survey_responses WHERE campaign = ? GROUP BY 1, 2, 3`, (24*time.Hour).Milliseconds()), campaign)
+	return a, err
+}
+
+// anonymous is what of a response is nobody's.
+func (a *alike) anonymous(r SurveyResponse) SurveyResponse {
+	out := SurveyResponse{Score: r.Score, Late: r.Late, Completed: r.Completed, Arm: r.Arm}
+	if day := dayOf(ms(r.AnsweredAt)); a.days[day] >= fewestAlike {
+		out.AnsweredAt = time.UnixMilli(day * (24 * time.Hour).Milliseconds()).UTC()
+	}
+	if a.places[[2]string{r.Channel, r.Language}] >= fewestAlike {
+		out.Channel, out.Language = r.Channel, r.Language
+	}
+	return out
+}

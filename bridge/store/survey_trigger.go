@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
+)
+
+// TriggerSurvey makes a campaign consider a contact, and says what was decided.
+// With an idempotency key it does so once; repeated, it says how that stands.
+func (s *Store) TriggerSurvey(ctx context.Context, scope Scope, name string, trigger SurveyTrigger) (SurveyTriggered, error) {
+	c := s.state.Load().surveys.byName[name]
+	if err := scope.Write.check(); err != nil {
+		return SurveyTriggered{}, err
+	}
+	if c == nil || !scope.Allows(namespaceOf(name)) {
+		return SurveyTriggered{}, fmt.Errorf("survey %s: %w", name, ErrNotFound)
+	}
+	r, err := s.newTrigger(ctx, scope, c, trigger)
+	if err != nil {
+		return SurveyTriggered{}, err
+	}
+	ns := namespaceOf(name)
+	id := ""
+	err = s.surveys.decide(ctx, r.contact, func(t *txn) error {
+		first, done, err := t.repeated(ns, scope.Write)
+		if id = first; err != nil || done {
+			return err
+		}
+		fresh := *r // the transaction may be run twice
+		fresh.dueAt = ms(t.now)
+		if fresh.at == 0 {
+			fresh.at = ms(t.now)
+		}
+		if err := t.addTrigger(&fresh); err != nil {
+			return err
+		}
+		id = fresh.id
+		return t.remember(ns, scope.Write, id)
+	})
+	if err != nil {
+		return SurveyTriggered{}, err
+	}
+	return s.triggered(ctx, id)
+}
+
+// newTrigger checks what a caller tells and finds whom it is about.
+func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, trigger SurveyTrigger) (*triggerRow, error) {
+	now := s.now()
+	switch {
+	case trigger.Event != survey.Manual && trigger.Event != survey.API:
+		return nil, &FieldError{Field: "event", Message: fmt.Sprintf("is %q; write Manual or API", trigger.Event)}
+	case !slices.Contains(c.program.Campaign.Trigger.Events, trigger.Event):
+		return nil, &FieldError{Field: "event", Message: fmt.Sprintf("SurveyCampaign %s does not ask on %s; add it to spec.trigger.events", c.program.Name, trigger.Event)}
+	case (trigger.Contact == "") == (trigger.Conversation == ""):
+		return nil, &FieldError{Field: "contact", Message: "write either contact or conversation"}
+	case trigger.OccurredAt.After(now.Add(time.Minute)):
+		return nil, &FieldError{Field: "occurredAt", Message: "is in the future"}
+	}
+	r := &triggerRow{campaign: c.program.Name, contact: trigger.Contact, conversation: trigger.Conversation, event: trigger.Event}
+	if !trigger.OccurredAt.IsZero() {
+		r.at = ms(trigger.OccurredAt.UTC().Truncate(time.Millisecond))
+	}
+	namespace := ""
+	if trigger.Conversation != "" {
+		v, err := s.conversation(ctx, s.read, scope, trigger.Conversation)
+		if err != nil {
+			return nil, err
+		}
+		r.contact, r.resolution, namespace = v.contact, v.solvedAt, v.namespace
+	} else {
+		known, err := s.Contact(ctx, scope, trigger.Contact)
+		if err != nil {
+			return nil, err
+		}
+		namespace = known.Namespace
+	}
+	if !c.namespaces()[namespace] {
+		return nil, &FieldError{Field: "contact", Message: "is of a namespace in which the campaign has no channel"}
+	}
+	return r, nil
+}
+
+// triggered is what was decided about a trigger.
+func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, err error) {
+	var raw string
+	found, err := one(ctx, s.read, []any{&raw}, `SELECT decision FROM survey_triggers WHERE id = ?`, id)
+	if err != nil {
+		return out, err
+	}
+	if !found || raw == "" {
+		return out, fmt.Errorf("%w: it is noted, and is decided shortly", errors.Join(ErrUnavailable))
+	}
+	var d survey.Decision
+	if err := unmarshalSome(raw, &d); err != nil {
+		return out, err
+	}
+	return SurveyTriggered{Exit: d.Exit, Because: d.Because, Until: d.Until}, nil
+}
