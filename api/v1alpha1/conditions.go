@@ -157,7 +157,8 @@ const (
 	// call no webhooks.
 	ReasonEgressNotAllowed = "EgressNotAllowed"
 	// ReasonStaffed: agents of the AgentQueue are there. A store that reports
-	// trouble gives reasons of its own: NoAgents, NoCapacity, NobodyOnline.
+	// trouble gives reasons of its own: NoAgents, NoCapacity, NoSkills,
+	// NobodyOnline.
 	ReasonStaffed = "Staffed"
 	// ReasonDocumentTooLarge: more channels than fit in a Bridge's document.
 	ReasonDocumentTooLarge = "DocumentTooLarge"

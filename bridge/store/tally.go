@@ -22,8 +22,8 @@ import (
 // tallyEntry is one thing noted. Each is about a queue or about an agent.
 type tallyEntry struct {
 	queue   string
-	depth   int64  // conversations that wait
-	recount bool   // members changed
+	depth   int64 // conversations that wait
+	recount bool  // members changed
 	// brought is a conversation that the queue keeps only up to its limit: others may
 	// bring theirs at the same time.
 	brought string
