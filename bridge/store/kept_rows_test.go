@@ -62,7 +62,9 @@ func TestRowsOfAFunctionThatFailsAreDropped(t *testing.T) {
 	refused := errors.New("refused")
 	release, done := make(chan struct{}), make(chan error, 3)
 	began := make(chan struct{}, 8)
-	go func() { done <- s.write(context.Background(), 1, func(*txn) error { began <- struct{}{}; <-release; return nil }) }()
+	go func() {
+		done <- s.write(context.Background(), 1, func(*txn) error { began <- struct{}{}; <-release; return nil })
+	}()
 	<-began
 	for _, hash := range []string{"good", "bad"} { // they may share a transaction
 		go func() {
