@@ -171,7 +171,8 @@ const (
 	// call no webhooks.
 	ReasonEgressNotAllowed = "EgressNotAllowed"
 	// ReasonStaffed: agents of the AgentQueue are there. A store that reports
-	// trouble gives reasons of its own: NoAgents, NoCapacity, NobodyOnline.
+	// trouble gives reasons of its own: NoAgents, NoCapacity, NoSkills,
+	// NobodyOnline.
 	ReasonStaffed = "Staffed"
 	// ReasonNoScoreQuestion: a SurveyCampaign whose first question is no score.
 	ReasonNoScoreQuestion = "NoScoreQuestion"

@@ -292,7 +292,7 @@ func (s *Store) UpdateAgent(ctx context.Context, scope Scope, id string, spec Ag
 }
 
 // DeleteAgent removes an agent. What they have goes back to the queues it came
-// from, or to nobody.
+// from, or to whom its policies say.
 func (s *Store) DeleteAgent(ctx context.Context, scope Scope, id string) error {
 	known, err := s.Agent(ctx, scope, id)
 	if err != nil {

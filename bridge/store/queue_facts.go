@@ -92,9 +92,27 @@ func (t *txn) agentFacts(contact, channel string) (f routing.AgentFacts, err err
 		return routing.AgentFacts{}, err
 	}
 	f.At, f.Online = fromMS(at), state == agentOnline
-	f.Available = f.Online && used+int64(routing.DefaultCost(t.c.queues.state().classOf(channel))) <= units
 	f.Queues, err = all(t.ctx, t, scanText, `SELECT queue FROM queue_members WHERE agent = ? ORDER BY queue`, f.ID)
+	f.Available = f.Online && used+t.c.queues.state().leastCost(f.Queues, channel) <= units
 	return f, err
+}
+
+// leastCost is what another conversation of a channel takes of an agent, in that of
+// their queues in which it takes least.
+func (st *state) leastCost(queues []string, channel string) int64 {
+	class := st.classOf(channel)
+	least := -1
+	for _, name := range queues {
+		if q := st.queues[name]; q != nil {
+			if cost := q.Capacity.Cost(class, 0); least < 0 || cost < least {
+				least = cost
+			}
+		}
+	}
+	if least < 0 {
+		least = routing.DefaultCost(class)
+	}
+	return int64(least)
 }
 
 // Queue is an AgentQueue as REST shows it.

@@ -280,6 +280,23 @@ func TestQueuesInTrouble(t *testing.T) {
 	_, err = d.UpdateAgent(t.Context(), everything, ana, AgentSpec{Name: "ana", Labels: map[string]string{"team": "support"}, Units: 24})
 	require.NoError(t, err)
 	require.Equal(t, "NoCapacity", trouble(), "a chat takes 25")
+	_, err = d.UpdateAgent(t.Context(), everything, ana, AgentSpec{Name: "ana", Labels: map[string]string{"team": "support"}, Skills: map[string]int{"fr": 2}, Units: 24})
+	require.NoError(t, err)
+	needs := func(skills ...routing.Skill) func(*waiting) {
+		return func(w *waiting) { w.Skills.Required = skills }
+	}
+	d.arrives("c1", support)
+	d.arrives("c2", support, needs(routing.Skill{Name: "fr"}))
+	require.Equal(t, "NoCapacity", trouble())
+	_, err = d.UpdateAgent(t.Context(), everything, ana, AgentSpec{Name: "ana", Labels: map[string]string{"team": "support"}, Skills: map[string]int{"fr": 2}, Units: 25})
+	require.NoError(t, err)
+	require.Empty(t, trouble(), "she is busy at most")
+	d.arrives("c3", support, needs(routing.Skill{Name: "fr", MinLevel: 3}, routing.Skill{Name: "refunds"}))
+	require.Equal(t, "NoSkills", trouble())
+	require.Contains(t, d.Troubles(t.Context())[0].Message, "fr (level 3), refunds")
+	_, err = d.UpdateAgent(t.Context(), everything, ana, AgentSpec{Name: "ana", Labels: map[string]string{"team": "support"}, Skills: map[string]int{"fr": 3, "refunds": 1}, Units: 24})
+	require.NoError(t, err)
+	require.Equal(t, "NoCapacity", trouble())
 	bob := d.agent("bob", func(a *AgentSpec) { a.Labels = map[string]string{"team": "support"} })
 	require.Empty(t, trouble(), "who has no units of their own has the queue's")
 	require.NoError(t, d.DeleteAgent(t.Context(), everything, bob))

@@ -440,6 +440,27 @@ func TestStickyGoesBackToWhoHadTheContact(t *testing.T) {
 	require.Equal(t, "rest", r.lastDecision(x).Step)
 }
 
+// Whether the known agent has capacity is a matter of what their queues say it takes.
+func TestTheKnownAgentsCapacityIsThatOfTheirQueues(t *testing.T) {
+	for cost, want := range map[int]bool{100: false, 51: false, 50: true, 10: true} {
+		r := newRouted(t, inbound())
+		r.set(entry(t, document.EntryAgentQueue, general, routing.QueueSpec{Name: general, Selector: routing.Selector{Labels: map[string]string{"team": "none"}}}),
+			entry(t, document.EntryAgentQueue, vip, routing.QueueSpec{Name: vip, Capacity: routing.Capacity{Costs: map[routing.ChannelClass]int{routing.ClassChat: cost}}}))
+		require.Empty(t, r.reload())
+		ana := r.desk().agent("ana")
+		other, v := r.hear("c1", "x"), r.hear("c2", "x")
+		r.assign(v, Owner{OwnerAgent, ana})
+		r.resolve(v)
+		r.assign(other, Owner{OwnerAgent, ana})
+		require.NoError(t, r.write(t.Context(), 1, func(tx *txn) error {
+			_, err := tx.exec(`UPDATE presence SET load_chat = 50 WHERE agent = ?`, ana)
+			return err
+		}))
+		require.Equal(t, v, r.hear("c2", "again"))
+		require.Equal(t, want, r.routing(v).Decisions.Items[0].Facts.Agent.Available, cost)
+	}
+}
+
 // The last contact is the last message: what desks do with an old conversation is none.
 func TestTheLastContactIsAMessage(t *testing.T) {
 	recent := rule("recent", step("vip", toQueue(vip)))

@@ -26,7 +26,7 @@ func (a *API) registerAgents() {
 	huma.Register(a.huma, update, a.updateAgent)
 	remove := operation(http.MethodDelete, one, "delete-agent", tag, "Remove an agent", document.AccessWrite, 404)
 	remove.DefaultStatus = http.StatusNoContent
-	remove.Description = "What they have goes back to the queues that it came from, or to nobody. Needs access write."
+	remove.Description = "What they have goes back to the queues that it came from, or to whom its policies say. Needs access write."
 	huma.Register(a.huma, remove, a.deleteAgent)
 	heartbeat := operation(http.MethodPost, one+":heartbeat", "heartbeat-agent", tag, "Say that an agent is there", document.AccessWrite, 400, 404, 413)
 	heartbeat.Description = "Every 30 s; after 90 s without one the agent is offline. Send state when the agent changes it, and none in between: " +
