@@ -114,7 +114,8 @@ func installed(t *testing.T, dir string) (*envtest.Environment, client.Client) {
 	if assets == "" {
 		t.Fatal("this test needs an API server: export KUBEBUILDER_ASSETS=$(hack/cluster/cluster.sh binaries --envtest), or run make unit")
 	}
-	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("controllers", "testdata", "httproutes.yaml")}, ErrorIfCRDPathMissing: true}
+	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("controllers", "testdata", "httproutes.yaml")}, ErrorIfCRDPathMissing: true,
+		ControlPlaneStartTimeout: 3 * time.Minute, CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: 2 * time.Minute}} // their own 20 s and 10 s are for an idle machine
 	config, err := env.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
@@ -122,7 +123,7 @@ func installed(t *testing.T, dir string) (*envtest.Environment, client.Client) {
 	require.NoError(t, os.WriteFile(kubeconfig, env.KubeConfig, 0o600))
 	for _, args := range [][]string{
 		{"apply", "--server-side", "-k", dir},
-		{"wait", "--for=condition=Established", "--timeout=30s", "-f", "config/crd/bases"},
+		{"wait", "--for=condition=Established", "--timeout=120s", "-f", "config/crd/bases"},
 	} {
 		out, err := exec.Command(filepath.Join(assets, "kubectl"), append([]string{"--kubeconfig", kubeconfig}, args...)...).CombinedOutput()
 		require.NoError(t, err, string(out))

@@ -28,14 +28,14 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal("this test needs an API server: export KUBEBUILDER_ASSETS=$(hack/cluster/cluster.sh binaries --envtest), or run make unit")
 	}
 	ctrl.SetLogger(logr.Discard())
-	env := &envtest.Environment{}
+	env := &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute} // its own 20 s are for an idle machine
 	_, err := env.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = env.Stop() })
 	c := &cluster{t, filepath.Join(assets, "kubectl"), filepath.Join(t.TempDir(), "kubeconfig")}
 	require.NoError(t, os.WriteFile(c.kubeconfig, env.KubeConfig, 0o600))
 	c.run("apply", "--server-side", "-k", "crd")
-	c.run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crd/bases")
+	c.run("wait", "--for=condition=Established", "--timeout=120s", "-f", "crd/bases")
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,7 +46,7 @@ type apiServer struct {
 }
 
 var (
-	environment = &envtest.Environment{}
+	environment = &envtest.Environment{ControlPlaneStartTimeout: 3 * time.Minute} // its own 20 s are for an idle machine
 	startOnce   sync.Once
 	started     *apiServer
 	folder      string // of the kubeconfig
@@ -100,7 +101,7 @@ func start(assets string) (*apiServer, error) {
 	}
 	for _, args := range [][]string{
 		{"apply", "-f", crdDir}, // client-side: keeps a copy of each CRD in an annotation
-		{"wait", "--for=condition=Established", "--timeout=30s", "-f", crdDir},
+		{"wait", "--for=condition=Established", "--timeout=120s", "-f", crdDir},
 	} {
 		if out, err := s.run("", args...); err != nil {
 			return nil, fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
