@@ -54,6 +54,7 @@ type ConversationStoreSpec struct {
 	// Resources of the store's container.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="!has(self.claims)",message="resources.claims are not supported: the pods have no resource claims"
+	// +kubebuilder:validation:XValidation:rule="(!has(self.limits) || self.limits.size() <= 16) && (!has(self.requests) || self.requests.size() <= 16)",message="resources can have at most 16 limits and 16 requests"
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 

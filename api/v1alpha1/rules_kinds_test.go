@@ -35,7 +35,7 @@ var storeRules = concat(nameRules(), postgresRules, conditions, egressRules, all
 	durations("spec.retention.events"), durations("spec.retention.media"),
 	[]rule{
 		{covers: "required spec", field: "spec", bad: nil, good: fields{}, want: "spec: " + required},
-		podResources,
+		podResources, podResourcesSize,
 		{covers: "spec.sqlite.storageSize pattern", field: "spec.sqlite.storageSize", bad: "much", good: "20Gi", want: pattern},
 		{covers: "spec.sqlite.storageSize rule: " + positiveSize, field: "spec.sqlite.storageSize", bad: "0", good: "1Gi", want: positiveSize},
 		{covers: "spec.sqlite.storageSize rule: " + positiveSize, field: "spec.sqlite.storageSize", bad: -1, good: 1073741824, want: positiveSize},
@@ -143,7 +143,7 @@ var bridgeRules = concat(egressRules, nameRules(), conditions, allowList("spec.a
 	exposed("spec.expose.ingress", fields{}), exposed("spec.expose.gateway", gateway),
 	[]rule{
 		{covers: "required spec", field: "spec", bad: nil, good: fields{}, want: "spec: " + required},
-		podResources,
+		podResources, podResourcesSize,
 		{covers: "spec.replicas minimum", field: "spec.replicas", bad: -1, good: 0, want: atLeast},
 		{covers: "spec.replicas maximum", field: "spec.replicas", bad: 1001, good: 1000, want: atMost},
 

@@ -218,6 +218,21 @@ var podResources = rule{
 	bad: fields{"claims": list{fields{"name": "gpu"}}}, good: fields{"requests": fields{"cpu": "100m"}}, want: noClaims,
 }
 
+const fewResources = "resources can have at most 16 limits and 16 requests"
+
+var podResourcesSize = rule{
+	covers: "spec.resources rule: " + fewResources, field: "spec.resources",
+	bad: fields{"limits": manyResources(17)}, good: fields{"limits": manyResources(16)}, want: fewResources,
+}
+
+func manyResources(n int) fields {
+	out := fields{}
+	for i := range n {
+		out[fmt.Sprintf("example.com/r%d", i)] = "1"
+	}
+	return out
+}
+
 // conditions are the bounds that status has in all kinds.
 var conditions = []rule{
 	{covers: "status.conditions maxItems", field: "status.conditions", bad: many(17, condition), good: many(16, condition), want: tooMany},

@@ -43,6 +43,29 @@
 //   - Messages show by the platform's time, states change by arrival.
 //   - Nothing that a contact wrote is in a log, an error or a metric.
 //
+// # Where things are
+//
+// The first word of a file's name is its theme; the file of that name alone begins it.
+//
+//	store, engine, state        what the package offers, its options, the document in force
+//	committer, pipeline, txn,   transactions: who waits shares one; statements kept back and
+//	bulk, reader, settled       written together; reading, and pages that end where all is committed
+//	dialect, sqlite, postgres,  the two databases, their differences, migrations, locks; replicas
+//	migrate, lock, locks, relay that wake each other
+//	ingest, raw, receipt, media what platforms tell: stages, journal, receipts, files
+//	conversation, messages,     what is kept, and how REST reads it
+//	contact, query, cursor
+//	send                        checking, planning and queueing a message; a mail's thread
+//	outbox, lane, deadletter    leasing it, its pace, reports, breakers, what could not be sent
+//	session, presence, signal   leases of bridges, assignments, waking who waits
+//	ownership, queue, agents,   who has a conversation, what waits for agents
+//	desk, tally
+//	routing, errand             decisions of policies, what follows them, bots and webhooks
+//	events, scribe              the event log and its cursor
+//	retention, backup, restore  what is removed; archives
+//	metrics, gauges, health     numbers, and whether the database answers
+//	ids, clock, idempotency     ids in the order of time, times that leap, repeated requests
+//
 // # Owners, queues and agents
 //
 //   - A conversation has one owner (nobody, a queue, a bot, an agent) with an epoch;
