@@ -113,6 +113,7 @@ func (b *bench) send(ctx context.Context, name string, database func(context.Con
 	}
 	defer w.Close()
 	t.parts = append(t.parts, part{"store", func() []int { return []int{w.Stores[0].PID()} }})
+	t.commits = func(ctx context.Context) (int, error) { return commitsOf(ctx, w.Stores[0].Health) }
 	idle, err := t.usage()
 	if err != nil {
 		return err
@@ -134,6 +135,10 @@ func (b *bench) send(ctx context.Context, name string, database func(context.Con
 func (b *bench) deliver(ctx context.Context, name string, t *target, w *processes.World, s *sink, before []processes.Usage) error {
 	ready, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	commits, err := t.committed(ctx)
+	if err != nil {
+		return err
+	}
 	if err := w.Bridges[0].Start(ready); err != nil {
 		return err
 	}
@@ -149,7 +154,11 @@ func (b *bench) deliver(ctx context.Context, name string, t *target, w *processe
 	if err != nil {
 		return err
 	}
+	if commits, err = t.since(ctx, commits); err != nil {
+		return err
+	}
 	t.print(name+", sent", time.Duration(s.last.Load()-s.first.Load()), append(before, processes.Usage{}), after)
+	fmt.Printf("  %-28s %11.2f  transactions a reply\n", "", float64(commits)/repliesExpected)
 	return nil
 }
 
