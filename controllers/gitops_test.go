@@ -284,7 +284,7 @@ func TestNothingIsWrittenIntoASpec(t *testing.T) {
 				continue
 			}
 			fields := &unstructured.Unstructured{}
-			require.NoError(t, fields.UnmarshalJSON(fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Fields","fields":%s}`, m.FieldsV1.Raw)))
+			require.NoError(t, fields.UnmarshalJSON(fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Fields","fields":%s}`, m.FieldsV1.GetRawBytes())))
 			owned, _, _ := unstructured.NestedMap(fields.Object, "fields")
 			metadata, _, _ := unstructured.NestedMap(owned, "f:metadata")
 			delete(metadata, "f:finalizers")
