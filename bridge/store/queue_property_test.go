@@ -176,8 +176,7 @@ func (f *floor) turnAll() {
 		busy = false
 		var wg sync.WaitGroup
 		for _, s := range f.stores {
-			stirred, sweep := s.queues.take()
-			busy = busy || len(stirred) > 0 || sweep
+			stirred, _ := s.queues.take()
 			if f.crashed { // what a replica knew that died, the others find by looking at all queues
 				stirred = map[string]bool{support: true, billing: true}
 			}
@@ -190,6 +189,11 @@ func (f *floor) turnAll() {
 		}
 		wg.Wait()
 		f.crashed = false
+		for _, s := range f.stores { // also by this turn: an offer that expired in it
+			s.queues.mu.Lock()
+			busy = busy || len(s.queues.stirred) > 0 || s.queues.sweep
+			s.queues.mu.Unlock()
+		}
 	}
 	f.checkOrder(before)
 }
