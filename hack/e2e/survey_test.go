@@ -393,7 +393,7 @@ func (a authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestSurveyLate(t *testing.T) {
 	t.Parallel()
 	w := openSurveyShop(t)
-	late := w.newCampaign("late", v1alpha1.SurveyTrigger{Events: []v1alpha1.SurveyTriggerEvent{"API"}}, &v1alpha1.SurveyReplies{Window: &metav1.Duration{Duration: time.Second}})
+	late := w.newCampaign("late", v1alpha1.SurveyTrigger{Events: []v1alpha1.SurveyTriggerEvent{"API"}}, &v1alpha1.SurveyReplies{Window: &metav1.Duration{Duration: time.Second}, EditWindow: &metav1.Duration{Duration: time.Second}})
 	guests := w.guests(2)
 	each(t, guests, func(ctx context.Context, g *guest) error { return g.Write(ctx, g.said) })
 	w.find(guests)
