@@ -11,6 +11,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
 // Who had a conversation is asked once it is solved; the score wakes nobody.
@@ -400,4 +401,51 @@ func TestSurveyRetention(t *testing.T) {
 	require.Len(t, s.scores(npsCampaign), 1)
 	require.Equal(t, 1, s.funnel(npsCampaign).Answered)
 	require.Equal(t, 1, count(t, s.Store, "survey_ledger WHERE sent_at > 0"))
+}
+
+// Who is not meant is not asked, and it is told why.
+func TestSurveyAudience(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) {
+		c.Trigger.Exclude.MinInboundMessages = 2
+		c.Audience.Matches = []survey.Match{{Attributes: map[string]string{"tier": "gold"}}}
+	})
+	v := s.asked("ana")
+	require.Equal(t, map[survey.Exit]int{survey.Excluded: 1}, s.exits(npsCampaign))
+	s.says("ana", "one more thing")
+	s.solve(v)
+	require.Equal(t, 1, s.exits(npsCampaign)[survey.NotInAudience])
+	_, err := s.SetAttributes(t.Context(), everything, s.conversationContact(v), map[string]string{"tier": "gold"})
+	require.NoError(t, err)
+	s.says("ana", "and another")
+	s.solve(v)
+	require.Equal(t, 1, s.funnel(npsCampaign).Asked)
+}
+
+// A channel that is gone takes no questions; the campaign goes on as it was.
+func TestSurveyChannelGoes(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) { c.Trigger.Delay = document.Duration(time.Hour) })
+	s.asked("ana")
+	delete(s.entries, string(document.EntryChannel)+"/"+telegram)
+	refused := s.reload()
+	require.Len(t, refused, 1)
+	require.Equal(t, "channels[0]", refused[0].Field)
+	s.clock.advance(time.Hour)
+	s.run()
+	require.Equal(t, map[survey.Exit]int{survey.Unreachable: 1}, s.exits(npsCampaign))
+}
+
+// A contact who moves to another address takes along when they were asked, and the
+// question that is open.
+func TestSurveyFollowsAContactToANewAddress(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) { c.Frequency.CampaignCooldown = document.Duration(24 * time.Hour) })
+	s.says("ana-new", "hello")
+	s.asked("ana")
+	moved := message.Event{Migration: &message.Migration{From: "ana", To: "ana-new"}}
+	require.Equal(t, wire.ResultStored, ingest(t, s.Store, telegram, moved)[0].Result)
+	require.Equal(t, npsCampaign, s.says("ana-new", "9").Survey)
+	require.Equal(t, 9, s.scores(npsCampaign)[0].Score)
+	s.clock.advance(11 * time.Minute)
+	s.run()
+	s.solve(s.says("ana-new", "hello again").Conversation)
+	require.Equal(t, map[survey.Exit]int{survey.CampaignCooldown: 1}, s.exits(npsCampaign))
 }
