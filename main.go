@@ -37,6 +37,6 @@ The pods that the operator starts run the other binary, "bridge".`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newManagerCommand(), newStandaloneCommand(), newExplainCommand(), cli.NewVersionCommand("bridgekeeper", version))
+	root.AddCommand(newManagerCommand(), newStandaloneCommand(), newExplainCommand(), newSurveyCommand(), cli.NewVersionCommand("bridgekeeper", version))
 	return root
 }

@@ -122,7 +122,7 @@ type SurveyActionKind string
 
 // SurveyAction follows a score, once it can no longer be edited.
 type SurveyAction struct {
-	// Name of the action.
+	// Name of the action, as the store's records have it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -138,7 +138,7 @@ type SurveyAction struct {
 	// +optional
 	Do SurveyActionKind `json:"do,omitempty"`
 
-	// QueueRef is the AgentQueue.
+	// QueueRef is the AgentQueue whose agents get the conversation.
 	QueueRef LocalReference `json:"queueRef"`
 
 	// Within is how soon somebody should look at it; no limit when left out.

@@ -118,6 +118,20 @@
 //	           "conversation","contact","language","message":{"id","type"}}}, with the text if it wants it
 //	answers   {"queue":"namespace/name","priority","labels","topics"} or {"next":true}
 //
+// # Surveys
+//
+// Whom a campaign asks, and what replies mean, is decided by package survey, which
+// is pure. The store finds what is due, collects the facts, and keeps what follows,
+// each in one transaction, so that nobody is asked twice (survey.go):
+//
+//	solved, REST ──► survey_triggers ──► Decide ──► survey_ledger, survey_counts
+//	                                        └─Asked─► survey_dialogues + outbox
+//	message, time, agent ──► dialogue ──► Step ──► survey_responses, survey_answers, errands
+//
+// A survey is laid over the conversation and owns nothing. A message to an address
+// with an open dialogue (identities.survey) is its answer, or goes on as if there
+// were none. The ledger knows contacts by a salted hash and outlives campaigns.
+//
 // # Several replicas on one PostgreSQL
 //
 // Transactions run side by side, in READ COMMITTED. What that changes:

@@ -123,12 +123,10 @@ func (l *locks) session(bridge string) *locks {
 }
 
 // fence is for the cursor of a channel's connection.
-func (l *locks) fence(channel string) *locks {
-	if l == nil {
-		return nil
+func (l *locks) fence(channel string) {
+	if l != nil {
+		l.others[lockName{spaceFence, channel}] = true
 	}
-	l.others[lockName{spaceFence, channel}] = true
-	return l
 }
 
 // agents is for giving something to agents of a namespace, and changing who

@@ -184,6 +184,7 @@ func (s *Store) open(ctx context.Context) error {
 	s.openQueues()
 	s.openRouting()
 	s.openSurveys()
+	s.registerSurveyMetrics(s.opts.Metrics)
 	if s.db.postgres != nil {
 		if err := s.connect(ctx); err != nil {
 			return err

@@ -209,15 +209,15 @@ func (t *txn) decided(r *triggerRow, d survey.Decision, f *survey.Facts) error {
 	for range d.ExpressionErrors {
 		t.count(r.campaign, countExpressionErrors, armOf(d), 1)
 	}
-	facts, err := []byte(nil), error(nil)
+	decision, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	var facts []byte
 	if f != nil {
 		if facts, err = json.Marshal(f); err != nil {
 			return err
 		}
-	}
-	decision, err := json.Marshal(d)
-	if err != nil {
-		return err
 	}
 	r.exit, r.arm, r.dueAt = d.Exit.String(), armOf(d), 0
 	if d.Exit == survey.Deferred {

@@ -59,21 +59,25 @@ func exitOf(refused error) survey.Exit {
 var errOutsideWindow = errors.New("outside of the messaging window")
 
 // makeRoom ends the dialogue that waits for a late score on the channel: only one
-// is open. A press of its buttons is still understood.
+// is open. A press of its buttons is still understood. What time has done to it, and
+// nobody has noticed yet, comes first.
 func (s *sitting) makeRoom(at place) error {
-	open, err := readDialogues(s.t.ctx, s.t, `WHERE contact = ? AND channel = ? AND open = 1`, s.contact, at.channel)
+	open, err := all(s.t.ctx, s.t, scanText, `SELECT id FROM survey_dialogues WHERE contact = ? AND channel = ? AND open = 1`, s.contact, at.channel)
 	if err != nil {
 		return err
 	}
-	for i := range open {
-		d := &open[i]
-		d.state.Phase, d.open, d.nextAt = survey.PhaseClosed, false, 0
-		if d.outcome == outcomeWaiting {
-			if d.outcome = outcomeExpired; d.state.Scored {
-				d.outcome = outcomeAnswered
-			}
-			s.t.count(d.campaign, d.outcome, d.arm, 1)
+	for _, id := range open {
+		d, err := s.t.lockDialogue(id)
+		if err != nil || d == nil {
+			return err
 		}
+		if _, err := s.x.step(s.t, d, survey.Input{Kind: survey.InputTimer}, at.conversation); err != nil {
+			return err
+		}
+		if !d.open {
+			continue
+		}
+		d.state.Phase, d.open, d.nextAt = survey.PhaseClosed, false, 0
 		if err := s.t.saveDialogue(d); err != nil {
 			return err
 		}

@@ -23,8 +23,9 @@ func consentOf(ctx context.Context, q querier, contact, purpose string) (state s
 	return state, err
 }
 
-// optOut withdraws a contact's consent to a purpose.
-func (x *surveys) optOut(t *txn, contact, purpose, source string) error {
+// optOut withdraws a contact's consent to a purpose, which ends the dialogues that
+// are open for it, except for the one in which they said so.
+func (x *surveys) optOut(t *txn, contact, purpose, source, except string) error {
 	hash, err := x.hashes.of(t.ctx, t, contact)
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func (x *surveys) optOut(t *txn, contact, purpose, source string) error {
 		if err != nil {
 			return err
 		}
-		if p == nil || p.Campaign.Audience.Consent.Purpose != purpose || source == sourceReply && open[i].state.Phase == survey.PhaseOptedOut {
+		if p == nil || p.Campaign.Audience.Consent.Purpose != purpose || open[i].id == except {
 			continue
 		}
 		if err := t.surveyEvent(survey.Input{Kind: survey.InputOptedOut}, `WHERE id = ? AND open = 1`, open[i].id); err != nil {
@@ -124,7 +125,7 @@ func (x *surveys) optOutOfAll(t *txn, contact string) error {
 			continue
 		}
 		done[p.Campaign.Audience.Consent.Purpose] = true
-		if err := x.optOut(t, contact, p.Campaign.Audience.Consent.Purpose, sourceWord); err != nil {
+		if err := x.optOut(t, contact, p.Campaign.Audience.Consent.Purpose, sourceWord, ""); err != nil {
 			return err
 		}
 	}
@@ -145,7 +146,7 @@ func (s *Store) SetConsent(ctx context.Context, scope Scope, contact, purpose st
 			return err
 		}
 		if state == survey.ConsentOptedOut {
-			return s.surveys.optOut(t, contact, purpose, "token "+scope.Caller)
+			return s.surveys.optOut(t, contact, purpose, "token "+scope.Caller, "")
 		}
 		hash, err := s.surveys.hashes.of(t.ctx, t, contact)
 		if err != nil {

@@ -236,18 +236,15 @@ func (s *sitting) ranked(due []triggerRow) []*triggerRow {
 	return list
 }
 
-// campaignAgain is how long triggers wait for a campaign that is in the document and
-// not in force.
+// campaignAgain is how long triggers wait for a campaign that is not in force here and
+// is not gone: its entry is wrong, or this replica's document is behind.
 const campaignAgain = time.Minute
 
 // decide decides about one trigger.
 func (s *sitting) decide(r *triggerRow) error {
 	c := s.st.surveys.byName[r.campaign]
-	switch {
-	case c == nil && s.st.surveys.named[r.campaign]:
-		return s.t.later(`UPDATE survey_triggers SET due_at = ?, claimed_until = 0 WHERE id = ?`, ms(s.t.now.Add(campaignAgain)), r.id)
-	case c == nil:
-		return s.t.decided(r, survey.Decision{Exit: survey.Stopped}, nil)
+	if c == nil {
+		return s.missing(r)
 	}
 	f, err := s.facts(c.program, r)
 	if err != nil {
@@ -268,6 +265,18 @@ func (s *sitting) decide(r *triggerRow) error {
 		}
 	}
 	return s.t.decided(r, d, f)
+}
+
+// missing is for a trigger whose campaign is not in force.
+func (s *sitting) missing(r *triggerRow) error {
+	var removed int64
+	if _, err := one(s.t.ctx, s.t, []any{&removed}, `SELECT removed_at FROM survey_campaigns WHERE campaign = ?`, r.campaign); err != nil {
+		return err
+	}
+	if removed > 0 {
+		return s.t.decided(r, survey.Decision{Exit: survey.Stopped}, nil)
+	}
+	return s.t.later(`UPDATE survey_triggers SET due_at = ?, claimed_until = 0 WHERE id = ?`, ms(s.t.now.Add(campaignAgain)), r.id)
 }
 
 // groupKey is the ledger's key of a campaign's group, which is its namespace's.
@@ -344,7 +353,7 @@ func (s *sitting) conversationFacts(p *survey.Program, r *triggerRow, f *survey.
 	}
 	// No more than it takes: a conversation may be long.
 	_, err = one(s.t.ctx, s.t, []any{&f.Conversation.InboundMessages},
-		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS some`, r.conversation, least)
+		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, least)
 	return err
 }
 

@@ -125,7 +125,7 @@ func (st *stepping) effect(e survey.Effect, conversation string) error {
 	case survey.EffectAct:
 		return st.errand(conversation, surveyErrand{Action: e.Action.Name, Queue: e.Action.Queue, Within: e.Action.Within})
 	case survey.EffectOptOut:
-		return st.x.optOut(st.t, st.d.contact, st.p.Campaign.Audience.Consent.Purpose, sourceReply)
+		return st.x.optOut(st.t, st.d.contact, st.p.Campaign.Audience.Consent.Purpose, sourceReply, st.d.id)
 	case survey.EffectUnparsed:
 		st.count(countUnparsed, 1)
 	case survey.EffectScore:

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -100,9 +101,13 @@ func (t *txn) surveyAnswered(v *convRow) error {
 // surveyChanged is for a message that its writer changed: another score replaces the
 // first while that may be edited, and words that were deleted are gone here, too.
 func (t *txn) surveyChanged(tg target, m message.Message, actor string) error {
-	ours := strings.Contains(tg.content, `"survey":`)
-	if actor == actorShop || tg.survey == "" && !ours {
+	if actor == actorShop || tg.survey == "" && tg.content == "" {
 		return nil
+	}
+	kept, err := decodeContent(tg.content)
+	ours := kept.Survey != ""
+	if err != nil || tg.survey == "" && !ours {
+		return err
 	}
 	switch m.Type {
 	case message.TypeDeletion:
@@ -211,8 +216,11 @@ func (t *txn) mergeSurveys(from, to string) error {
 		}
 	}
 	hashFrom, err := x.hashes.of(t.ctx, t, from)
+	if errors.Is(err, errNoSalt) {
+		return nil // there is nothing to merge
+	}
 	if err != nil {
-		return nil //nolint:nilerr // no campaign was ever in force: there is nothing to merge
+		return err
 	}
 	hashTo, err := x.hashes.of(t.ctx, t, to)
 	if err != nil {

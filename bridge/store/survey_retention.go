@@ -22,7 +22,7 @@ func (w *sweeper) surveyRows(ctx context.Context, keep document.Retention) error
 		{"survey_answers", "dialogue", "1 = 1"},
 	} {
 		var n int
-		if _, err := one(ctx, w.s.read, []any{&n}, `SELECT COUNT(*) FROM (SELECT 1 FROM `+table.name+` WHERE `+table.key+` < ? AND `+table.over+` LIMIT 1) AS some`, limit); err != nil {
+		if _, err := one(ctx, w.s.read, []any{&n}, `SELECT COUNT(*) FROM (SELECT 1 FROM `+table.name+` WHERE `+table.key+` < ? AND `+table.over+` LIMIT 1) AS few`, limit); err != nil {
 			return err
 		}
 		if n == 0 {

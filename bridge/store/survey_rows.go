@@ -187,11 +187,28 @@ func (h *contactHashes) load(ctx context.Context, q querier) ([]byte, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, errors.New("the store has no salt for its survey ledger yet; it is drawn with the next document")
+		return nil, errNoSalt
 	}
-	h.salt, err = hex.DecodeString(text)
-	return h.salt, err
+	salt, err := hex.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := q.(*txn); ok { // it may have been drawn in this very transaction
+		t.afterCommit(func() { h.keep(salt) })
+		return salt, nil
+	}
+	h.salt = salt
+	return salt, nil
 }
+
+func (h *contactHashes) keep(salt []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.salt = salt
+}
+
+// errNoSalt: no campaign was ever in force, so that nothing is known of anybody.
+var errNoSalt = errors.New("the store has no salt for its survey ledger yet; it is drawn with the first campaign")
 
 // drawSalt makes the salt of a database that has none.
 func drawSalt(t *txn) error {

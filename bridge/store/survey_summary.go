@@ -68,7 +68,7 @@ func (s *Store) renewSummary(ctx context.Context, c *campaignRow) error {
 			return nil
 		}
 		counts, err := readSurveyCounts(ctx, s.read, c.name)
-		if err != nil || counts.digest() == c.counted && kept.Forecast == nil {
+		if err != nil || counts.digest() == c.counted && c.startedAt > 0 {
 			return err
 		}
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -65,7 +64,7 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 	if !trigger.OccurredAt.IsZero() {
 		r.at = ms(trigger.OccurredAt.UTC().Truncate(time.Millisecond))
 	}
-	namespace := ""
+	var namespace string
 	if trigger.Conversation != "" {
 		v, err := s.conversation(ctx, s.read, scope, trigger.Conversation)
 		if err != nil {
@@ -93,7 +92,7 @@ func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, 
 		return out, err
 	}
 	if !found || raw == "" {
-		return out, fmt.Errorf("%w: it is noted, and is decided shortly", errors.Join(ErrUnavailable))
+		return out, fmt.Errorf("%w: it is noted, and is decided shortly", ErrUnavailable)
 	}
 	var d survey.Decision
 	if err := unmarshalSome(raw, &d); err != nil {

@@ -124,7 +124,7 @@ func TestLocksMeetWhereTheDatabaseWouldWait(t *testing.T) {
 		waits := false
 		for _, a := range x.ordered() {
 			for _, b := range y.ordered() {
-				waits = waits || a.key == b.key && !(a.shared && b.shared)
+				waits = waits || a.key == b.key && (!a.shared || !b.shared)
 			}
 		}
 		assert.Equal(rt, waits, x.meets(y), "%+v %+v", x, y)

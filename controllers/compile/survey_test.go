@@ -383,7 +383,11 @@ func TestProgramsRememberCampaigns(t *testing.T) {
 // document alone; and nobody is asked on a Channel that does not let the campaign in.
 func TestCampaignsInForceAreWholeAndPermitted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := drawWorld(t)
+		s := drawSurveyed(t)
+		s.PreviousStores = map[Key]*document.Document{}
+		for k, st := range Compile(drawSurveyed(t), testOptions(), start).Stores {
+			s.PreviousStores[k] = reread(t, st.Document)
+		}
 		r := Compile(s, testOptions(), start)
 		for store, st := range r.Stores {
 			refs := documentRefs(t, st.Document)
@@ -407,6 +411,33 @@ func TestCampaignsInForceAreWholeAndPermitted(t *testing.T) {
 			require.Equal(t, len(result.Findings) == 0 || result.LastGood, result.Entry != nil, "%s: %v", name, reasons(result.Findings))
 		}
 	})
+}
+
+// drawSurveyed has one store for the Channels of two namespaces, and campaigns of
+// which many are right.
+func drawSurveyed(t *rapid.T) *Snapshot {
+	all := &v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
+	shared := &v1alpha1.ObjectReference{Namespace: "a", Name: "default"}
+	s := &Snapshot{Stores: []*v1alpha1.ConversationStore{newStore("a", "default")}, Bridges: []*v1alpha1.Bridge{newBridge("a", "default")}}
+	s.Stores[0].Spec.AllowedBridges, s.Bridges[0].Spec.AllowedChannels = all, all
+	for i, name := range []Key{key("a", "x"), key("a", "y"), key("b", "x"), key("b", "y")} {
+		bot := string(rune('1' + i))
+		ch := newChannel(name.Namespace, name.Name, bot)
+		ch.Spec.BridgeRef = shared
+		if rapid.IntRange(0, 2).Draw(t, "open") == 0 {
+			ch.Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: *all}}
+		}
+		if rapid.IntRange(0, 5).Draw(t, "missing") > 0 {
+			s.Channels = append(s.Channels, ch)
+		}
+		s.Secrets = append(s.Secrets, newSecret(name.Namespace, name.Name, token(bot, 'a')))
+	}
+	s.Schedules = []*v1alpha1.Schedule{newSchedule("a", "x")}
+	s.AgentQueues = []*v1alpha1.AgentQueue{newQueue("a", "x")}
+	seen := map[string]bool{}
+	fresh := func(_, ns, n string) bool { was := seen[ns+n]; seen[ns+n] = true; return !was }
+	drawCampaigns(t, s, fresh, rapid.SampledFrom([]string{"a", "b"}), rapid.Just(shared))
+	return s
 }
 
 func channelOf(s *Snapshot, name Key) *v1alpha1.Channel {

@@ -55,6 +55,7 @@ func TestLabelsAreNothingPersonal(t *testing.T) {
 	known := []string{
 		"kind", "ready", "namespace", "name", "condition", "reason", "channel", "platform", "result", "outcome", "class", "duty", "state", "where",
 		"method", "route", "code", "accepted", "status", "table", "policy", "rule", "action", "via", "mode", "queue", "verb", "cause",
+		"campaign", "exit", "bound",
 	}
 	for _, collect := range []func() ([]metric, error){
 		func() ([]metric, error) { return ofOperator(t.Context()) },

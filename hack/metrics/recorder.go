@@ -48,7 +48,8 @@ func (r *recorder) MustRegister(collectors ...prometheus.Collector) {
 	}
 }
 
-// kindOf knows the library's own types. Collectors of ours make gauges.
+// kindOf knows the library's own types. Collectors of ours make gauges, and
+// counters of what the database counts: these end in _total.
 func kindOf(c prometheus.Collector) string {
 	switch c.(type) {
 	case *prometheus.CounterVec:
@@ -73,6 +74,9 @@ func (r *recorder) note(c prometheus.Collector, kind string) {
 			return
 		}
 		m.kind = kind
+		if kind == "gauge" && strings.HasSuffix(m.name, "_total") {
+			m.kind = "counter"
+		}
 		r.metrics[m.name] = m
 	}
 }

@@ -104,13 +104,11 @@ func bridge(ctx context.Context, binary string, n int, receive document.Receive)
 // allServed waits until each bot has its webhook, or was asked for its updates.
 func allServed(ctx context.Context, bots []*telegram.Bot, receive document.Receive) error {
 	for _, b := range bots {
-		for {
-			if receive == document.ReceiveWebhook && b.WebhookInfo().URL != "" {
-				break
-			}
-			if receive == document.ReceivePolling && len(b.Calls("getUpdates", 0)) > 0 {
-				break
-			}
+		served := func() bool { return b.WebhookInfo().URL != "" }
+		if receive == document.ReceivePolling {
+			served = func() bool { return len(b.Calls("getUpdates", 0)) > 0 }
+		}
+		for !served() {
 			if err := pause(ctx); err != nil {
 				return fmt.Errorf("waiting for the platform to hear of bot %d: %w", b.ID(), err)
 			}

@@ -27,8 +27,8 @@ import (
 // pod plays one pod: it loads documents as they are complete and answers
 // /status with the certificate that the operator issued. Safe for concurrent use.
 type pod struct {
-	kind     document.Kind
-	owner    types.NamespacedName // the Bridge or ConversationStore
+	kind    document.Kind
+	owner   types.NamespacedName // the Bridge or ConversationStore
 	ip      string
 	server  *http.Server
 	mounted string // resourceVersions of its files

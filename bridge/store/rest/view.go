@@ -60,6 +60,7 @@ type Message struct {
 	DeletedAt    *time.Time    `json:"deletedAt,omitempty" doc:"Set when the message was deleted on the platform; its content is gone then."`
 	Unsupported  string        `json:"unsupported,omitempty" doc:"The platform's own kind, when type is unsupported."`
 	Echo         bool          `json:"echo,omitempty" doc:"The shop wrote it in the platform's own app."`
+	Survey       string        `json:"survey,omitempty" doc:"namespace/name of the SurveyCampaign whose question this is, or whose answer: an answer is no message to anybody."`
 	Status       string        `json:"status,omitempty" enum:"received,queued,sent,delivered,read,failed,unknown,cancelled,superseded" doc:"How far it has come. unknown: it may have been sent."`
 	Reason       string        `json:"reason,omitempty" doc:"Why the status is failed, unknown, cancelled or superseded."`
 }
@@ -185,6 +186,7 @@ type Conversation struct {
 	UpdatedAt     time.Time  `json:"updatedAt"`
 	SolvedAt      *time.Time `json:"solvedAt,omitempty"`
 	LastInboundAt *time.Time `json:"lastInboundAt,omitempty"`
+	DueAt         *time.Time `json:"dueAt,omitempty" doc:"By when somebody should have looked at it, as the action of a survey says."`
 
 	Priority string            `json:"priority,omitempty" enum:"Low,Normal,High,Urgent" doc:"In queues. Absent: Normal."`
 	Labels   map[string]string `json:"labels,omitempty" doc:"That rules go by."`
@@ -281,7 +283,7 @@ func viewMessage(m message.Message) Message {
 		Contacts: viewAll(m.Contacts, viewContactCard), Postback: viewPointer(m.Postback, viewPostback),
 		Buttons: viewAll(m.Buttons, viewButton), ReplyTo: m.ReplyTo, Group: m.Group, Target: m.Target,
 		Reaction: viewPointer(m.Reaction, viewReaction), Reactions: viewAll(m.Reactions, viewReaction),
-		EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Unsupported: m.Unsupported, Echo: m.Echo,
+		EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Unsupported: m.Unsupported, Echo: m.Echo, Survey: m.Survey,
 		Status: string(m.Status), Reason: m.Reason,
 	}
 }
@@ -343,7 +345,7 @@ func viewConversation(c store.Conversation) Conversation {
 	return Conversation{
 		ID: c.ID, Namespace: c.Namespace, Channel: c.Channel, Contact: viewParty(c.Contact), State: string(c.State),
 		SnoozedUntil: c.SnoozedUntil, Owner: Owner{Kind: string(c.Owner.Kind), Name: c.Owner.Name}, Epoch: c.Epoch,
-		FollowUpOf: c.FollowUpOf, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, SolvedAt: c.SolvedAt, LastInboundAt: c.LastInboundAt,
+		FollowUpOf: c.FollowUpOf, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, SolvedAt: c.SolvedAt, LastInboundAt: c.LastInboundAt, DueAt: c.DueAt,
 		Priority: string(c.Priority), Labels: c.Labels, Topics: c.Topics,
 	}
 }

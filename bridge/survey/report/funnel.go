@@ -33,7 +33,7 @@ func funnelBars(f *survey.Funnel) []bar {
 	lost("waiting for their time", f.Pending)
 	stage("asked", f.Asked, share(f.Asked, f.Sampled, "sampled"))
 	lost("not delivered", f.Failed)
-	stage("delivered", f.Delivered, share(f.Delivered, f.Asked, "asked"))
+	stage("delivered, as told", f.Delivered, share(f.Delivered, f.Asked, "asked"))
 	lost("opted out", f.OptedOut)
 	lost("overtaken by an event", f.Cancelled)
 	lost("no answer in time", f.Expired)
