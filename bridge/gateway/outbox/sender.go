@@ -45,6 +45,10 @@ const (
 	// nothing to do: long, as it costs nothing, but below the minute at which
 	// idle connections are cut.
 	leaseWait = 20 * time.Second
+	// pausedWait is leaseWait while channels are paused: what a request says of them
+	// is what was so when it was made, so that a message for a Channel that goes on
+	// waits until the next one.
+	pausedWait = 2 * time.Second
 	// leaseSlack is added to leaseWait for the way there and back.
 	leaseSlack = 10 * time.Second
 	// pause keeps a channel out of leases that this replica cannot send for: its
@@ -115,8 +119,12 @@ func (s *Sender) Run(ctx, hard context.Context) {
 		if free == 0 {
 			return
 		}
-		asked := time.Now()
-		deliveries, err := s.lease(ctx, free)
+		asked, paused := time.Now(), s.pausedNow()
+		wait := leaseWait
+		if len(paused) > 0 {
+			wait = pausedWait
+		}
+		deliveries, err := s.lease(ctx, free, wait, paused)
 		more = len(deliveries) >= free
 		for range free - min(free, len(deliveries)) {
 			s.slots <- struct{}{}
@@ -124,7 +132,7 @@ func (s *Sender) Run(ctx, hard context.Context) {
 		for _, d := range deliveries {
 			s.active.Go(func() { s.work(ctx, hard, d) })
 		}
-		if err == nil && (len(deliveries) > 0 || time.Since(asked) > leaseWait/2) {
+		if err == nil && (len(deliveries) > 0 || time.Since(asked) > wait/2) {
 			failures = 0
 			continue
 		}
@@ -180,10 +188,10 @@ type leased struct {
 	until time.Time
 }
 
-func (s *Sender) lease(ctx context.Context, free int) ([]leased, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseWait+leaseSlack)
+func (s *Sender) lease(ctx context.Context, free int, wait time.Duration, paused []string) ([]leased, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+leaseSlack)
 	defer cancel()
-	resp, err := s.Store.Lease(ctx, wire.LeaseRequest{Instance: s.Instance, Max: free, Wait: leaseWait, Paused: s.pausedNow()})
+	resp, err := s.Store.Lease(ctx, wire.LeaseRequest{Instance: s.Instance, Max: free, Wait: wait, Paused: paused})
 	if err != nil {
 		return nil, err
 	}

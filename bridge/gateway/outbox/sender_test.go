@@ -369,6 +369,8 @@ func TestChannelsThatAreNotHereAreGivenBackAndPaused(t *testing.T) {
 		r.put(delivery("m2", 0))
 		synctest.Wait()
 		assert.Equal(t, []string{"shop/new"}, r.asked[len(r.asked)-1].Paused)
+		assert.Equal(t, leaseWait, r.asked[0].Wait)
+		assert.Equal(t, pausedWait, r.asked[len(r.asked)-1].Wait, "it asks again soon after the channel goes on")
 
 		testkit.Apply(t, r.loader, testkit.Entry(t, "shop/a", 2, func(c *document.Channel) { c.Suspended = true }), testkit.Entry(t, "shop/new", 1, nil))
 		r.put(delivery("m3", 0))
