@@ -19,9 +19,10 @@ const (
 	bridgePerChannel = 50 << 10
 )
 
-// steadyFor is how long a bridge's memory must not grow before it counts as at
-// rest: two of the runtime's forced collections (one in two minutes) would be
-// too long to wait for, and what is read is then too much rather than too little.
+// steadyFor is how long a bridge's memory must not grow by more than a hundredth
+// before it counts as at rest: two of the runtime's forced collections (one in two
+// minutes) would be too long to wait for, and what is read is then too much rather
+// than too little.
 const steadyFor = 20 * time.Second
 
 // bridges measures one bridge process with no channels and with many.
@@ -126,7 +127,7 @@ func steady(ctx context.Context, pid int) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if u.RSS > most {
+		if u.RSS > most+most/100 {
 			most, since = u.RSS, time.Now()
 		}
 		if time.Since(since) > steadyFor {

@@ -42,11 +42,15 @@ func main() {
 	all := flag.Int("all", 10_000, "Channels in the end")
 	rest := flag.Duration("rest", 2*time.Minute, "how long nothing may be written at rest")
 	bridgeBinary := flag.String("bridge", "bin/bridge", "the bridge's binary")
+	whole := flag.Bool("operator", true, "measure the operator too, not one bridge alone")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := run(ctx, *binary, *first, *all, *rest)
+	var err error
+	if *whole {
+		err = run(ctx, *binary, *first, *all, *rest)
+	}
 	if err == nil {
 		err = bridges(ctx, *bridgeBinary, *first)
 	}
