@@ -174,7 +174,7 @@ func (d *drainage) choose() ([]routing.Assignment, error) {
 		if len(chosen) >= drainBatch {
 			return chosen[:drainBatch], nil
 		}
-		if !behind || len(d.rows) >= drainLook {
+		if !behind {
 			return chosen, nil
 		}
 		more, err := d.readMore(snapshot, chosen)
@@ -260,6 +260,12 @@ func (d *drainage) readMore(snapshot routing.Snapshot, chosen []routing.Assignme
 		if !g.stuck && !given[w.ID] && w.Agent == "" && len(w.Declined) == 0 && len(g.skills.Preferred) == 0 {
 			g.stuck, more = true, true // those of others behind it are looked at now
 		}
+	}
+	if more { // what was read already may do: what nobody here can take must not use up the look
+		return true, nil
+	}
+	if len(d.rows) >= drainLook {
+		return false, nil
 	}
 	for _, g := range d.groups {
 		if g.stuck || g.last == [priorityCount]*entryRow{} {

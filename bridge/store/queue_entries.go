@@ -348,12 +348,10 @@ const fullDue = 1
 
 // nextDue is when to look at something that waits: its reservation is over, a
 // preferred skill is not asked for any more, it has waited too long. 0: not by
-// time. In a queue that is not in force it is looked at once (see sweepEntry).
+// time. In a queue that is not in force it is looked at once, also what was held
+// there (see sweepWaiting).
 func (st *state) nextDue(q *agentQueue, e *entryRow, now int64) (due int64) {
 	if q == nil {
-		if e.hold == 1 {
-			return 0
-		}
 		return now
 	}
 	sooner := func(at int64) {

@@ -92,7 +92,7 @@ type OwnerChange struct {
 	Epoch    int64     `json:"epoch" doc:"Of the new owner."`
 	From     Owner     `json:"from"`
 	To       Owner     `json:"to"`
-	Cause    string    `json:"cause" enum:"assigned,requested,passed,taken,released,routed,given,accepted,offline,removed,handover" doc:"given: by a queue that assigns; offline: the agent went offline; removed: the agent was; handover: a bot gave it up."`
+	Cause    string    `json:"cause" enum:"assigned,requested,passed,taken,released,routed,given,accepted,offline,removed,handover,survey" doc:"given: by a queue that assigns; offline: the agent went offline; removed: the agent was; handover: a bot gave it up; survey: the action of a SurveyCampaign opened it."`
 	Caller   string    `json:"caller,omitempty" doc:"Name of the token by which it was asked for."`
 	Decision string    `json:"decision,omitempty" doc:"Id of the routing decision that it follows from."`
 }
