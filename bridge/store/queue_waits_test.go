@@ -72,3 +72,28 @@ func TestWhatWasHeldAndComesBackToAQueueThatLeftGoesOn(t *testing.T) {
 	d.turn()
 	r.wantOwner(v, OwnerQueue, general)
 }
+
+// An entry that was damaged on its way is there: what it said last goes on.
+func TestDamagedEntriesOfRoutingKeepTheirLastGoodVersion(t *testing.T) {
+	for _, kind := range []document.EntryKind{document.EntryAgentQueue, document.EntryRoutingPolicy, document.EntrySchedule, document.EntryBot} {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newRouted(t, inbound())
+			name := map[document.EntryKind]string{document.EntryAgentQueue: general, document.EntryRoutingPolicy: "shop/inbound", document.EntrySchedule: hours, document.EntryBot: menuBot}[kind]
+			old := r.state.Load()
+			var list []document.Entry
+			for _, e := range r.entries {
+				if e.Kind != kind || e.Name != name {
+					list = append(list, e)
+				}
+			}
+			doc := testDocument(t, list...)
+			doc.Damaged = []document.Exception{{Entry: string(kind) + "/" + name}}
+			r.Load(t.Context(), doc)
+			st := r.state.Load()
+			require.Len(t, st.queues, len(old.queues))
+			require.Len(t, st.routes.policies, len(old.routes.policies))
+			require.Len(t, st.routes.schedules, len(old.routes.schedules))
+			require.Len(t, st.routes.bots, len(old.routes.bots))
+		})
+	}
+}

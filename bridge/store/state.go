@@ -165,10 +165,11 @@ func (l *loader) load(doc *document.Document) {
 
 // damaged goes on with the last good version of an entry whose content does not
 // match its hash, and notes it. An entry that is there is not gone: nothing of
-// its channel is canceled.
+// its channel is canceled, nothing leaves its queue.
 func (l *loader) damaged(x *document.Exception) {
 	kind, name, _ := strings.Cut(x.Entry, "/")
-	switch document.EntryKind(kind) {
+	empty := document.Entry{Kind: document.EntryKind(kind), Name: name} // refused for having no content: the last good one is kept
+	switch empty.Kind {
 	case document.EntryChannel:
 		x.RunningHash = l.keepChannel(name)
 	case document.EntryBridge:
@@ -177,6 +178,12 @@ func (l *loader) damaged(x *document.Exception) {
 		x.RunningHash = l.keepToken(name)
 	case document.EntrySurveyCampaign:
 		x.RunningHash = l.keepCampaign(name)
+	case document.EntryAgentQueue:
+		x.RunningHash, _ = l.agentQueue(empty)
+	case document.EntrySchedule, document.EntryBot, document.EntryWebhook:
+		x.RunningHash, _ = l.route(empty)
+	case document.EntryRoutingPolicy:
+		x.RunningHash, _ = l.policy(empty)
 	}
 }
 
