@@ -24,6 +24,7 @@ func (s *Store) Ingest(ctx context.Context, bridge string, req wire.IngestReques
 	for i := range req.Envelopes {
 		envelopes[i] = s.prepare(routeFor(st, bridge), &req.Envelopes[i])
 		st.refuseAway(envelopes[i], bridge, s.now())
+		envelopes[i].vouched = st.vouched(envelopes[i].Envelope, bridge)
 		weight += 1 + len(envelopes[i].elements)
 		envelopes[i].needs(needs)
 	}
@@ -52,7 +53,8 @@ type intake struct {
 	*wire.Envelope
 	channel  *Channel // of the URL or the poller; nil where there is none in force
 	elements []element
-	refused  bool // the URL's channel is another Bridge's
+	refused  bool     // the URL's channel is another Bridge's
+	vouched  []string // Vouched, as far as the Bridge can tell
 	// raw is the journal's entry where there is one already (a replay).
 	raw string
 }

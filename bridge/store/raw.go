@@ -124,7 +124,7 @@ func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResu
 			return total, err
 		}
 		for _, e := range p.Items {
-			if err := s.replay(ctx, scope, e, &total); err != nil {
+			if err := s.replay(ctx, scope, e, q.ID != "", &total); err != nil {
 				return total, fmt.Errorf("raw entry %s: %w", e.ID, err)
 			}
 		}
@@ -137,8 +137,8 @@ func (s *Store) Replay(ctx context.Context, scope Scope, q RawQuery) (ReplayResu
 	}
 }
 
-// replay ingests one entry again.
-func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *ReplayResult) error {
+// replay ingests one entry again; named says that the caller asked for this very one.
+func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, named bool, total *ReplayResult) error {
 	total.Entries++
 	st := s.state.Load()
 	parse := s.opts.Parsers[raw.Platform]
@@ -155,6 +155,7 @@ func (s *Store) replay(ctx context.Context, scope Scope, raw RawEntry, total *Re
 	if err != nil {
 		return err
 	}
+	tr.named = named
 	events, err := parse(accountID, payload)
 	if err != nil {
 		total.Invalid++

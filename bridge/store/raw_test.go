@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -80,13 +79,13 @@ func TestRawEntries(t *testing.T) {
 }
 
 func TestReplayStoresWhatIsMissing(t *testing.T) {
-	s, _ := rawStore(t)
+	s, load := appStore(t)
 	unknown := text("m2", "for an account that nobody has yet")
 	unknown.Account = "999"
 	env := envelope("", text("m1", "known"), unknown)
 	env.Elements[0].Channel, env.Elements[1].Channel = telegram, ""
 	env.Elements[0].Event.Account = "100"
-	env.App = "7"
+	env.App, env.Vouched = "7", []string{"shop"}
 	env.Raw, _ = json.Marshal([]message.Event{env.Elements[0].Event, unknown})
 	r := ingestEnvelope(t, s, env)
 	require.Equal(t, wire.ResultUnrouted, r[1].Result)
@@ -95,8 +94,7 @@ func TestReplayStoresWhatIsMissing(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, ReplayResult{Entries: 1, Duplicates: 1, Unrouted: 1}, got)
 
-	fresh := entry(t, document.EntryChannel, "shop/new", document.StoreChannel{Platform: "telegram", Account: "999", App: "7", Bridge: shopBridge})
-	require.Empty(t, s.Load(t.Context(), testDocument(t, append(testEntries(t), fresh)...)))
+	load(ofApp(t, "shop/new", "999", "7"))
 	got, err = s.Replay(t.Context(), everything, RawQuery{Unrouted: true})
 	require.NoError(t, err)
 	require.Equal(t, ReplayResult{Entries: 1, Duplicates: 1, Stored: 1}, got)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
 // trust is for whom a payload was vouched when it came. Whose account an event
@@ -14,14 +16,15 @@ import (
 //	the channel it came in on                    yes
 //	an account whose channel refused it          never, whatever it is called now
 //	an account whose channel accepted it         yes
-//	an account that no channel had then          yes, to a channel of the same app;
+//	an account that no channel had then          yes, to a channel of the same app in
+//	                                             a namespace that had an accepting one;
 //	                                             without apps: of the same namespace
 //
-// The last row is a limit: who had a channel of an app then has vouched, with a
-// secret that need not be the one of the channel that has the account now. Only
-// digests of the secrets, in the payload's entry and in the store's document,
-// could tell; that is why a replay needs access admin, and its description says
-// what to look at.
+// Anybody may make a Channel of an app that is not theirs, with a secret of their
+// own, and sign what they like for an account that has no channel yet. So the app
+// alone leads nowhere, the namespace does: who may make Channels in it may read
+// what is in them. An administrator who names an entry by its id has looked at it,
+// and leads it to whatever channel of the app has the account.
 type trust struct {
 	// App is the platform's id of the app whose URL, or whose channel's URL, the
 	// payload came in on.
@@ -34,11 +37,15 @@ type trust struct {
 	Accepted []string `json:"accepted,omitempty"`
 	// Refused are accounts of channels that did not.
 	Refused []string `json:"refused,omitempty"`
+	// Vouched are the namespaces of channels of App that accepted it.
+	Vouched []string `json:"vouched,omitempty"`
+
+	named bool // by an administrator who replays this very entry
 }
 
 // trustOf is what the bridge that took an envelope in says of it.
 func trustOf(env *intake) trust {
-	tr := trust{App: env.App}
+	tr := trust{App: env.App, Vouched: env.vouched}
 	if env.channel != nil {
 		tr.Namespace = env.channel.Namespace
 	}
@@ -58,6 +65,21 @@ func trustOf(env *intake) trust {
 	return tr
 }
 
+// vouched are the namespaces that a Bridge says have vouched for an envelope, as
+// far as it has channels of that app there: no Bridge speaks for another one's.
+func (st *state) vouched(env *wire.Envelope, bridge string) (namespaces []string) {
+	for _, ns := range env.Vouched {
+		if st.apps[app{bridge, env.Platform, env.App, ns}] && !slices.Contains(namespaces, ns) {
+			namespaces = append(namespaces, ns)
+		}
+	}
+	slices.Sort(namespaces)
+	return namespaces
+}
+
+// app is a platform's app as the channels of one Bridge and namespace have it.
+type app struct{ bridge, platform, id, namespace string }
+
 // covers says whether a channel that is named by its account may be given an
 // event of the payload.
 func (tr trust) covers(ch *Channel) bool {
@@ -67,7 +89,7 @@ func (tr trust) covers(ch *Channel) bool {
 	case slices.Contains(tr.Accepted, ch.Account):
 		return true
 	case tr.App != "" || ch.App != "":
-		return tr.App == ch.App
+		return tr.App == ch.App && (tr.named || slices.Contains(tr.Vouched, ch.Namespace))
 	}
 	return tr.Namespace == ch.Namespace // a channel always has one
 }

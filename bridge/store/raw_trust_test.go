@@ -21,17 +21,19 @@ func TestWhomAPayloadMayBeGivenTo(t *testing.T) {
 		ch   *Channel
 		want bool
 	}{
-		"same app":                           {trust{App: "7"}, channel("a", "1", "7"), true},
-		"another app":                        {trust{App: "7"}, channel("a", "1", "8"), false},
-		"no app, but the URL is an app's":    {trust{App: "7"}, channel("a", "1", ""), false},
+		"same app":                           {trust{App: "7", Vouched: []string{"a"}}, channel("a", "1", "7"), true},
+		"same app, vouched for elsewhere":    {trust{App: "7", Vouched: []string{"b"}}, channel("a", "1", "7"), false},
+		"same app, nobody has vouched":       {trust{App: "7"}, channel("a", "1", "7"), false},
+		"another app":                        {trust{App: "7", Vouched: []string{"a"}}, channel("a", "1", "8"), false},
+		"no app, but the URL is an app's":    {trust{App: "7", Vouched: []string{"a"}}, channel("a", "1", ""), false},
 		"an app, but the URL is of none":     {trust{Namespace: "a"}, channel("a", "1", "7"), false},
 		"another app of the same namespace":  {trust{App: "7", Namespace: "a"}, channel("a", "1", "8"), false},
 		"same namespace":                     {trust{Namespace: "a"}, channel("a", "1", ""), true},
 		"another namespace":                  {trust{Namespace: "a"}, channel("b", "1", ""), false},
 		"nothing is known (an older entry)":  {trust{}, channel("a", "1", ""), false},
-		"refused":                            {trust{App: "7", Refused: []string{"1"}}, channel("a", "1", "7"), false},
+		"refused":                            {trust{App: "7", Vouched: []string{"a"}, Refused: []string{"1"}}, channel("a", "1", "7"), false},
 		"refused in the same namespace":      {trust{Namespace: "a", Refused: []string{"1"}}, channel("a", "1", ""), false},
-		"refused by another":                 {trust{App: "7", Refused: []string{"2"}}, channel("a", "1", "7"), true},
+		"refused by another":                 {trust{App: "7", Vouched: []string{"a"}, Refused: []string{"2"}}, channel("a", "1", "7"), true},
 		"accepted beyond app and namespace":  {trust{Namespace: "a", Accepted: []string{"1"}}, channel("b", "1", ""), true},
 		"accepted and refused is a mistake":  {trust{Accepted: []string{"1"}, Refused: []string{"1"}}, channel("b", "1", ""), false},
 		"accepted is somebody else's number": {trust{Accepted: []string{"2"}}, channel("b", "1", ""), false},
@@ -71,7 +73,7 @@ func atApp(t *testing.T, account, id string, refused ...string) wire.Envelope {
 	ev := text(id, "hello")
 	ev.Account = account
 	env := envelope("", ev)
-	env.App, env.Refused = "7", refused
+	env.App, env.Refused, env.Vouched = "7", refused, []string{"shop"}
 	var err error
 	env.Raw, err = json.Marshal([]message.Event{ev})
 	require.NoError(t, err)
@@ -109,6 +111,36 @@ func TestAReplayLeadsToALaterChannelOfTheSameApp(t *testing.T) {
 	require.Equal(t, ReplayResult{Entries: 1, Stored: 1}, replayed(t, s, RawQuery{Unrouted: true}))
 	require.Zero(t, count(t, s, "raw_entries WHERE unrouted = 1"))
 	require.Equal(t, ReplayResult{Entries: 1, Duplicates: 1}, replayed(t, s, RawQuery{}), "also once it has found its channel")
+}
+
+// Whoever makes a Channel of an app that is not theirs, with a secret of their own,
+// can sign for accounts that have no Channel yet. Once they have one, it gets
+// nothing of that, unless an administrator asks for that entry by name.
+func TestAReplayLeadsIntoNoNamespaceThatNobodyVouchedFor(t *testing.T) {
+	s, load := appStore(t)
+	forged := atApp(t, "9", "forged")
+	forged.Vouched = []string{"evil"}
+	require.Equal(t, wire.ResultUnrouted, ingestEnvelope(t, s, forged)[0].Result)
+	load(ofApp(t, "shop/later", "9", "7"))
+	require.Equal(t, ReplayResult{Entries: 1, Unrouted: 1}, replayed(t, s, RawQuery{Unrouted: true}))
+	require.Zero(t, count(t, s, "messages"))
+
+	p, err := s.RawEntries(t.Context(), everything, RawQuery{Unrouted: true})
+	require.NoError(t, err)
+	require.Equal(t, ReplayResult{Entries: 1, Stored: 1}, replayed(t, s, RawQuery{ID: p.Items[0].ID}))
+}
+
+// A Bridge vouches for namespaces in which it has channels of the app, whatever
+// it says.
+func TestABridgeVouchesForItsOwnNamespacesAlone(t *testing.T) {
+	s, load := appStore(t)
+	theirs := entry(t, document.EntryChannel, "bank/page", document.StoreChannel{Platform: "telegram", Account: "5", App: "7", Bridge: "bank/default"})
+	load(ofApp(t, "shop/page", "1", "7"), theirs)
+	env := atApp(t, "9", "m1")
+	env.Vouched = []string{"bank", "nobody"}
+	require.Equal(t, wire.ResultUnrouted, ingestEnvelope(t, s, env)[0].Result)
+	load(ofApp(t, "bank/later", "9", "7"))
+	require.Equal(t, ReplayResult{Entries: 1, Unrouted: 1}, replayed(t, s, RawQuery{}))
 }
 
 // The same bytes, signed by somebody else: what was kept for the one says

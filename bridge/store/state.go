@@ -48,6 +48,7 @@ type state struct {
 	settings document.StoreSettings
 	channels map[string]*Channel
 	accounts map[account]*Channel
+	apps     map[app]bool
 	bridges  map[string]document.StoreBridge // by "namespace/name"
 	tokens   map[string]*token
 
@@ -72,7 +73,7 @@ func newState() *state {
 			ReopenWindow: document.Duration(defaultReopenWindow),
 			Retention:    document.Retention{Raw: document.Duration(defaultRawRetention)},
 		},
-		channels: map[string]*Channel{}, accounts: map[account]*Channel{},
+		channels: map[string]*Channel{}, accounts: map[account]*Channel{}, apps: map[app]bool{},
 		bridges: map[string]document.StoreBridge{}, bridgeHashes: map[string]string{},
 		tokens: map[string]*token{}, named: map[string]bool{}, queues: map[string]*agentQueue{}, routes: newRoutes(), surveys: newCampaigns(),
 	}
@@ -250,6 +251,9 @@ func checkChannel(name string, spec document.StoreChannel) error {
 // account to one channel; should two claim it all the same, the one whose name
 // comes first has it in every replica.
 func (l *loader) account(ch *Channel) {
+	if ch.App != "" {
+		l.next.apps[app{ch.Bridge, ch.Platform, ch.App, ch.Namespace}] = true
+	}
 	key := account{ch.Platform, ch.Account}
 	if other := l.next.accounts[key]; other == nil || cmp.Less(ch.Name, other.Name) {
 		l.next.accounts[key] = ch

@@ -55,7 +55,10 @@ type Envelope struct {
 	App string `json:"app,omitempty"`
 	// Refused are the accounts of channels that were there and would not have
 	// accepted the request themselves. No replay ever gives them any of it.
-	Refused    []string  `json:"refused,omitempty"`
+	Refused []string `json:"refused,omitempty"`
+	// Vouched are the namespaces of the channels of App that have accepted the
+	// request. A replay gives what nobody had here to a channel in one of them.
+	Vouched    []string  `json:"vouched,omitempty"`
 	ReceivedAt time.Time `json:"receivedAt"`
 	Raw        []byte    `json:"raw,omitempty"`
 	// Transport is how it came: "webhook", "polling", "replay".

@@ -116,9 +116,11 @@ func TestASecretOfOneChannelOpensNoOther(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.posted(appURL, "made-up-by-evil", body).Code)
 	assert.Equal(t, map[string]string{"forged": "", "own": "evil/page"}, routes(j.taken()[0]))
 	assert.Equal(t, []string{"1"}, j.taken()[0].Refused, "nor at a replay")
+	assert.Equal(t, []string{"evil"}, j.taken()[0].Vouched)
 	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
 	assert.Equal(t, map[string]string{"forged": "shop/main", "own": ""}, routes(j.taken()[1]))
 	assert.Equal(t, []string{"6"}, j.taken()[1].Refused)
+	assert.Equal(t, []string{"shop"}, j.taken()[1].Vouched)
 
 	// What the parser of today finds nothing in, a later one may.
 	require.Equal(t, http.StatusOK, h.posted(appURL, "made-up-by-evil", batchOf()).Code)
@@ -127,6 +129,7 @@ func TestASecretOfOneChannelOpensNoOther(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.posted("/webhooks/evil/page", "made-up-by-evil", body).Code)
 	assert.Equal(t, map[string]string{"forged": "", "own": "evil/page"}, routes(j.taken()[3]))
 	assert.Equal(t, []string{"1"}, j.taken()[3].Refused)
+	assert.Equal(t, []string{"evil"}, j.taken()[3].Vouched)
 	assert.Equal(t, "100", j.taken()[3].App)
 }
 

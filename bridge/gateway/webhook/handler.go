@@ -205,7 +205,7 @@ func (h *Handler) store(ctx context.Context, req *request, events []message.Even
 		h.Log.Warn("a webhook request names a channel that does not run, as its entry in the document is bad; the platform is asked to send it again", "channel", name, "url", req.place.name)
 	}
 	result, err := h.Ingest.Ingest(ctx, wire.Envelope{
-		Platform: req.place.platform.Name(), Channel: req.journalChannel(to.elements), App: req.app(), Refused: req.refusers(), ReceivedAt: wallclock.Now().UTC(),
+		Platform: req.place.platform.Name(), Channel: req.journalChannel(to.elements), App: req.app(), Refused: req.refusers(), Vouched: req.vouchers(), ReceivedAt: wallclock.Now().UTC(),
 		Raw: req.Body, Transport: "webhook", Elements: to.elements,
 	})
 	if errors.Is(err, ingest.ErrOverloaded) {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/channels"
@@ -120,6 +121,24 @@ func (req *request) refusers() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(refused))
+}
+
+// vouchers are the namespaces of the channels of the app that accept the request,
+// sorted; refusers has asked them. Whoever made a channel of an app that is not
+// theirs, with a secret of their own, vouches for their namespace alone.
+func (req *request) vouchers() []string {
+	app := req.app()
+	if app == "" {
+		return nil
+	}
+	var namespaces []string
+	for ch, trusted := range req.trust {
+		if namespace, _, _ := strings.Cut(ch.Name, "/"); trusted && ch.Spec.App == app && !slices.Contains(namespaces, namespace) {
+			namespaces = append(namespaces, namespace)
+		}
+	}
+	slices.Sort(namespaces)
+	return namespaces
 }
 
 // journalChannel is the URL that the payload came in on, for the journal. An

@@ -20,9 +20,8 @@ func (a *API) registerRaw() {
 	replay.Description = "Parses the selected entries again and stores what is missing; what is there already stays as it is. " +
 		"Use it after a Channel was added for an account whose messages came in unrouted, or after an upgrade that " +
 		"knows more kinds of messages. What came in at an app's URL for an account without a Channel goes to the Channel " +
-		"that has the account now, if it is of the same app: it was vouched for by whoever had a Channel of that app at " +
-		"the time, and with it a secret that the Bridge accepted, not by the owner of the new one. Where several owners " +
-		"share a Bridge, look at such entries (GET /v1/raw?unrouted=true) before they are replayed, and name them by id. " +
+		"that has the account now, if it is of the same app and in a namespace that had a Channel of it which accepted the " +
+		"request. To lead it to a Channel in another namespace, look at the entry (GET /v1/raw?unrouted=true) and name it by id. " +
 		"Needs access admin."
 	huma.Register(a.huma, replay, a.replay)
 }
