@@ -21,7 +21,7 @@ import (
 type storeFlags struct {
 	process
 	backend, data, dsnFile string
-	grace                  time.Duration
+	grace, drain           time.Duration
 }
 
 // Values of --backend.
@@ -53,6 +53,7 @@ database. Migrations run at the start, under a lock.`,
 	flags.StringVar(&f.data, "data", "/data", "sqlite: folder of the database and of attachments; it belongs to this process alone")
 	flags.StringVar(&f.dsnFile, "postgres-dsn-file", "", "postgres: file with the connection string; ca.crt, tls.crt and tls.key beside it are used, too, and changes are followed")
 	flags.DurationVar(&f.grace, "grace", storeserver.DefaultGrace, "how long requests may take to finish after the process was told to stop")
+	flags.DurationVar(&f.drain, "drain", storeserver.DefaultDrain, "postgres: how long requests are still taken after the process was told to stop; with sqlite nobody else serves, and it stops at once")
 	cli.Complete(cmd, "backend", backendSQLite, backendPostgres)
 	cmd.AddCommand(newBackupCommand(), newRestoreCommand(), newRestoredCommand())
 	return cmd
@@ -85,8 +86,11 @@ func runStore(ctx context.Context, f storeFlags) error {
 	}
 	slog.Info("store starts", "version", version, "backend", f.backend, "documents", f.documents, "memoryLimit", memlimit.Apply(),
 		"rest", f.listen, "internal", f.internalListen, "health", f.healthListen)
+	if f.backend == backendSQLite {
+		f.drain = 0
+	}
 	return storeserver.New(storeserver.Options{
-		Documents: f.documents, TLS: files, Version: version, Grace: f.grace, Open: f.open,
+		Documents: f.documents, TLS: files, Version: version, Grace: f.grace, Drain: f.drain, Open: f.open,
 		REST: l.main, Internal: l.internal, Health: l.health,
 	}).Run(ctx)
 }

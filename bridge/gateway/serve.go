@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/drain"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/statusapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 )
@@ -60,7 +61,7 @@ type ServeOptions struct {
 // An error is a listener's: everything is stopped then.
 func Serve(ctx context.Context, g *Gateway, o ServeOptions) error {
 	group, ctx := errgroup.WithContext(ctx)
-	public := publicServer(untilDone(ctx, g.PublicHandler()), g.opts.Log)
+	public := publicServer(drain.UntilDone(ctx, g.PublicHandler()), g.opts.Log)
 	var work sync.WaitGroup // until it is done, the other listeners tell how it goes
 	work.Go(func() { runAll(ctx, g, o) })
 	group.Go(func() error { return serve(public, o.Public) })
@@ -82,19 +83,6 @@ func Serve(ctx context.Context, g *Gateway, o ServeOptions) error {
 	work.Wait()
 	g.Wait()
 	return err
-}
-
-// untilDone lets connections be kept open only until ctx is done. A platform
-// that reuses one would otherwise meet the listener's end with a request on the
-// way: that is a refused delivery, and the change of endpoints does not move
-// connections that are there already.
-func untilDone(ctx context.Context, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ctx.Err() != nil {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 func runAll(ctx context.Context, g *Gateway, o ServeOptions) {

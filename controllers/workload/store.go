@@ -19,7 +19,8 @@ import (
 // some five million, and media beside them.
 const DefaultStorageSize = "10Gi"
 
-// storeGrace is how long a store pod may take to stop: 25 s for requests that
+// storeGrace is how long a store pod may take to stop: 5 s until callers have moved
+// to another one (PostgreSQL), 25 s for requests that
 // wait for something to happen, then the last commit.
 const storeGrace = 40
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -187,18 +188,41 @@ func TestTheHandshakeIsAnsweredForAnyChannelOfTheApp(t *testing.T) {
 	assert.Equal(t, http.StatusMethodNotAllowed, w.Code)
 }
 
-func TestALargeBatchIsTakenWhole(t *testing.T) {
+// Meta sends up to 1000 updates at once, and the same again if they are refused.
+func TestTheLargestBatchIsTakenWhole(t *testing.T) {
 	h, j := appRig(t)
 	var elements []string
-	for i := range 1000 { // 1.3 MB
-		elements = append(elements, entryOf(fmt.Sprint(1+i%3), fmt.Sprintf("m%d", i), strings.Repeat("я", 600)))
+	for i := range 1000 {
+		elements = append(elements, entryOf(fmt.Sprint(1+i%3), fmt.Sprintf("m%d", i), "LONGEST"))
 	}
-	body := batchOf(elements...)
-	require.Greater(t, len(body), 1<<20)
+	body := strings.ReplaceAll(batchOf(elements...), "LONGEST", strings.Repeat(`\u0439`, 2000))
+	require.Greater(t, len(body), 12_000_000)
 	require.Equal(t, http.StatusOK, h.posted(appURL, "secret-of-100", body).Code)
-	assert.Len(t, j.taken()[0].Elements, 1000)
-	over := batchOf(entryOf("1", "a", strings.Repeat("x", 4<<20)))
+	require.Len(t, j.taken()[0].Elements, 1000)
+	request, err := json.Marshal(wire.IngestRequest{Envelopes: j.taken()})
+	require.NoError(t, err)
+	assert.Less(t, len(request), 32<<20, "what the store takes at once")
+
+	over := batchOf(entryOf("1", "a", strings.Repeat("x", 13<<20)))
 	assert.Equal(t, http.StatusRequestEntityTooLarge, h.posted(appURL, "secret-of-100", over).Code)
+}
+
+// A body that does not tell its length takes as much room as it turns out to need.
+func TestBodiesOfUnknownLengthShareTheRoom(t *testing.T) {
+	h, j := appRig(t)
+	for name, length := range map[string]int{"short": 10, "longer": unknownBody + 1, "to the byte": 0} {
+		body := batchOf(entryOf("1", name, strings.Repeat("x", length)))
+		if length == 0 {
+			body += strings.Repeat(" ", unknownBody-len(body))
+		}
+		r := httptest.NewRequest(http.MethodPost, appURL, io.MultiReader(strings.NewReader(body)))
+		require.Equal(t, int64(-1), r.ContentLength)
+		r.Header.Set("X-Hub-Signature-256", meta.Sign("secret-of-100", []byte(body)))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code, name)
+		assert.Equal(t, body, string(j.taken()[len(j.taken())-1].Raw), name)
+	}
 }
 
 func TestWhatBecomesNoElementIsKeptInTheJournal(t *testing.T) {

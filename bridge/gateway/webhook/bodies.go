@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// bodiesTotal bounds the memory of bodies that nobody has verified yet, an
-	// eighth of a pod of 256 MiB.
+	// bodiesTotal bounds the memory of bodies that nobody has verified yet, a
+	// sixteenth of a pod of 512 MiB.
 	bodiesTotal = 32 << 20
-	// bodiesChannel is one channel's share: junk sent to a few URLs cannot take
-	// the room of all others.
-	bodiesChannel = bodiesTotal / 4
+	// bodiesChannel is one channel's share, the longest body there is (Meta's): junk
+	// sent to a URL cannot take the room of all others.
+	bodiesChannel = 13 << 20
 	// bodyFloor is what a request costs at least: its goroutine and buffers.
 	// 32 MiB / 16 KiB are 2048 requests being read at one time.
 	bodyFloor = 16 << 10

@@ -18,6 +18,11 @@ const (
 	// defaultMaxBody bounds a body where the platform does not say. Fact sheets
 	// name no webhook above 256 KiB.
 	defaultMaxBody = 1 << 20
+	// unknownBody is the room for a body that does not tell its length, until it
+	// turns out to be longer: few are, and a channel has room for 50 of them.
+	unknownBody = 256 << 10
+	// setAside bounds what is set aside for a body before it is there.
+	setAside = 64 << 10
 )
 
 // read takes the body in, bounded in size, time and shared memory.
@@ -26,17 +31,23 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, p *place) (body [
 	if r.ContentLength > limit {
 		return nil, tooLarge, false
 	}
-	size := r.ContentLength
-	if size < 0 {
-		size = limit // chunked: it may become as much
-	}
 	conn := http.NewResponseController(w)
 	// Errors of deadlines mean that the connection has none (tests); the
 	// server's own timeouts bound it then.
 	_ = conn.SetReadDeadline(time.Now().Add(h.BodyTimeout))
-	room := h.bodies.reserve(p.name, size, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	wasEvicted := room.release()
+	evict := func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }
+	content := http.MaxBytesReader(w, r.Body, limit)
+	var wasEvicted bool
+	var err error
+	if r.ContentLength >= 0 {
+		one := make([]byte, 0, min(r.ContentLength, setAside)+bytes.MinRead)
+		body, wasEvicted, err = h.readInto(one, content, p.name, r.ContentLength, evict)
+	} else {
+		body, wasEvicted, err = h.readInto(nil, io.LimitReader(content, unknownBody), p.name, unknownBody, evict)
+		if err == nil && !wasEvicted && len(body) == unknownBody {
+			body, wasEvicted, err = h.readInto(body, content, p.name, limit, evict)
+		}
+	}
 	if err != nil {
 		return nil, readFailure(err, wasEvicted), false
 	}
@@ -44,6 +55,15 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, p *place) (body [
 		_ = conn.SetReadDeadline(time.Time{})
 	}
 	return body, answer{}, true
+}
+
+// readInto reads content to its end, behind what is there already, while room for
+// size bytes is taken.
+func (h *Handler) readInto(there []byte, content io.Reader, name string, size int64, evict func()) (body []byte, evicted bool, err error) {
+	room := h.bodies.reserve(name, size, evict)
+	buffer := bytes.NewBuffer(there)
+	_, err = buffer.ReadFrom(content)
+	return buffer.Bytes(), room.release(), err
 }
 
 func readFailure(err error, wasEvicted bool) answer {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/docload"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/drain"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/statusapi"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/tlsfiles"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
@@ -28,6 +29,12 @@ import (
 // told to stop. A pod has 40 s; long polls end at once, so what is left are
 // commits and transfers of attachments.
 const DefaultGrace = 30 * time.Second
+
+// DefaultDrain is how long requests are still taken after the process was told
+// to stop, where others serve the same database: until the change of endpoints
+// has reached every proxy, which takes a second or two in a healthy cluster. With
+// DefaultGrace it fits into the pod's 40 s.
+const DefaultDrain = 5 * time.Second
 
 // Engine is the store with its life.
 type Engine interface {
@@ -51,6 +58,9 @@ type Options struct {
 	Registry *prometheus.Registry // its own when nil
 	Log      *slog.Logger         // slog.Default when nil
 	Grace    time.Duration        // DefaultGrace when zero
+	// Drain is how long requests are still taken after ctx is done. Zero where
+	// nobody else serves the database: then it is the sooner taken over.
+	Drain time.Duration
 }
 
 // Server is one store process.
@@ -58,6 +68,7 @@ type Server struct {
 	opts   Options
 	loaded atomic.Bool // a document is in force
 	ready  atomic.Bool // loaded, and not stopping
+	sleep  func(time.Duration)
 }
 
 // New makes a server; nothing runs yet.
@@ -72,15 +83,21 @@ func New(opts Options) *Server {
 		opts.Grace = DefaultGrace
 	}
 	opts.Registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &Server{opts: opts}
+	return &Server{opts: opts, sleep: time.Sleep}
 }
 
 // Ready says whether the database is open, a document in force, and the
 // process is not about to stop.
 func (s *Server) Ready() bool { return s.ready.Load() }
 
-// Run serves until ctx is done and everything has ended in good order. An
-// error is the database's or a listener's: everything is stopped then.
+// Run serves until ctx is done and everything has ended in good order:
+//
+//	ctx done ─► not ready; REST's answers close their connections, so that
+//	            callers go elsewhere
+//	  Drain later ─► event streams and long polls end, nothing new is taken
+//	  Grace at most ─► requests on the way finish, then the engine closes
+//
+// An error is the database's or a listener's: everything is stopped then.
 func (s *Server) Run(ctx context.Context) (err error) {
 	health := s.healthServer()
 	healthDone := make(chan error, 1)
@@ -103,10 +120,9 @@ func (s *Server) run(ctx context.Context, engine Engine) error {
 	}
 	internal := internalapi.New(engine, internalapi.Options{Log: s.opts.Log, Registerer: s.opts.Registry, TLS: s.opts.TLS})
 	documents := docload.New(docload.Options{Dir: s.opts.Documents, Kind: document.KindStore, OnLoad: engine.Load})
-	restServer := s.restServer(public)
-	internalServer := s.internalServer(internal, s.statusHandler(engine, documents))
-
 	group, ctx := errgroup.WithContext(ctx)
+	restServer := s.restServer(drain.UntilDone(ctx, public))
+	internalServer := s.internalServer(internal, s.statusHandler(engine, documents))
 	// Timers and documents go on until requests have finished.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
@@ -125,7 +141,8 @@ func (s *Server) run(ctx context.Context, engine Engine) error {
 		}
 		<-ctx.Done()
 		s.ready.Store(false)
-		s.opts.Log.Info("store stops", "grace", s.opts.Grace)
+		s.opts.Log.Info("store stops", "drain", s.opts.Drain, "grace", s.opts.Grace)
+		s.sleep(s.opts.Drain)
 		public.Drain()
 		internal.Drain()
 		defer stopBackground()

@@ -74,6 +74,7 @@ type rig struct {
 	stop                   context.CancelFunc
 	done                   chan error
 	server                 *Server
+	drained                func() // returns when it has drained; nil: at once
 	leases                 atomic.Int64
 }
 
@@ -111,6 +112,11 @@ func (r *rig) start() {
 	ctx, r.stop = context.WithCancel(context.Background())
 	r.done = make(chan error, 1)
 	r.server = New(opts)
+	r.server.sleep = func(time.Duration) {
+		if r.drained != nil {
+			r.drained()
+		}
+	}
 	go func() { r.done <- r.server.Run(ctx) }()
 	r.t.Cleanup(func() { r.stop() })
 }
@@ -502,6 +508,39 @@ func TestStopsInGoodOrder(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the long poll is still waiting")
 	}
+}
+
+// Until the change of endpoints has reached everybody, callers still come: they are
+// answered, and sent elsewhere.
+func TestRequestsAreAnsweredWhileCallersMoveAway(t *testing.T) {
+	r := newRig(t)
+	moved := make(chan struct{})
+	r.drained = func() { <-moved }
+	r.load(1, r.usualTokens()...)
+	r.start()
+	r.awaitReady()
+	shop := r.bridge("shop")
+	r.stop()
+	require.Eventually(t, func() bool {
+		code, _ := r.get(r.health + "/readyz")
+		return code == http.StatusServiceUnavailable
+	}, time.Minute, 5*time.Millisecond)
+	for range 3 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.rest+"/v1/messages", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer desk-token")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.True(t, resp.Close, "the next one is to go elsewhere")
+	}
+	_, err := shop.Session(t.Context(), wire.SessionRequest{Instance: "i"})
+	require.NoError(t, err)
+	close(moved)
+	r.end()
+	_, err = http.Get(r.rest + "/v1/messages") //nolint:noctx,bodyclose // there is no answer
+	require.Error(t, err)
 }
 
 func TestDatabaseThatCannotBeOpened(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 
 const (
 	// maxJSON bounds a JSON body. The largest is an ingest batch: a platform's
-	// payload of up to 10 MiB is 13.4 MiB in base64, with its events beside it.
+	// payload of up to 13 MiB is 17.3 MiB in base64, with its events beside it, whose
+	// texts are half as long as there.
 	maxJSON = 32 << 20
 	// maxGrow bounds what is set aside for a body before it is there: more than
 	// nearly all have, and little to be told lies about.
