@@ -151,6 +151,9 @@ type Channel struct {
 	// how long other channels of the app may not have the new one yet. It does not
 	// depend on PreviousCredentials, of which there are none after a leak.
 	RotatingUntil time.Time `json:"rotatingUntil,omitzero"`
+	// CredentialsSince is when Credentials were first seen, where they end some time
+	// later and the platform does not tell when (Instagram Login).
+	CredentialsSince time.Time `json:"credentialsSince,omitzero"`
 	// Config is the platform's typed block: options and profile.
 	Config json.RawMessage `json:"config,omitempty"`
 	Limits Limits          `json:"limits,omitzero"`

@@ -203,6 +203,28 @@ func TestAppSecretsAreTheSame(t *testing.T) {
 	}
 }
 
+// A token of Instagram Login ends 60 days after it was made; no API tells when.
+func TestTheAgeOfATokenThatEndsUntold(t *testing.T) {
+	w := metaWorld(t, newPage("shop", "page", "1", 0))
+	page := key("shop", "page")
+	require.Zero(t, entry(t, w.write(), page).CredentialsSince, "of a page's token the app knows")
+
+	w.Channels[0].Spec = v1alpha1.ChannelSpec{
+		Platform: v1alpha1.PlatformInstagram, Credentials: w.Channels[0].Spec.Credentials,
+		Instagram: &v1alpha1.InstagramChannel{AccountID: "17", AppID: "5", Login: v1alpha1.LoginInstagram},
+	}
+	w.Secrets[0].Data["accessToken"] = []byte("IGQV")
+	require.Equal(t, start, entry(t, w.write(), page).CredentialsSince)
+	w.now = start.Add(50 * 24 * time.Hour)
+	r := w.write()
+	require.Equal(t, start, entry(t, r, page).CredentialsSince)
+	require.Equal(t, r.Channels[page].Entry, w.write().Channels[page].Entry, "at rest nothing changes")
+	w.Secrets[0].Data["verifyToken"] = []byte("another")
+	require.Equal(t, start, entry(t, w.write(), page).CredentialsSince)
+	w.Secrets[0].Data["accessToken"] = []byte("IGQVnew")
+	require.Equal(t, w.now, entry(t, w.write(), page).CredentialsSince)
+}
+
 // The other Channels of the app are waited for, also after a leak, when the
 // former secret is not accepted any more.
 func TestARotatedAppSecretIsTold(t *testing.T) {

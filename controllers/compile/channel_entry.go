@@ -36,6 +36,7 @@ func (c *compiler) channelEntry(in *channelInput) (entry document.Entry, rotated
 		spec.PreviousCredentials = c.previousCredentials(in, spec, before)
 		spec.RotatingUntil = c.rotatingUntil(in, spec, before)
 	}
+	spec.CredentialsSince = c.credentialsSince(in, spec, before)
 	spec.RegisterWebhook = c.mayRegister(in, spec, before)
 	spec.Registered = registeredBefore(in.channel, spec) ||
 		before != nil && before.WebhookURL == spec.WebhookURL && before.UID == spec.UID && (before.Registered || c.seenRegistered(in, spec))
@@ -195,6 +196,22 @@ func (c *compiler) rotatingUntil(in *channelInput, spec document.Channel, before
 	}
 	c.until(until)
 	return until
+}
+
+// accountTokenKey is Instagram's key of the account's token.
+const accountTokenKey = "accessToken"
+
+// credentialsSince is when the account's token was first seen, kept where it ends
+// 60 days after it was made and nobody tells: with Instagram Login.
+func (c *compiler) credentialsSince(in *channelInput, spec document.Channel, before *document.Channel) time.Time {
+	block := in.channel.Spec.Instagram
+	if block == nil || block.Login != v1alpha1.LoginInstagram {
+		return time.Time{}
+	}
+	if before != nil && !before.CredentialsSince.IsZero() && before.Credentials[accountTokenKey] == spec.Credentials[accountTokenKey] {
+		return before.CredentialsSince
+	}
+	return c.now.UTC().Truncate(time.Second)
 }
 
 func holds(kept []document.PreviousCredentials, values map[string]string) bool {

@@ -20,8 +20,7 @@ import (
 const DefaultStorageSize = "10Gi"
 
 // storeGrace is how long a store pod may take to stop: 5 s until callers have moved
-// to another one (PostgreSQL), 25 s for requests that
-// wait for something to happen, then the last commit.
+// to another one (PostgreSQL), up to 30 s for requests and the last commit.
 const storeGrace = 40
 
 // StorageSize is the size of a store's volume.

@@ -8,15 +8,17 @@
 //	InstagramLogin   graph.instagram.com   token of the account, which ends after
 //	                 60 days; the app's webhook is set on its dashboard
 //
-// A token of InstagramLogin must be replaced in the Secret before it ends:
-// nothing here writes to Secrets, and a new token that nobody keeps would be
-// lost with the pod that asked for it.
+// A token of InstagramLogin must be replaced in the Secret before it ends: nothing
+// here writes to Secrets, and a new token that nobody keeps would be lost with the
+// pod that asked for it. No API tells when it ends, so that it is reckoned from when
+// the Secret had it first: from two weeks before, CredentialsValid says so.
 package instagram
 
 import (
 	"encoding/json"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform"
@@ -34,6 +36,9 @@ const (
 	FacebookLogin  = "FacebookLogin"
 	InstagramLogin = "InstagramLogin"
 )
+
+// tokenLife is that of a long-lived token of InstagramLogin, from when it was made.
+const tokenLife = 60 * 24 * time.Hour
 
 // appFields are what the app is subscribed to for the object instagram.
 var appFields = []string{
@@ -93,7 +98,7 @@ func account(raw json.RawMessage, token string) (meta.Account, error) {
 		a.WhoAmI, a.LinkedID = "id,name,instagram_business_account{id,username}", meta.LinkedInstagram
 		a.PageQuery = url.Values{"platform": {"instagram"}}
 	case InstagramLogin:
-		a.Host, a.Fields, a.WhoAmI = meta.InstagramHost, accountFields, "user_id,username"
+		a.Host, a.Fields, a.WhoAmI, a.TokenLife = meta.InstagramHost, accountFields, "user_id,username", tokenLife
 	default:
 		return a, &platform.FieldError{Field: "instagram.login", Message: "must be FacebookLogin or InstagramLogin"}
 	}

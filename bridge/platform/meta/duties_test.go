@@ -214,6 +214,11 @@ func TestProbeSaysWhoseTokenItIsAndWhenItEnds(t *testing.T) {
 	result, err = solo.Probe(ctx, solo.ch)
 	require.NoError(t, err)
 	assert.Equal(t, platform.ProbeResult{Account: igUser, DisplayName: "@solo"}, result)
+	since := w.now.now().Add(-50 * 24 * time.Hour)
+	solo = w.load(instagram.New(), soloSpec(), func(s *platform.LoadSpec) { s.Spec.CredentialsSince = since })
+	result, err = solo.Probe(ctx, solo.ch)
+	require.NoError(t, err)
+	assert.Equal(t, since.Add(60*24*time.Hour), result.ExpiresAt, "nobody tells: at the latest then")
 	w.noTokens()
 }
 

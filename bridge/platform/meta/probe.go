@@ -68,6 +68,9 @@ func (p *Platform) Probe(ctx context.Context, ch platform.Channel) (platform.Pro
 		return result, misconfigured("the token is of account %s, the Channel is for %s", result.Account, c.ID)
 	}
 	if len(c.Scopes) == 0 {
+		if c.TokenLife > 0 && !c.tokenSince.IsZero() {
+			result.ExpiresAt = c.tokenSince.Add(c.TokenLife) // at the latest
+		}
 		return result, nil
 	}
 	var err error

@@ -63,6 +63,8 @@ type Account struct {
 	// Scopes are the permissions that the token needs; empty: the token cannot be
 	// inspected by the app, and nobody tells when it ends.
 	Scopes []string
+	// TokenLife is how long a token without Scopes lives; zero: unknown.
+	TokenLife time.Duration
 	// AppFields are what the app is subscribed to; empty: the app's webhook is
 	// set on its dashboard and cannot be registered by API.
 	AppFields []string
@@ -157,6 +159,7 @@ type channel struct {
 	secret     string // of the app
 	verify     []string
 	token      string
+	tokenSince time.Time // first seen; zero: unknown
 	previous   []previousSecret
 	client     *http.Client // of the API
 	webhookURL string
@@ -197,7 +200,8 @@ func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Cha
 	}
 	c := &channel{
 		Account: account, name: spec.Name, base: base, client: spec.Client, webhookURL: spec.Spec.WebhookURL,
-		lastOfApp: spec.LastOfApp, private: spec.Endpoint != "",
+		tokenSince: spec.Spec.CredentialsSince,
+		lastOfApp:  spec.LastOfApp, private: spec.Endpoint != "",
 	}
 	if c.client == nil {
 		c.client = platform.NewClient(platform.GuardOptions{AllowPrivate: c.private})
