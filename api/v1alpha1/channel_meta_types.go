@@ -211,7 +211,8 @@ type InstagramChannel struct {
 	AppID string `json:"appID"`
 
 	// Login is FacebookLogin (through the linked Page, with a Page token) or
-	// InstagramLogin (with an Instagram user token).
+	// InstagramLogin (with an Instagram user token, which ends after 60 days: put a
+	// new one into the Secret before; CredentialsValid tells from two weeks before).
 	Login InstagramLogin `json:"login"`
 
 	// PageID is the number of the linked Page, with FacebookLogin.

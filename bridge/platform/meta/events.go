@@ -183,8 +183,11 @@ func (r *reader) optInEvents() []message.Event {
 
 const sourceOptIn = "OPTIN"
 
-// reactions of the API that name no emoji themselves.
+// reactions of the API that name no emoji themselves. Of "other" Meta may not tell
+// which it is: that somebody reacted is told all the same, with the character for
+// what cannot be shown (U+FFFD).
 var reactionEmojis = map[text]string{
+	"other": "\uFFFD",
 	"smile": "😆", "laugh": "😆", "angry": "😠", "sad": "😢", "wow": "😮", "love": "❤", "like": "👍", "dislike": "👎",
 }
 
