@@ -175,15 +175,21 @@ func (p *Program) ScheduleFacts(now time.Time) map[string]ScheduleFacts {
 }
 
 // Deadline is when the decision's step ends, if it was entered at the given time.
-// It reports false for one that lasts. Business time that never comes again (a
-// schedule that is over) runs on the wall: nothing waits for ever.
+// It reports false for one that lasts.
 func (p *Program) Deadline(d Decision, entered time.Time) (time.Time, bool) {
+	return d.Deadline(p.schedules[d.Schedule], entered)
+}
+
+// Deadline is when the decision's step ends, by the hours of d.Schedule; nil where
+// that is not in force. It reports false for one that lasts. Business time that never
+// comes again (a schedule that is over) runs on the wall: nothing waits for ever.
+func (d Decision) Deadline(hours *schedule.Schedule, entered time.Time) (time.Time, bool) {
 	timeout := time.Duration(d.Timeout)
 	if timeout <= 0 {
 		return time.Time{}, false
 	}
-	if s := p.schedules[d.Schedule]; d.Clock == ClockBusiness && s != nil {
-		if due, ok := s.AddBusiness(entered, timeout); ok {
+	if d.Clock == ClockBusiness && hours != nil {
+		if due, ok := hours.AddBusiness(entered, timeout); ok {
 			return due, true
 		}
 	}

@@ -42,6 +42,13 @@ func (r *dispatcher) runTimers(ctx context.Context) {
 
 // endSteps ends the steps that are due, and says how long no other will be.
 func (r *dispatcher) endSteps(ctx context.Context) (wait time.Duration, err error) {
+	left, err := r.reckonSteps(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if left {
+		defer func() { wait = min(wait, time.Second) }()
+	}
 	for {
 		var due sql.NullInt64
 		if _, err := one(ctx, r.s.read, []any{&due}, `SELECT MIN(due_at) FROM routings WHERE due_at > 0`); err != nil {

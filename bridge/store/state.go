@@ -110,8 +110,9 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 	}
 	l := loader{old: s.state.Load(), next: newState(), past: s.campaignPast(ctx, doc)}
 	l.load(doc)
+	s.moves.note(l.old, l.next, s.db.shared)
 	s.state.Store(l.next)
-	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze)
+	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze, topicSteps)
 	if hook := s.hooks.documentLoaded; hook != nil {
 		if err := s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error { return hook(t, l.next) }); err != nil {
 			s.log.Error("what follows from a new document could not be written; it is tried again with the next one", "err", err)
