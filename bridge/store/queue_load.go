@@ -166,11 +166,14 @@ func (t *txn) syncQueue(st *state, name string) error {
 	return t.lookAgain(name)
 }
 
-// lookAgain lets everything in a queue be looked at. What came into a full queue
-// (fullDue) is due already, and keeps its mark.
+// lookAgain lets everything in a queue be looked at, and what agents have of it who
+// are offline. What came into a full queue (fullDue) is due already, and keeps its
+// mark.
 func (t *txn) lookAgain(queue string) error {
-	_, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left' AND due_at <> ?`, ms(t.now), queue, fullDue)
-	return err
+	if _, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left' AND due_at <> ?`, ms(t.now), queue, fullDue); err != nil {
+		return err
+	}
+	return t.lookAtOffline(queue)
 }
 
 // recruit decides anew which agents work in queues: all agents of the queues'

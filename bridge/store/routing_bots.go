@@ -35,9 +35,10 @@ func (r *dispatcher) beginTurn(t *txn, v *convRow, o *occasion, before Owner) er
 }
 
 // botTakesOver lets a bot begin that somebody passed the conversation to. A bot of
-// REST learns it from the event log.
+// REST learns it from the event log. A Bot that is not there (any more) hands over.
 func (t *txn) botTakesOver(v *convRow) error {
-	if _, ok := t.c.dispatcher.s.state.Load().routes.bots[v.owner.Name]; !ok {
+	st := t.c.dispatcher.s.state.Load()
+	if _, ok := st.routes.bots[v.owner.Name]; !ok && !(isBotName(v.owner.Name) && st.enforces(v.channel)) {
 		return nil
 	}
 	return t.addErrand(errand{conversation: v.id, kind: errandBot, target: v.owner.Name, epoch: v.epoch})

@@ -362,8 +362,8 @@ func (r *dispatcher) stepFailed(m *matter, answer any) error {
 		return err
 	}
 	m.row.asking = false
-	if err := m.row.save(m.t); err != nil { // also where no policy is left to route by
-		return err
+	if !r.s.state.Load().enforces(m.v.channel) {
+		return m.row.shelve(m.t, m.v)
 	}
 	return r.route(m.t, m.v, &occasion{event: routing.EventStepFailed, reason: "webhook", row: m.row})
 }

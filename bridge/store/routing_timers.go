@@ -113,12 +113,13 @@ func (r *dispatcher) endStep(ctx context.Context, c claimedStep) error {
 		if err != nil || row.dueAt != c.until {
 			return err // it is in another step by now
 		}
-		row.dueAt = 0
-		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil {
-			return err
+		over := row.epoch != v.epoch || v.state == ConversationSolved
+		if !over && !r.s.state.Load().enforces(v.channel) {
+			return row.shelve(t, &v)
 		}
-		if row.epoch != v.epoch || v.state == ConversationSolved {
-			return nil
+		row.dueAt = 0
+		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil || over {
+			return err
 		}
 		return r.route(t, &v, &occasion{event: routing.EventStepExpired, row: row})
 	})
