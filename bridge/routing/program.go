@@ -104,6 +104,8 @@ type Needs struct {
 	Contact bool
 	// Sent: when the contact last got the policy's texts.
 	Sent bool
+	// Language: what was said about the contact's language before.
+	Language bool
 }
 
 // Needs are the facts to collect before Decide.
@@ -147,13 +149,15 @@ func (p *Program) Needs() Needs {
 // people says which facts about the contact and their agent count. A webhook is
 // told the contact's attributes.
 func (p *Program) people(n *Needs) {
-	n.Contact = len(n.Webhooks) > 0
+	n.Contact, n.Language = len(n.Webhooks) > 0, len(n.Webhooks)+len(n.Bots) > 0
 	for _, kind := range []ReplyKind{ReplyGreeting, ReplyAuto, ReplyAway} {
-		n.Sent = n.Sent || p.reply(kind) != nil
+		reply := p.reply(kind)
+		n.Sent, n.Language = n.Sent || reply != nil, n.Language || reply != nil && len(reply.Texts) > 1
 	}
 	for _, r := range p.rules {
 		for _, m := range r.matches {
 			n.Agent = n.Agent || m.expression != nil
+			n.Language = n.Language || m.expression != nil || len(m.spec.Languages) > 0
 			n.Contact = n.Contact || m.expression != nil || m.spec.SinceLastContact != nil || len(m.spec.Attributes) > 0
 		}
 		for _, s := range r.steps {

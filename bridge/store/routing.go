@@ -75,6 +75,11 @@ func (r *dispatcher) route(t *txn, v *convRow, o *occasion) (err error) {
 	}
 	if o.newConversation {
 		o.row = &routingRow{conversation: v.id}
+		if !o.newContact && c.needs.Language {
+			if o.row.language, err = t.languageBefore(v); err != nil {
+				return err
+			}
+		}
 	} else if o.row == nil {
 		if o.row, err = readRouting(t.ctx, t, v.id); err != nil {
 			return err
@@ -220,7 +225,7 @@ func (r *dispatcher) facts(t *txn, st *state, c *chain, v *convRow, o *occasion)
 		Channel:      routing.ChannelFacts{Name: ch.Name, Platform: ch.Platform, Account: ch.Account},
 		Contact:      routing.ContactFacts{ID: v.contact},
 		Conversation: routing.ConversationFacts{ID: v.id, OpenedAt: fromMS(v.createdAt), Topics: row.topics, Labels: row.labels, Priority: row.priority, Bot: o.bot},
-		Language:     routing.ChooseLanguage(routing.Detection{}, v.language, ""),
+		Language:     st.language(v.channel, row.language, v.language),
 		Schedules:    c.scheduleFacts(t.now),
 	}
 	if o.event != routing.EventOpened {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 const (
@@ -243,6 +244,8 @@ func checkChannel(name string, spec document.StoreChannel) error {
 		return &FieldError{Field: "bridgeRef", Message: "names no Bridge"}
 	case spec.ReopenWindow != nil && *spec.ReopenWindow < 0:
 		return &FieldError{Field: "reopenWindow", Message: "must not be negative"}
+	case spec.DefaultLanguage != "" && !routing.ValidLanguage(spec.DefaultLanguage):
+		return &FieldError{Field: "defaultLanguage", Message: "is not a language; write a BCP 47 tag like de or pt-BR"}
 	}
 	return nil
 }
