@@ -56,6 +56,14 @@ type ChannelSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s')",message="must be a duration like 24h or 90m, and not negative"
 	ReopenWindow *metav1.Duration `json:"reopenWindow,omitempty"`
 
+	// DefaultLanguage of those who write here, as a BCP 47 tag like de or pt-BR:
+	// rules, bots and texts go by it as long as neither the platform nor an agent or
+	// a bot says what somebody speaks. Unknown when left out.
+	// +optional
+	// +kubebuilder:validation:MaxLength=35
+	// +kubebuilder:validation:Pattern=`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`
+	DefaultLanguage string `json:"defaultLanguage,omitempty"`
+
 	// ResendUnknown sends a message again when a crash left it unknown whether
 	// the platform got it. The customer may then read it twice.
 	// +optional

@@ -286,6 +286,9 @@ var channelRules = concat(messengerRules, instagramRules, emailRules, allowedPol
 		{covers: "spec.telegram.botID pattern", field: "spec.telegram.botID", bad: "0", good: "10", want: pattern},
 		{covers: "spec.telegram.botID maxLength", field: "spec.telegram.botID", bad: strings.Repeat("1", 20), good: strings.Repeat("1", 19), want: "Too long"},
 		{covers: "spec.telegram.receive enum", field: "spec.telegram.receive", bad: "Pigeon", good: "Polling", want: enum},
+		{covers: "spec.defaultLanguage pattern", field: "spec.defaultLanguage", bad: "de_AT", good: "de-AT", want: pattern},
+		{covers: "spec.defaultLanguage pattern", field: "spec.defaultLanguage", bad: "d", good: "zh-Hant-TW", want: pattern},
+		{covers: "spec.defaultLanguage maxLength", field: "spec.defaultLanguage", bad: "de" + strings.Repeat("-12345678", 4), good: "de" + strings.Repeat("-1234567", 4), want: "Too long"},
 		{covers: "status.receive enum", field: "status.receive", bad: "Pigeon", good: "Webhook", want: enum},
 
 		{covers: profile + ".localized maxItems", field: profile + ".localized", bad: many(21, language), good: many(20, language), want: tooMany},

@@ -241,6 +241,8 @@ type StoreChannel struct {
 	Suspended bool    `json:"suspended,omitempty"`
 	// ReopenWindow of this channel; nil: the store's.
 	ReopenWindow *Duration `json:"reopenWindow,omitempty"`
+	// DefaultLanguage of its contacts (BCP 47), as long as nothing is known of one.
+	DefaultLanguage string `json:"defaultLanguage,omitempty"`
 	// OutboundPerSecond bounds sends; 0: the platform's limit.
 	OutboundPerSecond int `json:"outboundPerSecond,omitempty"`
 	// AgentWindow lets people answer beyond the platform's messaging window, as

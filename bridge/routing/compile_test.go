@@ -333,7 +333,7 @@ func TestNeeds(t *testing.T) {
 	p := compileAlone(t, readPolicy(t, "telecom"))
 	assert.Equal(t, Needs{
 		Schedules: []string{"telco/hours"}, Queues: []string{"telco/care", "telco/technicians"},
-		Bots: []string{"telco/night", "telco/outage"}, Webhooks: []string{}, Agent: true, Contact: true, Sent: true,
+		Bots: []string{"telco/night", "telco/outage"}, Webhooks: []string{}, Agent: true, Contact: true, Sent: true, Language: true,
 	}, p.Needs())
 	assert.Equal(t, Needs{Schedules: []string{}, Queues: []string{"general"}, Bots: []string{}, Webhooks: []string{}}, compileAlone(t, minimal()).Needs())
 }

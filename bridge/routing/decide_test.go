@@ -302,12 +302,10 @@ func TestChain(t *testing.T) {
 }
 
 func TestChooseLanguage(t *testing.T) {
-	sure := Detection{Code: "fr", Confidence: 80, Characters: 20}
-	assert.Equal(t, Language{"fr", LanguageDetected}, ChooseLanguage(sure, "de", "en"))
-	assert.Equal(t, Language{"de", LanguageContact}, ChooseLanguage(Detection{"fr", 79, 200}, "de", "en"))
-	assert.Equal(t, Language{"de", LanguageContact}, ChooseLanguage(Detection{"fr", 100, 19}, "de", "en"))
-	assert.Equal(t, Language{"en", LanguageChannel}, ChooseLanguage(Detection{}, "", "en"))
-	assert.Equal(t, Language{}, ChooseLanguage(Detection{}, "", ""))
+	assert.Equal(t, Language{"fr", LanguageSet}, ChooseLanguage("fr", "de", "en"))
+	assert.Equal(t, Language{"de", LanguageContact}, ChooseLanguage("", "de", "en"))
+	assert.Equal(t, Language{"en", LanguageChannel}, ChooseLanguage("", "", "en"))
+	assert.Equal(t, Language{}, ChooseLanguage("", "", ""))
 }
 
 // largest is 32 rules of 4 matches, each of which is looked at to its last field.

@@ -91,5 +91,13 @@
 //   - Bots and webhooks count as open at all hours; outOfHours is about queues.
 //   - priorities are points: see QueueSpec.PriorityBoostPerMinute for what waiting is worth.
 //   - maxWait ends the step of a conversation (Limits.Overdue), as its timeout does.
+//   - languages are not detected from texts. The library whose models fit beside a store (trigrams,
+//     0.4 MB) was sure, at the sketch's confidence of 0.8, of 12 in 42 typical first messages, takes
+//     0.2 ms each, in the transaction that decides, where a message as a whole takes 0.1 ms, and has had no release
+//     since 2019; the one that is better with short texts wants 2 GB for all its languages, where store
+//     and bridge have 120 MB together. With 3 in 10 recognised, rules about languages would
+//     treat the same people now so, now so. Instead who has understood the contact says it (a bot, a webhook, an
+//     agent: LanguageSet), which is kept, and begins the contact's next conversation; else the
+//     profile counts, else the channel's defaultLanguage. Facts and REST tell which of them it was.
 //   - rollouts in stages, SLA policies and simulations are left for later, on purpose.
 package routing

@@ -218,7 +218,7 @@ func (m *match) reason(f *Facts, field matchField, err error) (name, reason stri
 		}
 		return "sinceLastContact", fmt.Sprintf("was %s ago, not %s", f.Now.Sub(f.Contact.LastContactAt).Round(time.Second), spec.SinceLastContact)
 	case fieldLanguages:
-		return "languages", fmt.Sprintf("%q is none of %s", f.Language.Code, strings.Join(spec.Languages, ", "))
+		return "languages", fmt.Sprintf("%s is none of %s", f.Language.reason(), strings.Join(spec.Languages, ", "))
 	case fieldTopics:
 		return "topics", fmt.Sprintf("[%s] has none of %s", strings.Join(f.Conversation.Topics, ", "), strings.Join(spec.Topics, ", "))
 	case fieldLabels:

@@ -1,5 +1,10 @@
 package routing
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // Language is what a contact speaks, and how that is known.
 type Language struct {
 	Code   string         `json:"code,omitempty"` // BCP 47
@@ -10,38 +15,35 @@ type Language struct {
 type LanguageSource string
 
 const (
-	LanguageDetected LanguageSource = "detected" // from what the contact writes
-	LanguageContact  LanguageSource = "contact"  // from the contact's profile
-	LanguageChannel  LanguageSource = "channel"  // the channel's default
+	LanguageSet     LanguageSource = "set"     // an agent, a bot or a webhook said so
+	LanguageContact LanguageSource = "contact" // from the contact's profile on the platform
+	LanguageChannel LanguageSource = "channel" // the channel's default
 )
 
-// Detection is what a detector says of a text.
-type Detection struct {
-	Code       string
-	Confidence int // percent
-	Characters int // that were looked at
-}
-
-// What a detection must have to count: a shorter text ("10", "ok") or a less
-// certain one tells nothing.
-const (
-	MinDetectionCharacters = 20
-	MinDetectionConfidence = 80
-)
-
-// ChooseLanguage is the detected language if it is sure, else that of the
-// contact's profile, else the channel's. The caller keeps a detected language:
-// the next short message does not undo it.
-func ChooseLanguage(detected Detection, contact, channel string) Language {
+// ChooseLanguage is what somebody said about this contact, else the language of the
+// contact's profile, else the channel's: who spoke with them knows best, and a
+// profile is the language of an app, often but not always of its user.
+func ChooseLanguage(set, contact, channel string) Language {
 	switch {
-	case detected.Code != "" && detected.Characters >= MinDetectionCharacters && detected.Confidence >= MinDetectionConfidence:
-		return Language{detected.Code, LanguageDetected}
+	case set != "":
+		return Language{set, LanguageSet}
 	case contact != "":
 		return Language{contact, LanguageContact}
 	case channel != "":
 		return Language{channel, LanguageChannel}
 	}
 	return Language{}
+}
+
+// reason is the language as explanations tell it, with how it is known.
+func (l Language) reason() string {
+	switch l.Source {
+	case LanguageContact:
+		return fmt.Sprintf("%q (the contact's profile)", l.Code)
+	case LanguageChannel:
+		return fmt.Sprintf("%q (the channel's default)", l.Code)
+	}
+	return strconv.Quote(l.Code)
 }
 
 // LanguageMatches reports whether a language range covers a tag, as RFC 4647
@@ -93,6 +95,9 @@ func ChooseText(texts map[string]string, language, defaultLanguage string) (stri
 	}
 	return "", false
 }
+
+// MaxLanguageBytes bounds a language tag (RFC 5646, 4.4.1).
+const MaxLanguageBytes = 35
 
 // ValidLanguage reports whether a tag has the shape of BCP 47: subtags of 1 to 8 letters and
 // digits, the first of 2 to 8 letters.

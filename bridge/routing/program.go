@@ -104,6 +104,8 @@ type Needs struct {
 	Contact bool
 	// Sent: when the contact last got the policy's texts.
 	Sent bool
+	// Language: what was said about the contact's language before.
+	Language bool
 }
 
 // Needs are the facts to collect before Decide.
@@ -147,13 +149,15 @@ func (p *Program) Needs() Needs {
 // people says which facts about the contact and their agent count. A webhook is
 // told the contact's attributes.
 func (p *Program) people(n *Needs) {
-	n.Contact = len(n.Webhooks) > 0
+	n.Contact, n.Language = len(n.Webhooks) > 0, len(n.Webhooks)+len(n.Bots) > 0
 	for _, kind := range []ReplyKind{ReplyGreeting, ReplyAuto, ReplyAway} {
-		n.Sent = n.Sent || p.reply(kind) != nil
+		reply := p.reply(kind)
+		n.Sent, n.Language = n.Sent || reply != nil, n.Language || reply != nil && len(reply.Texts) > 1
 	}
 	for _, r := range p.rules {
 		for _, m := range r.matches {
 			n.Agent = n.Agent || m.expression != nil
+			n.Language = n.Language || m.expression != nil || len(m.spec.Languages) > 0
 			n.Contact = n.Contact || m.expression != nil || m.spec.SinceLastContact != nil || len(m.spec.Attributes) > 0
 		}
 		for _, s := range r.steps {
@@ -175,15 +179,21 @@ func (p *Program) ScheduleFacts(now time.Time) map[string]ScheduleFacts {
 }
 
 // Deadline is when the decision's step ends, if it was entered at the given time.
-// It reports false for one that lasts. Business time that never comes again (a
-// schedule that is over) runs on the wall: nothing waits for ever.
+// It reports false for one that lasts.
 func (p *Program) Deadline(d Decision, entered time.Time) (time.Time, bool) {
+	return d.Deadline(p.schedules[d.Schedule], entered)
+}
+
+// Deadline is when the decision's step ends, by the hours of d.Schedule; nil where
+// that is not in force. It reports false for one that lasts. Business time that never
+// comes again (a schedule that is over) runs on the wall: nothing waits for ever.
+func (d Decision) Deadline(hours *schedule.Schedule, entered time.Time) (time.Time, bool) {
 	timeout := time.Duration(d.Timeout)
 	if timeout <= 0 {
 		return time.Time{}, false
 	}
-	if s := p.schedules[d.Schedule]; d.Clock == ClockBusiness && s != nil {
-		if due, ok := s.AddBusiness(entered, timeout); ok {
+	if d.Clock == ClockBusiness && hours != nil {
+		if due, ok := hours.AddBusiness(entered, timeout); ok {
 			return due, true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 // convRow is a conversation with its contact, as it is in the database.
@@ -152,20 +153,23 @@ func (s *Store) Snooze(ctx context.Context, scope Scope, id string, until time.T
 	})
 }
 
-// Reopen opens a conversation that is pending, snoozed or solved.
+// Reopen opens a conversation that is pending, snoozed or solved. One that nobody has
+// goes to whom the policies of its channel say.
 func (s *Store) Reopen(ctx context.Context, scope Scope, id string) (Conversation, error) {
 	return s.changeConversation(ctx, scope, id, func(t *txn, v *convRow) (bool, error) {
 		if v.state == ConversationOpen {
 			return false, nil
 		}
-		solved := v.state == ConversationSolved
-		if v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0; solved {
-			if err := t.resume(v); err != nil {
+		solvedAt := int64(0)
+		if v.state == ConversationSolved {
+			solvedAt = max(v.solvedAt, 1)
+		}
+		if v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0; solvedAt > 0 {
+			if err := t.surveyReopened(v.id); err != nil {
 				return true, err
 			}
-			return true, t.surveyReopened(v.id)
 		}
-		return true, nil
+		return true, t.reopened(v, solvedAt, scope.Caller)
 	})
 }
 
@@ -285,6 +289,9 @@ func (t *txn) wakeDue() error {
 	for _, v := range list {
 		v.state, v.snoozedUntil, v.updatedAt = ConversationOpen, 0, ms(t.now)
 		if err := t.updateConversation(v); err != nil {
+			return err
+		}
+		if err := t.ownerless(&v, &occasion{event: routing.EventOpened}); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,8 @@ type ConversationUpdate struct {
 	Priority *routing.Priority
 	Labels   *map[string]string
 	Topics   *[]string
+	// Language that the contact speaks, BCP 47; empty: nothing is said about it any more.
+	Language *string
 }
 
 // UpdateConversation writes what a caller says of a conversation. Its priority counts at
@@ -36,6 +38,9 @@ func (s *Store) UpdateConversation(ctx context.Context, scope Scope, id string, 
 		}
 		if u.Topics != nil && !slices.Equal(*u.Topics, row.topics) {
 			row.topics, changed = *u.Topics, true
+		}
+		if u.Language != nil && *u.Language != row.language {
+			row.language, changed = *u.Language, true
 		}
 		if u.Priority != nil && *u.Priority != row.priority {
 			row.priority, changed = *u.Priority, true
@@ -70,6 +75,9 @@ func (u ConversationUpdate) check() error {
 			return err
 		}
 	}
+	if u.Language != nil && *u.Language != "" && !validLanguage(*u.Language) {
+		return &FieldError{Field: "language", Message: fmt.Sprintf("%q is not a language; write a BCP 47 tag like de or pt-BR, or nothing", cut(*u.Language, routing.MaxLanguageBytes))}
+	}
 	if u.Topics == nil {
 		return nil
 	}
@@ -92,6 +100,7 @@ func (t *txn) view(v *convRow) (Conversation, error) {
 	}
 	c := v.api()
 	c.Priority, c.Labels, c.Topics = row.priority, row.labels, row.topics
+	c.Language = t.c.queues.state().language(v.channel, row.language, v.language)
 	return c, nil
 }
 
@@ -99,17 +108,21 @@ func (t *txn) view(v *convRow) (Conversation, error) {
 func (s *Store) routed(ctx context.Context, list []Conversation) error {
 	at := make(map[string]*Conversation, len(list))
 	ids := make([]string, len(list))
+	st := s.state.Load()
 	for i := range list {
-		ids[i], at[list[i].ID] = list[i].ID, &list[i]
+		c := &list[i]
+		ids[i], at[c.ID] = c.ID, c
+		c.Language = st.language(c.Namespace+"/"+c.Channel, "", c.Contact.Language)
 	}
 	for part := range slices.Chunk(ids, maxPadded) {
-		rows, err := all(ctx, s.read, scanTags, `SELECT conversation, priority, labels, topics FROM routings WHERE conversation IN `+in(paddedTo(len(part))), padded(part)...)
+		rows, err := all(ctx, s.read, scanTags, `SELECT conversation, priority, labels, topics, language FROM routings WHERE conversation IN `+in(paddedTo(len(part))), padded(part)...)
 		if err != nil {
 			return err
 		}
 		for _, r := range rows {
 			c := at[r.conversation]
 			c.Priority, c.Labels, c.Topics = r.priority, r.labels, r.topics
+			c.Language = st.language(c.Namespace+"/"+c.Channel, r.language, c.Contact.Language)
 		}
 	}
 	return nil
@@ -117,7 +130,7 @@ func (s *Store) routed(ctx context.Context, list []Conversation) error {
 
 func scanTags(rows *sql.Rows) (r routingRow, err error) {
 	var labels, topics string
-	if err := rows.Scan(&r.conversation, &r.priority, &labels, &topics); err != nil {
+	if err := rows.Scan(&r.conversation, &r.priority, &labels, &topics, &r.language); err != nil {
 		return r, err
 	}
 	if err := unmarshalSome(labels, &r.labels); err != nil {

@@ -112,11 +112,11 @@
 //	a Bot     {"type":"bot.message","timestamp":…,"data":{"bot","namespace","channel","conversation","epoch",
 //	           "turn","contact":{"id","displayName","language","attributes"},"message":{…as REST shows it}}}
 //	           "returned":true instead of a message: somebody gave the conversation to the bot
-//	answers   {"replies":[{"text","quickReplies":[{"title","payload"}]}], "handover":{"reason","topics"}}
+//	answers   {"replies":[{"text","quickReplies":[{"title","payload"}]}], "handover":{"reason","topics"},"language"}
 //	           up to ten replies; without a handover it keeps the conversation
 //	a Webhook {"type":"routing.requested","timestamp":…,"data":{"policy","rule","step","event","channel",
 //	           "conversation","contact","language","message":{"id","type"}}}, with the text if it wants it
-//	answers   {"queue":"namespace/name","priority","labels","topics"} or {"next":true}
+//	answers   {"queue":"namespace/name","priority","labels","topics","language"}; or "next":true in place of the queue
 //
 // # Surveys
 //

@@ -207,6 +207,8 @@ type Conversation struct {
 	Priority routing.Priority  `json:"priority,omitempty"` // empty: Normal
 	Labels   map[string]string `json:"labels,omitempty"`
 	Topics   []string          `json:"topics,omitempty"`
+	// Language that the contact speaks here, and how that is known.
+	Language routing.Language `json:"language,omitzero"`
 	// DueAt is by when somebody should have looked at it: a survey's action says so.
 	// It goes when a person writes, or the conversation is solved.
 	DueAt *time.Time `json:"dueAt,omitempty"`

@@ -96,6 +96,9 @@ func (s *Store) documentLoaded(t *txn, st *state) error {
 	if err := s.syncQueues(t, st); err != nil {
 		return err
 	}
+	if err := t.unshelve(st); err != nil {
+		return err
+	}
 	if err := s.syncSurveys(t, st); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -108,8 +109,14 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	if err := t.row(saveOwners, v.id, string(to.Kind), to.Name, v.epoch, v.updatedAt, v.id); err != nil {
 		return err
 	}
-	if to.Kind == OwnerBot && cause.why != CauseRouted && cause.why != CauseHandover { // routing tells it what to begin with
+	if cause.why == CauseRouted || cause.why == CauseHandover { // routing says itself what begins with it
+		return nil
+	}
+	switch to.Kind {
+	case OwnerBot:
 		return t.botTakesOver(v)
+	case OwnerQueue:
+		return t.stepAgain(v)
 	}
 	return nil
 }
@@ -244,10 +251,17 @@ func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 		return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, cause, e, nil)
 	}
 	r := t.c.dispatcher
-	if v.state == ConversationSolved || !r.s.state.Load().enforces(v.channel) {
+	if v.state == ConversationSolved {
 		return t.transfer(v, Owner{Kind: OwnerNone}, cause)
 	}
-	o := &occasion{event: routing.EventOpened, reason: string(cause.why), caller: cause.caller}
+	row, err := readRouting(t.ctx, t, v.id)
+	if err != nil {
+		return err
+	}
+	if !r.s.state.Load().enforces(v.channel) {
+		return errors.Join(t.transfer(v, Owner{Kind: OwnerNone}, cause), row.shelve(t, v))
+	}
+	o := &occasion{event: routing.EventOpened, reason: string(cause.why), caller: cause.caller, row: row}
 	if v.owner.Kind == OwnerBot {
 		o.event, o.bot = routing.EventHandoffRequested, v.owner.Name
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
@@ -80,8 +81,8 @@ func (s *Store) sweepOffline(ctx context.Context) error {
 	}
 }
 
-// takeBack returns to their queues what an agent has who has been offline for
-// longer than the queue's rule allows.
+// takeBack returns to their queues, or to whom their policies say, what an agent has
+// who has been offline for longer than the queue's rule allows.
 func (s *Store) takeBack(t *txn, agent string) error {
 	var state agentState
 	var since int64
@@ -89,7 +90,6 @@ func (s *Store) takeBack(t *txn, agent string) error {
 	if err != nil || !found || state != agentOffline {
 		return err
 	}
-	gone := t.now.Sub(fromMS(since))
 	ids, err := all(t.ctx, t, scanText, `SELECT conversation FROM queue_entries WHERE agent = ? AND state = 'assigned' ORDER BY waiting_since`, agent)
 	if err != nil {
 		return err
@@ -110,12 +110,12 @@ func (s *Store) takeBack(t *txn, agent string) error {
 			later(ms(t.now.Add(sweepQueues)))
 			continue
 		}
-		again, err := s.takeBackOne(t, v, agent, gone)
+		again, err := s.takeBackOne(t, v, agent, fromMS(since))
 		if err != nil {
 			return err
 		}
 		if again > 0 {
-			later(ms(t.now) + ceilMS(again))
+			later(again)
 		}
 	}
 	t.note(tallyEntry{agent: agent, due: next})
@@ -125,23 +125,33 @@ func (s *Store) takeBack(t *txn, agent string) error {
 // noDue says that an agent who is offline need not be looked at again.
 const noDue = -1
 
-// takeBackOne returns a conversation to its queue if it is time; again is how
-// long until it may be.
-func (s *Store) takeBackOne(t *txn, v *convRow, agent string, gone time.Duration) (again time.Duration, err error) {
+// takeBackOne returns a conversation to its queue, or to whom its policies say, if
+// it is time; again is when it may be (0: not by time). Where no queue that is in
+// force says when, who has not answered loses it after unknownGrace.
+func (s *Store) takeBackOne(t *txn, v *convRow, agent string, since time.Time) (again int64, err error) {
 	e, err := t.entry(v.id)
 	if err != nil || e == nil || e.state != entryAssigned || e.agent != agent {
 		return 0, err
 	}
-	q := s.state.Load().queues[e.queue]
-	if q == nil || q.OnOffline.Action == routing.OfflineKeep {
+	st := s.state.Load()
+	rule := routing.OnOffline{Grace: document.Duration(unknownGrace)}
+	if q := st.queues[e.queue]; q != nil {
+		rule = q.OnOffline
+	} else if !st.enforces(v.channel) { // nobody knows of anybody else
+		return shelved, nil
+	} else if given := fromMS(e.assignedAt); e.queue == "" && given.After(since) { // by hand, to who was offline
+		since = given
+	}
+	gone, grace := t.now.Sub(since), time.Duration(rule.Grace)
+	if rule.Action == routing.OfflineKeep {
 		return 0, nil
 	}
-	if grace := time.Duration(q.OnOffline.Grace); gone < grace {
-		return grace - gone, nil
+	if gone < grace {
+		return ms(t.now) + ceilMS(grace-gone), nil
 	}
 	answered, err := t.answered(v.id, e.assignedAt)
-	if err != nil || !q.OnOffline.Requeue(answered, gone) {
+	if err != nil || !rule.Requeue(answered, gone) {
 		return 0, err
 	}
-	return 0, t.transfer(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseOffline})
+	return 0, t.giveBack(v, ownerCause{why: CauseOffline})
 }

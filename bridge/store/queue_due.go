@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -75,12 +76,21 @@ func (s *Store) sweepWaiting(t *txn, v *convRow, e *entryRow) error {
 		event = routing.EventStepExpired
 	}
 	before := *e
+	if event != "" && !st.enforces(v.channel) { // nobody says where else; perhaps the next document does
+		held := *e
+		held.hold = 1
+		if e.dueAt = shelved; q != nil {
+			e.dueAt = cmp.Or(st.nextDue(q, &held, ms(t.now)), shelved)
+		}
+		t.stir(e.queue)
+		return t.saveEntry(e)
+	}
 	if event != "" {
 		if err := t.route(v, event, nil); err != nil {
 			return err
 		}
 		var err error
-		if e, err = t.entry(v.id); err != nil || e == nil || e.queue != before.queue || e.stepAt != before.stepAt || e.state == entryAssigned || e.state == entryLeft {
+		if e, err = t.entry(v.id); err != nil || e == nil || e.queue != before.queue || q != nil && e.stepAt != before.stepAt || e.state == entryAssigned || e.state == entryLeft {
 			return err // it went on
 		}
 		e.hold = 1 // there is nowhere to go on to: it waits here, for all to see

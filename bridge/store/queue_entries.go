@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -182,10 +183,16 @@ func (t *txn) forgetEntry(conversation string) error {
 
 // resume is for a conversation that was solved and is open again: its owner, who
 // stayed, has it again. An agent who was removed meanwhile does not: it waits in
-// the queue that they had it from.
+// the queue that they had it from, or is nobody's. Neither does a Bot that was.
 func (t *txn) resume(v *convRow) error {
-	if v.owner.Kind != OwnerAgent && v.owner.Kind != OwnerQueue {
+	switch v.owner.Kind {
+	case OwnerNone:
 		return nil
+	case OwnerBot:
+		if _, ok := t.c.queues.state().routes.bots[v.owner.Name]; ok {
+			return nil // it waits for the contact
+		}
+		return t.botTakesOver(v)
 	}
 	e, err := t.entry(v.id)
 	if err != nil {
@@ -194,13 +201,18 @@ func (t *txn) resume(v *convRow) error {
 	if e != nil { // it is another matter: its age begins anew
 		e.waitingSince, e.enteredAt, e.stepAt = ms(t.now), ms(t.now), ms(t.now)
 	}
-	if e != nil && e.queue != "" && v.owner.Kind == OwnerAgent {
-		var agent string
-		if there, err := one(t.ctx, t, []any{&agent}, `SELECT id FROM agents WHERE id = ?`, v.owner.Name); err != nil {
-			return err
-		} else if !there {
-			return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseRemoved}, e, nil)
-		}
+	if v.owner.Kind == OwnerQueue {
+		return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v))
+	}
+	var agent string
+	switch there, err := one(t.ctx, t, []any{&agent}, `SELECT id FROM agents WHERE id = ?`, v.owner.Name); {
+	case err != nil:
+		return err
+	case there:
+	case e != nil && e.queue != "":
+		return t.move(v, Owner{Kind: OwnerQueue, Name: e.queue}, ownerCause{why: CauseRemoved}, e, nil)
+	case isAgentID(v.owner.Name):
+		return t.move(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseRemoved}, e, nil)
 	}
 	return t.moveEntry(v, e, nil)
 }

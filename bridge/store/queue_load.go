@@ -107,7 +107,8 @@ func (st *state) classOf(channel string) routing.ChannelClass {
 }
 
 // syncQueues brings the queues' rows in line with a document: their members, and
-// what waits in queues that are other ones now, or none.
+// what waits in queues that are other ones now, or none. It compares with the
+// database, and with what this replica had in force before (moves).
 func (s *Store) syncQueues(t *txn, st *state) error {
 	type row struct {
 		queue, hash string
@@ -117,33 +118,40 @@ func (s *Store) syncQueues(t *txn, st *state) error {
 	if err != nil {
 		return err
 	}
-	known := map[string]row{}
-	changed := map[string]bool{}
+	moved, done := s.moves.ofQueues()
+	known := map[string]bool{}
 	for _, r := range rows {
-		known[r.queue] = r
-		if q := st.queues[r.queue]; q == nil && r.hash != "" || q != nil && q.hash != r.hash {
-			changed[r.queue] = true
-		} else if q == nil && r.depth > 0 { // it left before, and this document may know where to go on to
+		known[r.queue] = true
+		moved[r.queue] = max(moved[r.queue], queueMoved(r.hash, st.queuePrint(r.queue)))
+		if moved[r.queue] == queueSame && st.queues[r.queue] == nil && r.depth > 0 { // it left before, and this document may know where to go on to
 			if err := t.lookAgain(r.queue); err != nil {
 				return err
 			}
 		}
 	}
 	for name := range st.queues {
-		if _, ok := known[name]; !ok {
-			changed[name] = true
+		if !known[name] {
+			moved[name] = queueOther
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(changed)) {
+	others := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(moved)) {
+		if moved[name] == queueSame {
+			continue
+		}
 		if err := t.syncQueue(st, name); err != nil {
 			return err
 		}
+		if moved[name] == queueOther {
+			others[name] = true
+		}
 	}
-	if len(changed) > 0 {
-		if err := t.recruit(st, "", changed); err != nil {
+	if len(others) > 0 {
+		if err := t.recruit(st, "", others); err != nil {
 			return err
 		}
 	}
+	t.afterCommit(done)
 	_, err = t.exec(`DELETE FROM queues WHERE hash = '' AND depth = 0`)
 	return err
 }
@@ -151,21 +159,21 @@ func (s *Store) syncQueues(t *txn, st *state) error {
 // syncQueue writes a queue's row, and lets everything in it be looked at: what
 // waits in a queue that left the document goes on, and bounds may be others.
 func (t *txn) syncQueue(st *state, name string) error {
-	hash := ""
-	if q := st.queues[name]; q != nil {
-		hash = q.hash
-	}
-	if _, err := t.exec(`INSERT INTO queues (queue, hash) VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET hash = excluded.hash`, name, hash); err != nil {
+	if _, err := t.exec(`INSERT INTO queues (queue, hash) VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET hash = excluded.hash`, name, st.queuePrint(name)); err != nil {
 		return err
 	}
+	t.stir(name)
 	return t.lookAgain(name)
 }
 
-// lookAgain lets everything in a queue be looked at. What came into a full queue
-// (fullDue) is due already, and keeps its mark.
+// lookAgain lets everything in a queue be looked at, and what agents have of it who
+// are offline. What came into a full queue (fullDue) is due already, and keeps its
+// mark.
 func (t *txn) lookAgain(queue string) error {
-	_, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left' AND due_at <> ?`, ms(t.now), queue, fullDue)
-	return err
+	if _, err := t.exec(`UPDATE queue_entries SET due_at = ? WHERE queue = ? AND state <> 'left' AND due_at <> ?`, ms(t.now), queue, fullDue); err != nil {
+		return err
+	}
+	return t.lookAtOffline(queue)
 }
 
 // recruit decides anew which agents work in queues: all agents of the queues'

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -74,6 +75,11 @@ func (r *dispatcher) route(t *txn, v *convRow, o *occasion) (err error) {
 	}
 	if o.newConversation {
 		o.row = &routingRow{conversation: v.id}
+		if !o.newContact && c.needs.Language {
+			if o.row.language, err = t.languageBefore(v); err != nil {
+				return err
+			}
+		}
 	} else if o.row == nil {
 		if o.row, err = readRouting(t.ctx, t, v.id); err != nil {
 			return err
@@ -219,7 +225,7 @@ func (r *dispatcher) facts(t *txn, st *state, c *chain, v *convRow, o *occasion)
 		Channel:      routing.ChannelFacts{Name: ch.Name, Platform: ch.Platform, Account: ch.Account},
 		Contact:      routing.ContactFacts{ID: v.contact},
 		Conversation: routing.ConversationFacts{ID: v.id, OpenedAt: fromMS(v.createdAt), Topics: row.topics, Labels: row.labels, Priority: row.priority, Bot: o.bot},
-		Language:     routing.ChooseLanguage(routing.Detection{}, v.language, ""),
+		Language:     st.language(v.channel, row.language, v.language),
 		Schedules:    c.scheduleFacts(t.now),
 	}
 	if o.event != routing.EventOpened {
@@ -345,7 +351,7 @@ func withFailing(facts map[string]routing.BackendFacts, name string) map[string]
 // the channel say who gets it; without any, nobody has it.
 func (r *dispatcher) handOver(t *txn, v *convRow, row *routingRow, reason string, m *messageRow) error {
 	if !r.s.state.Load().enforces(v.channel) {
-		return t.transfer(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseHandover})
+		return errors.Join(t.transfer(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseHandover}), row.shelve(t, v))
 	}
 	return r.route(t, v, &occasion{event: routing.EventHandoffRequested, message: m, bot: v.owner.Name, reason: reason, row: row})
 }

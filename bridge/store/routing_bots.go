@@ -17,7 +17,9 @@ const reasonFailure = string(bot.ReasonFailure)
 type botAnswer struct {
 	replies []bot.Reply
 	topics  []string
-	state   bot.State
+	// language that the contact speaks, as the bot found out; empty: it says nothing.
+	language string
+	state    bot.State
 	// handover is why it gives the conversation up; empty: it keeps it.
 	handover string
 }
@@ -35,9 +37,10 @@ func (r *dispatcher) beginTurn(t *txn, v *convRow, o *occasion, before Owner) er
 }
 
 // botTakesOver lets a bot begin that somebody passed the conversation to. A bot of
-// REST learns it from the event log.
+// REST learns it from the event log. A Bot that is not there (any more) hands over.
 func (t *txn) botTakesOver(v *convRow) error {
-	if _, ok := t.c.dispatcher.s.state.Load().routes.bots[v.owner.Name]; !ok {
+	st := t.c.dispatcher.s.state.Load()
+	if _, ok := st.routes.bots[v.owner.Name]; !ok && !(isBotName(v.owner.Name) && st.enforces(v.channel)) {
 		return nil
 	}
 	return t.addErrand(errand{conversation: v.id, kind: errandBot, target: v.owner.Name, epoch: v.epoch})
@@ -63,7 +66,7 @@ func (r *dispatcher) takeTurn(m *matter) (errandResult, error) {
 
 // input is what the bot is to answer.
 func (m *matter) input() (bot.Input, error) {
-	in := bot.Input{Language: m.v.language, Returned: m.e.message == ""}
+	in := bot.Input{Language: m.language(), Returned: m.e.message == ""}
 	if in.Returned {
 		return in, nil
 	}
@@ -108,6 +111,7 @@ func (r *dispatcher) heard(m *matter, a botAnswer) (errandResult, error) {
 		return "", err
 	}
 	m.row.addTopics(a.topics)
+	m.row.speaks(a.language)
 	author := message.Author{Kind: message.AuthorBot, Name: m.e.target}
 	result := resultDone
 	if a.handover != "" {
@@ -122,7 +126,7 @@ func (r *dispatcher) heard(m *matter, a botAnswer) (errandResult, error) {
 		if a.handover == reasonFailure {
 			result = resultFailed
 		}
-	} else if len(a.topics) > 0 {
+	} else if len(a.topics) > 0 || a.language != "" {
 		if err := m.row.save(m.t); err != nil {
 			return "", err
 		}

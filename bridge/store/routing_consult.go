@@ -67,6 +67,8 @@ type botReplies struct {
 		Text         string           `json:"text"`
 		QuickReplies []message.Button `json:"quickReplies"`
 	} `json:"replies"`
+	// Language that the contact speaks (BCP 47), as the bot found out.
+	Language string `json:"language"`
 	Handover *struct {
 		Reason string   `json:"reason"`
 		Topics []string `json:"topics"`
@@ -93,6 +95,7 @@ type webhookAnswer struct {
 	Priority routing.Priority  `json:"priority,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
 	Topics   []string          `json:"topics,omitempty"`
+	Language string            `json:"language,omitempty"`
 }
 
 // consult asks, and keeps the answer.
@@ -202,7 +205,7 @@ func (r *dispatcher) askBot(m *matter, ask *inquiry) (err error) {
 	if !in.Returned {
 		ask.state.Turns++
 	}
-	if farewell, ok := chooseText(b.handover.Text, m.v.language, b.handover.DefaultLanguage); ok {
+	if farewell, ok := chooseText(b.handover.Text, m.language(), b.handover.DefaultLanguage); ok {
 		ask.farewell = []bot.Reply{farewell}
 	}
 	switch {
@@ -233,7 +236,7 @@ func (r *dispatcher) askBot(m *matter, ask *inquiry) (err error) {
 }
 
 func (m *matter) contact() (questionContact, error) {
-	c := questionContact{ID: m.v.contact, DisplayName: m.v.displayName, Language: m.v.language}
+	c := questionContact{ID: m.v.contact, DisplayName: m.v.displayName, Language: m.language()}
 	var raw string
 	if _, err := one(m.t.ctx, m.t, []any{&raw}, `SELECT attributes FROM contacts WHERE id = ?`, m.v.contact); err != nil {
 		return c, err
@@ -275,7 +278,7 @@ const (
 
 // read makes a bot's answer what it means. What is empty or too long is left out.
 func (a botReplies) read(ask inquiry) botAnswer {
-	out := botAnswer{state: ask.state}
+	out := botAnswer{state: ask.state, language: a.Language}
 	out.state.Greeted = true
 	for _, reply := range a.Replies[:min(len(a.Replies), repliesMax)] {
 		text := clean(reply.Text)
@@ -343,7 +346,7 @@ func (r *dispatcher) failed(ctx context.Context, e errand, why string, asked boo
 		}
 		answer := botAnswer{handover: reasonFailure}
 		if b := r.s.state.Load().routes.bots[e.target].content; b != nil {
-			if farewell, ok := chooseText(b.handover.Text, m.v.language, b.handover.DefaultLanguage); ok {
+			if farewell, ok := chooseText(b.handover.Text, m.language(), b.handover.DefaultLanguage); ok {
 				answer.replies = []bot.Reply{farewell}
 			}
 		}
@@ -362,8 +365,8 @@ func (r *dispatcher) stepFailed(m *matter, answer any) error {
 		return err
 	}
 	m.row.asking = false
-	if err := m.row.save(m.t); err != nil { // also where no policy is left to route by
-		return err
+	if !r.s.state.Load().enforces(m.v.channel) {
+		return m.row.shelve(m.t, m.v)
 	}
 	return r.route(m.t, m.v, &occasion{event: routing.EventStepFailed, reason: "webhook", row: m.row})
 }
@@ -375,6 +378,7 @@ func (r *dispatcher) directed(m *matter, a webhookAnswer) (errandResult, error) 
 	}
 	m.row.priority = cmp.Or(a.Priority, m.row.priority)
 	m.row.addTopics(a.Topics)
+	m.row.speaks(a.Language)
 	m.row.label(boundedLabels(a.Labels))
 	st := r.s.state.Load()
 	// A policy names queues of its own namespace, and so does its webhook.

@@ -85,13 +85,15 @@ func (s *Store) Routing(ctx context.Context, scope Scope, id string, q PageQuery
 	if err != nil {
 		return Routing{}, err
 	}
-	out := Routing{Asking: row.asking, Priority: row.priority, Labels: row.labels, Topics: row.topics}
+	out := Routing{Priority: row.priority, Labels: row.labels, Topics: row.topics}
 	if row.decision != "" {
 		position := row.position
 		out.Position, out.EnteredAt = &position, fromMS(row.enteredAt)
 	}
 	if row.epoch == v.epoch && v.state != ConversationSolved {
-		out.Until = optionalMS(row.dueAt)
+		if out.Asking = row.asking; row.dueAt < shelvedFrom {
+			out.Until = optionalMS(row.dueAt)
+		}
 	}
 	before := pos.ID
 	if !from {

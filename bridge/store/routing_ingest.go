@@ -61,19 +61,19 @@ func (a *arrival) begun() convRow {
 }
 
 // tell lets the bot that has a conversation answer a message. A bot of REST, which
-// no Bot resource stands for, has read it in the event log.
+// no Bot resource stands for, has read it in the event log. A Bot that is gone,
+// whoever gave it the conversation, has lost it: the policies say who comes next.
 func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messageRow) error {
 	if _, ok := st.routes.bots[p.owner.Name]; ok {
 		return t.addErrand(errand{conversation: p.conversation, kind: errandBot, target: p.owner.Name, message: m.ID, epoch: p.epoch})
 	}
-	if !st.enforces(channel) {
+	if !st.enforces(channel) || !isBotName(p.owner.Name) {
 		return nil
 	}
 	row, err := readRouting(t.ctx, t, p.conversation)
-	if err != nil || row.epoch != p.epoch {
+	if err != nil {
 		return err
 	}
-	// A policy gave it to this bot, and the Bot is gone: its policies say who comes next.
 	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, p.conversation)
 	if err != nil {
 		return err
@@ -84,16 +84,9 @@ func (r *dispatcher) tell(t *txn, st *state, channel string, p *party, m *messag
 // adopt routes a conversation that nobody has: from before there were policies, or
 // that somebody let go. One about which a webhook is being asked waits for that.
 func (r *dispatcher) adopt(t *txn, p *party, m *messageRow) error {
-	row, err := readRouting(t.ctx, t, p.conversation)
-	if err != nil {
-		return err
-	}
 	v, err := r.s.conversation(t.ctx, t, Scope{All: true}, p.conversation)
 	if err != nil {
 		return err
 	}
-	if row.asking && row.epoch == v.epoch {
-		return nil
-	}
-	return p.belongs(&v, r.route(t, &v, &occasion{event: routing.EventOpened, message: m, row: row}))
+	return p.belongs(&v, t.ownerless(&v, &occasion{event: routing.EventOpened, message: m}))
 }

@@ -283,7 +283,7 @@ func joinNeeds(a, b routing.Needs) routing.Needs {
 		return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 	}
 	return routing.Needs{Schedules: join(a.Schedules, b.Schedules), Queues: join(a.Queues, b.Queues), Bots: join(a.Bots, b.Bots), Webhooks: join(a.Webhooks, b.Webhooks),
-		Agent: a.Agent || b.Agent, Contact: a.Contact || b.Contact, Sent: a.Sent || b.Sent}
+		Agent: a.Agent || b.Agent, Contact: a.Contact || b.Contact, Sent: a.Sent || b.Sent, Language: a.Language || b.Language}
 }
 
 // scheduleFacts are which of the chain's schedules are open.

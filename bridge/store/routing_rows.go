@@ -22,10 +22,11 @@ type routingRow struct {
 	priority     routing.Priority
 	labels       map[string]string
 	topics       []string
-	known        bool // it is in the database
+	language     string // that somebody said; BCP 47
+	known        bool   // it is in the database
 }
 
-const routingColumns = `decision, policy, hash, rule, step, queue, epoch, entered_at, due_at, asking, message, priority, labels, topics`
+const routingColumns = `decision, policy, hash, rule, step, queue, epoch, entered_at, due_at, asking, message, priority, labels, topics, language`
 
 // routing reads where a conversation is in a policy; nowhere is not an error.
 func readRouting(ctx context.Context, q querier, conversation string) (*routingRow, error) {
@@ -33,7 +34,7 @@ func readRouting(ctx context.Context, q querier, conversation string) (*routingR
 	var labels, topics string
 	var asking int64
 	found, err := one(ctx, q, []any{&r.decision, &r.position.Policy, &r.position.Hash, &r.position.Rule, &r.position.Step, &r.position.Queue,
-		&r.epoch, &r.enteredAt, &r.dueAt, &asking, &r.message, &r.priority, &labels, &topics},
+		&r.epoch, &r.enteredAt, &r.dueAt, &asking, &r.message, &r.priority, &labels, &topics, &r.language},
 		`SELECT `+routingColumns+` FROM routings WHERE conversation = ?`, conversation)
 	if err != nil || !found {
 		return r, err
@@ -75,16 +76,16 @@ func (r *routingRow) save(t *txn) error {
 	p := r.position
 	r.known = true
 	return t.row(saveRoutings, r.conversation, r.decision, p.Policy, p.Hash, p.Rule, p.Step, p.Queue, r.epoch, r.enteredAt, r.dueAt, boolInt(r.asking),
-		r.message, string(r.priority), labels, topics, r.conversation)
+		r.message, string(r.priority), labels, topics, r.language, r.conversation)
 }
 
 // saveRoutings writes whole rows, newDecisions one for each decision.
 var (
 	saveRoutings = bulkInsert("routings", `ON CONFLICT (conversation) DO UPDATE SET decision = excluded.decision, policy = excluded.policy, hash = excluded.hash,
 		rule = excluded.rule, step = excluded.step, queue = excluded.queue, epoch = excluded.epoch, entered_at = excluded.entered_at, due_at = excluded.due_at,
-		asking = excluded.asking, message = excluded.message, priority = excluded.priority, labels = excluded.labels, topics = excluded.topics`,
+		asking = excluded.asking, message = excluded.message, priority = excluded.priority, labels = excluded.labels, topics = excluded.topics, language = excluded.language`,
 		"decision text", "policy text", "hash text", "rule text", "step text", "queue text", "epoch bigint", "entered_at bigint", "due_at bigint", "asking bigint",
-		"message text", "priority text", "labels text", "topics text", "conversation text")
+		"message text", "priority text", "labels text", "topics text", "language text", "conversation text")
 	newDecisions = bulkInsert("decisions", "", "id text", "conversation text", "shadow bigint", "hash text", "facts text", "decision text", "reason text")
 )
 

@@ -42,6 +42,13 @@ func (r *dispatcher) runTimers(ctx context.Context) {
 
 // endSteps ends the steps that are due, and says how long no other will be.
 func (r *dispatcher) endSteps(ctx context.Context) (wait time.Duration, err error) {
+	left, err := r.reckonSteps(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if left {
+		defer func() { wait = min(wait, time.Second) }()
+	}
 	for {
 		var due sql.NullInt64
 		if _, err := one(ctx, r.s.read, []any{&due}, `SELECT MIN(due_at) FROM routings WHERE due_at > 0`); err != nil {
@@ -106,12 +113,13 @@ func (r *dispatcher) endStep(ctx context.Context, c claimedStep) error {
 		if err != nil || row.dueAt != c.until {
 			return err // it is in another step by now
 		}
-		row.dueAt = 0
-		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil {
-			return err
+		over := row.epoch != v.epoch || v.state == ConversationSolved
+		if !over && !r.s.state.Load().enforces(v.channel) {
+			return row.shelve(t, &v)
 		}
-		if row.epoch != v.epoch || v.state == ConversationSolved {
-			return nil
+		row.dueAt = 0
+		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil || over {
+			return err
 		}
 		return r.route(t, &v, &occasion{event: routing.EventStepExpired, row: row})
 	})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 const (
@@ -111,8 +112,9 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 	}
 	l := loader{old: s.state.Load(), next: newState(), past: s.campaignPast(ctx, doc)}
 	l.load(doc)
+	s.moves.note(l.old, l.next, s.db.shared)
 	s.state.Store(l.next)
-	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze)
+	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze, topicSteps)
 	if hook := s.hooks.documentLoaded; hook != nil {
 		if err := s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error { return hook(t, l.next) }); err != nil {
 			s.log.Error("what follows from a new document could not be written; it is tried again with the next one", "err", err)
@@ -243,6 +245,8 @@ func checkChannel(name string, spec document.StoreChannel) error {
 		return &FieldError{Field: "bridgeRef", Message: "names no Bridge"}
 	case spec.ReopenWindow != nil && *spec.ReopenWindow < 0:
 		return &FieldError{Field: "reopenWindow", Message: "must not be negative"}
+	case spec.DefaultLanguage != "" && !routing.ValidLanguage(spec.DefaultLanguage):
+		return &FieldError{Field: "defaultLanguage", Message: "is not a language; write a BCP 47 tag like de or pt-BR"}
 	}
 	return nil
 }

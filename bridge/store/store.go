@@ -70,6 +70,8 @@ type Store struct {
 	state atomic.Pointer[state]
 	// loading keeps documents in order.
 	loading sync.Mutex
+	// moves are what the documents changed, until the database is in line.
+	moves moves
 
 	healthSince since
 	steady      steadyClock

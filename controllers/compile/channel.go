@@ -263,6 +263,8 @@ func storeChannel(in *channelInput, bridge Key) document.StoreChannel {
 		Receive:       wireReceive(in.receive),
 		Suspended:     in.channel.Spec.Suspend,
 		ResendUnknown: in.channel.Spec.ResendUnknown,
+
+		DefaultLanguage: in.channel.Spec.DefaultLanguage,
 	}
 	if w := in.channel.Spec.ReopenWindow; w != nil && w.Duration >= 0 {
 		d := document.Duration(w.Duration)

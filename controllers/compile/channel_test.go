@@ -24,6 +24,7 @@ var (
 func TestChannelReachesBothDocuments(t *testing.T) {
 	w := newWorld(t)
 	w.Channels[0].Spec.Limits = &v1alpha1.ChannelLimits{InboundPerSecond: 7, OutboundPerSecond: 3, MaxMediaBytes: 9}
+	w.Channels[0].Spec.DefaultLanguage = "pt-BR"
 	w.Channels[0].Spec.Telegram.Profile = &v1alpha1.TelegramProfile{Commands: []v1alpha1.TelegramCommand{}}
 	w.Secrets[0].Data["token"] = append(w.Secrets[0].Data["token"], '\n')
 	w.Secrets[0].Data["stranger"] = []byte("not a key of the platform")
@@ -46,7 +47,7 @@ func TestChannelReachesBothDocuments(t *testing.T) {
 	stored := storeEntry(t, r, shopDefault, shopBot)
 	require.Equal(t, &document.StoreChannel{
 		UID: "uid-shop-bot", Platform: "telegram", Account: "42", Bridge: "shop/default",
-		Receive: document.ReceiveWebhook, OutboundPerSecond: 3,
+		Receive: document.ReceiveWebhook, OutboundPerSecond: 3, DefaultLanguage: "pt-BR",
 	}, stored)
 
 	var settings document.BridgeSettings

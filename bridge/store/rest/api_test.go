@@ -35,7 +35,7 @@ var every = []struct {
 	{"reader", "GET", "/v1/contacts/c", "", 200},
 	{"reader", "GET", "/v1/events?after=0", "", 200},
 	{"writer", "POST", "/v1/conversations/c/messages", `{"text":"hello"}`, 201},
-	{"writer", "PATCH", "/v1/conversations/c", `{"priority":"High","labels":{"region":"north"},"topics":["outage"]}`, 200},
+	{"writer", "PATCH", "/v1/conversations/c", `{"priority":"High","labels":{"region":"north"},"topics":["outage"],"language":"pt-BR"}`, 200},
 	{"writer", "POST", "/v1/conversations/c:assign", `{"owner":{"kind":"agent","name":"ana"}}`, 200},
 	{"writer", "POST", "/v1/conversations/c:resolve", "", 200},
 	{"writer", "POST", "/v1/conversations/c:snooze", `{"until":"2030-01-01T00:00:00Z"}`, 200},

@@ -67,11 +67,12 @@ type updateConversationInput struct {
 		Priority string             `json:"priority,omitempty" enum:"Low,Normal,High,Urgent"`
 		Labels   *map[string]string `json:"labels,omitempty" doc:"All of them: what is not named here is removed. At most 64, of 256 bytes each."`
 		Topics   *[]string          `json:"topics,omitempty" maxItems:"64" doc:"All of them."`
+		Language *string            `json:"language,omitempty" maxLength:"35" example:"pt-BR" doc:"BCP 47: what the contact speaks, as an agent or a bot has found out. It goes before the contact's profile and the Channel's default, here and in the contact's next conversations. Empty: nothing is said about it any more."`
 	}
 }
 
 func (a *API) updateConversation(ctx context.Context, in *updateConversationInput) (*output[Conversation], error) {
-	u := store.ConversationUpdate{Labels: in.Body.Labels, Topics: in.Body.Topics}
+	u := store.ConversationUpdate{Labels: in.Body.Labels, Topics: in.Body.Topics, Language: in.Body.Language}
 	if in.Body.Priority != "" {
 		priority := routing.Priority(in.Body.Priority)
 		u.Priority = &priority

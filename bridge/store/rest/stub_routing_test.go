@@ -28,5 +28,8 @@ func (e *stub) UpdateConversation(_ context.Context, s store.Scope, id string, u
 	if u.Topics != nil {
 		c.Topics = *u.Topics
 	}
+	if u.Language != nil {
+		c.Language = routing.Language{Code: *u.Language, Source: routing.LanguageSet}
+	}
 	return c, e.seen(s)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 )
 
@@ -191,6 +192,13 @@ type Conversation struct {
 	Priority string            `json:"priority,omitempty" enum:"Low,Normal,High,Urgent" doc:"In queues. Absent: Normal."`
 	Labels   map[string]string `json:"labels,omitempty" doc:"That rules go by."`
 	Topics   []string          `json:"topics,omitempty" nullable:"false" doc:"That rules go by."`
+	Language *SpokenLanguage   `json:"language,omitempty" doc:"That the contact speaks here. Absent: nobody knows."`
+}
+
+// SpokenLanguage is what a contact speaks, and how that is known.
+type SpokenLanguage struct {
+	Code   string `json:"code" doc:"BCP 47."`
+	Source string `json:"source" enum:"set,contact,channel" doc:"set: an agent, a bot or a webhook said so; contact: of their profile on the platform; channel: the Channel's defaultLanguage."`
 }
 
 // Owner is who has a conversation.
@@ -346,8 +354,15 @@ func viewConversation(c store.Conversation) Conversation {
 		ID: c.ID, Namespace: c.Namespace, Channel: c.Channel, Contact: viewParty(c.Contact), State: string(c.State),
 		SnoozedUntil: c.SnoozedUntil, Owner: Owner{Kind: string(c.Owner.Kind), Name: c.Owner.Name}, Epoch: c.Epoch,
 		FollowUpOf: c.FollowUpOf, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, SolvedAt: c.SolvedAt, LastInboundAt: c.LastInboundAt, DueAt: c.DueAt,
-		Priority: string(c.Priority), Labels: c.Labels, Topics: c.Topics,
+		Priority: string(c.Priority), Labels: c.Labels, Topics: c.Topics, Language: viewLanguage(c.Language),
 	}
+}
+
+func viewLanguage(l routing.Language) *SpokenLanguage {
+	if l.Code == "" {
+		return nil
+	}
+	return &SpokenLanguage{Code: l.Code, Source: string(l.Source)}
 }
 
 func viewContact(c store.Contact) Contact {

@@ -1,0 +1,7 @@
+-- What was said about the language of a conversation's contact.
+
+-- +goose Up
+ALTER TABLE routings ADD COLUMN language TEXT COLLATE "C" NOT NULL DEFAULT ''; -- BCP 47, '' for nothing
+
+-- +goose Down
+ALTER TABLE routings DROP COLUMN language;
