@@ -344,6 +344,11 @@ func (s *sitting) conversationFacts(p *survey.Program, r *triggerRow, f *survey.
 		return err
 	}
 	f.Reopened = r.resolution > 0 && (state != string(ConversationSolved) || solvedAt != r.resolution)
+	if r.resolution > 0 && !f.Reopened {
+		if f.Reopened, err = s.cameBack(r, f.Conversation.Channel); err != nil {
+			return err
+		}
+	}
 	if err := unmarshalSome(labels, &f.Conversation.Labels); err != nil {
 		return err
 	}
@@ -355,6 +360,16 @@ func (s *sitting) conversationFacts(p *survey.Program, r *triggerRow, f *survey.
 	_, err = one(s.t.ctx, s.t, []any{&f.Conversation.InboundMessages},
 		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, least)
 	return err
+}
+
+// cameBack says that the contact has begun another conversation in the thread since
+// this one was solved (a follow-up), or has one there that is not: somebody is helping
+// them, and it is no time to ask.
+func (s *sitting) cameBack(r *triggerRow, channel string) (bool, error) {
+	var others int
+	_, err := one(s.t.ctx, s.t, []any{&others}, `SELECT COUNT(*) FROM conversations WHERE contact = ? AND channel = ? AND id <> ? AND last_inbound_at > 0
+		AND (state <> 'solved' OR id > ? AND created_at >= ?)`, s.contact, channel, r.conversation, r.conversation, r.resolution)
+	return others > 0, err
 }
 
 // channelFacts are about the campaign's channels on which the contact is known.

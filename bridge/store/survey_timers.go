@@ -55,11 +55,12 @@ func (x *surveys) advance(ctx context.Context, id string) error {
 			d.nextAt = 0
 			return t.saveDialogue(d)
 		}
-		var conversation string
-		if _, err := one(t.ctx, t, []any{&conversation}, `SELECT conversation FROM identities WHERE id = ?`, d.identity); err != nil {
+		var conversation, state string
+		if _, err := one(t.ctx, t, []any{&conversation, &state}, `SELECT v.id, v.state FROM identities i JOIN conversations v ON v.id = i.conversation WHERE i.id = ?`, d.identity); err != nil {
 			return err
 		}
-		_, err = x.step(t, d, survey.Input{Kind: survey.InputTimer}, conversation)
+		attended := conversation != "" && state != string(ConversationSolved)
+		_, err = x.step(t, d, survey.Input{Kind: survey.InputTimer, Attended: attended}, conversation)
 		return err
 	})
 }

@@ -87,6 +87,7 @@ type Trigger struct {
 type CancelEvent string
 
 const (
+	// ConversationReopened: also by a follow-up conversation, after the reopen window.
 	ConversationReopened CancelEvent = "ConversationReopened"
 	NegativeEvent        CancelEvent = "NegativeEvent" // told by the API: a refund, a claim
 )
