@@ -30,7 +30,7 @@ func (s *sitting) ask(c *campaignEntry, r *triggerRow, d *survey.Decision) error
 	if err := s.makeRoom(at); err != nil {
 		return err
 	}
-	row := &dialogueRow{id: id, campaign: p.Name, contact: s.contact, channel: at.channel, identity: at.identity, conversation: v.id,
+	row := &dialogueRow{id: id, campaign: r.campaign, contact: s.contact, channel: at.channel, identity: at.identity, conversation: v.id,
 		subject: r.conversation, resolution: r.resolution, arm: d.Assignment.Arm, language: d.Language, askedAt: ms(t.now), message: question,
 		open: true, nextAt: ms(survey.NextAt(p, state)), asked: 1, state: state}
 	if err := t.addDialogue(row); err != nil {
@@ -44,7 +44,7 @@ func (s *sitting) ask(c *campaignEntry, r *triggerRow, d *survey.Decision) error
 		return err
 	}
 	t.wake(topicSurveys)
-	return s.x.begin(t, c)
+	return s.x.begin(t, r.campaign, c)
 }
 
 // exitOf is the exit that a refusal of the outbox stands for.

@@ -225,7 +225,7 @@ func (s *sitting) ranked(due []triggerRow) []*triggerRow {
 		list[i] = &due[i]
 	}
 	priority := func(r *triggerRow) int {
-		if c := s.st.surveys.byName[r.campaign]; c != nil {
+		if c := s.x.inForce(s.st, r.campaign); c != nil {
 			return c.program.Campaign.Frequency.Priority
 		}
 		return 0
@@ -242,7 +242,7 @@ const campaignAgain = time.Minute
 
 // decide decides about one trigger.
 func (s *sitting) decide(r *triggerRow) error {
-	c := s.st.surveys.byName[r.campaign]
+	c := s.x.inForce(s.st, r.campaign)
 	if c == nil {
 		return s.missing(r)
 	}
@@ -284,16 +284,20 @@ func groupKey(p *survey.Program) [2]string {
 	return [2]string{ledgerGroup, namespaceOf(p.Name) + "/" + p.Campaign.Frequency.Group}
 }
 
+// campaignKey is what the ledger knows by when a campaign asked, in whichever run.
 func campaignKey(p *survey.Program) [2]string { return [2]string{ledgerCampaign, p.Name} }
+
+// drawKey is what the ledger knows by where a run's draws put a contact.
+func drawKey(run string) [2]string { return [2]string{ledgerCampaign, run} }
 
 // facts collects what one decision depends on.
 func (s *sitting) facts(p *survey.Program, r *triggerRow) (*survey.Facts, error) {
 	f := &survey.Facts{Now: s.t.now, Event: r.event, TriggeredAt: fromMS(r.at), Contact: s.person, NegativeEvent: r.negativeAt > 0}
-	var stopped, ended int64
-	if _, err := one(s.t.ctx, s.t, []any{&stopped, &ended}, `SELECT stopped_at, ended_at FROM survey_campaigns WHERE campaign = ?`, p.Name); err != nil {
+	var stopped, ended, removed int64
+	if _, err := one(s.t.ctx, s.t, []any{&stopped, &ended, &removed}, `SELECT stopped_at, ended_at, removed_at FROM survey_campaigns WHERE campaign = ?`, r.campaign); err != nil {
 		return nil, err
 	}
-	f.Stopped = stopped > 0 || ended > 0
+	f.Stopped = stopped > 0 || ended > 0 || removed > 0
 	var err error
 	if f.Contact.Consent, err = consentOf(s.t.ctx, s.t, s.hash, p.Campaign.Audience.Consent.Purpose); err != nil {
 		return nil, err
@@ -315,7 +319,7 @@ func (s *sitting) facts(p *survey.Program, r *triggerRow) (*survey.Facts, error)
 			f.Ledger.Group, f.Outranked = s.before[group], true
 		}
 	}
-	if row := s.ledger[campaignKey(p)]; row != nil && row.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
+	if row := s.ledger[drawKey(r.campaign)]; row != nil && row.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
 		kept := row.assignment
 		f.Assigned = &kept
 	}
@@ -418,7 +422,7 @@ func (s *sitting) already(p *survey.Program, r *triggerRow) (bool, error) {
 // assign keeps where the draws put the contact, before anything throttles: groups
 // are compared as they were drawn. The first time counts.
 func (s *sitting) assign(p *survey.Program, r *triggerRow, d survey.Decision) error {
-	key := campaignKey(p)
+	key := drawKey(r.campaign)
 	row := s.ledger[key]
 	if row == nil {
 		row = &ledgerRow{kind: key[0], name: key[1]}
@@ -427,7 +431,7 @@ func (s *sitting) assign(p *survey.Program, r *triggerRow, d survey.Decision) er
 	first := row.assignedAt == 0
 	byConversation := p.Campaign.Sampling.Unit == survey.UnitConversation && r.exit == ""
 	if (first || byConversation) && (d.Assignment.Sampled || d.Assignment.HeldOut) {
-		s.t.count(p.Name, countContacts, armOf(d), 1)
+		s.t.count(r.campaign, countContacts, armOf(d), 1)
 	}
 	if !first {
 		return nil

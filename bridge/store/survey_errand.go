@@ -38,7 +38,7 @@ func (x *surveys) follow(m *matter) (errandResult, error) {
 	if d == nil || d.hushed() || asks(e.Saying) && d.outcome != outcomeWaiting {
 		return resultSuperseded, nil
 	}
-	_, refused, err := x.say(m.t, m.v, d.id, m.e.target, survey.Effect{Kind: survey.EffectSay, Saying: e.Saying, Text: e.Text, Buttons: e.Buttons})
+	_, refused, err := x.say(m.t, m.v, d.id, nameOfRun(m.e.target), survey.Effect{Kind: survey.EffectSay, Saying: e.Saying, Text: e.Text, Buttons: e.Buttons})
 	switch {
 	case err != nil:
 		return "", err

@@ -300,7 +300,7 @@ func (t *txn) surveySolved(v *convRow, auto bool) error {
 		}
 	}
 	for _, c := range t.c.surveys.s.state.Load().surveys.resolved[v.namespace] {
-		r := triggerRow{campaign: c.program.Name, contact: v.contact, conversation: v.id, resolution: v.solvedAt, autoResolved: boolInt(auto),
+		r := triggerRow{campaign: t.c.surveys.runOf(c.program.Name), contact: v.contact, conversation: v.id, resolution: v.solvedAt, autoResolved: boolInt(auto),
 			event: survey.ConversationResolved, at: ms(t.now), dueAt: ms(t.now)}
 		if err := t.addTrigger(&r); err != nil {
 			return err

@@ -88,6 +88,7 @@ func (m *surveyMetrics) collectCounts(out chan<- prometheus.Metric) {
 	}
 	for _, r := range list {
 		final, exit := surveyExits[r.name]
+		r.campaign = nameOfRun(r.campaign) // one run is there of each
 		switch {
 		case exit && final:
 			out <- prometheus.MustNewConstMetric(m.decisions, prometheus.CounterValue, float64(r.n), r.campaign, r.name)
@@ -111,7 +112,7 @@ func (m *surveyMetrics) collectScores(out chan<- prometheus.Metric) {
 			continue
 		}
 		for bound, value := range map[string]float64{"value": summary.Result.Value, "low": summary.Result.Low, "high": summary.Result.High} {
-			out <- prometheus.MustNewConstMetric(m.score, prometheus.GaugeValue, value, list[i].name, bound)
+			out <- prometheus.MustNewConstMetric(m.score, prometheus.GaugeValue, value, nameOfRun(list[i].name), bound)
 		}
 	}
 }

@@ -107,11 +107,20 @@ func (s *surveying) presses(contact, payload string) message.Message {
 // funnel of a campaign as it is counted; it always adds up.
 func (s *surveying) funnel(name string) survey.Funnel {
 	s.t.Helper()
-	counts, err := readSurveyCounts(context.Background(), s.read, name)
+	counts, err := readSurveyCounts(context.Background(), s.read, s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	f := counts.funnel()
 	require.NoError(s.t, f.Balanced())
 	return f
+}
+
+// withdraw takes campaigns out of force.
+func (s *surveying) withdraw(names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		delete(s.entries, string(document.EntrySurveyCampaign)+"/"+name)
+	}
+	require.Empty(s.t, s.reload())
 }
 
 func (s *surveying) exits(name string) map[survey.Exit]int {
@@ -122,7 +131,7 @@ func (s *surveying) exits(name string) map[survey.Exit]int {
 // dialogue is the latest one of a campaign.
 func (s *surveying) dialogue(name string) dialogueRow {
 	s.t.Helper()
-	list, err := readDialogues(context.Background(), s.read, `WHERE campaign = ? ORDER BY id DESC LIMIT 1`, name)
+	list, err := readDialogues(context.Background(), s.read, `WHERE campaign = ? ORDER BY id DESC LIMIT 1`, s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	require.Len(s.t, list, 1)
 	return list[0]
@@ -133,7 +142,7 @@ func (s *surveying) scores(name string) (list []survey.Row) {
 	s.t.Helper()
 	type row struct{ score, late, completed, asked, answered int64 }
 	require.NotEmpty(s.t, name)
-	rows, err := s.db.reader.QueryContext(context.Background(), s.db.rebind(`SELECT score, late, completed, asked, answered FROM survey_responses WHERE campaign = ? ORDER BY dialogue`), name)
+	rows, err := s.db.reader.QueryContext(context.Background(), s.db.rebind(`SELECT score, late, completed, asked, answered FROM survey_responses WHERE campaign = ? ORDER BY dialogue`), s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	defer rows.Close()
 	for rows.Next() {
