@@ -217,7 +217,7 @@ func (a *aggregation) report() Report {
 		Campaign: p.Name, Type: c.Type, Scale: p.scale, TopBoxFrom: c.TopBoxFrom, Confidence: p.Confidence(), Window: c.Window,
 		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(),
 	}
-	r.Funnel = a.data.Funnel.publish(!r.Result.NoData())
+	r.Funnel = a.data.Funnel.Published()
 	if r.Funnel.Shows("asked") && r.Funnel.Shows("answered") {
 		r.ResponseRate = rate(r.Funnel.Answered, r.Funnel.Asked, p.Confidence())
 	}

@@ -39,9 +39,11 @@ func TestWhatIsDeclaredBeforeTheStart(t *testing.T) {
 		"holdout":                {func(c *survey.Campaign) { c.Holdout.Fraction = "50%" }, "holdout"},
 		"weight of an arm":       {arms(func(a *survey.Arm) { a.Weight = 7 }), "arms"},
 		"delay of an arm":        {arms(func(a *survey.Arm) { a.Delay = &hour }), "arms"},
-		"texts of an arm": {arms(func(a *survey.Arm) { a.Texts = map[string]survey.Texts{"score": {"en": "How was it?", "de": "Wie war es?"}} }), "arms"},
-		"window":                 {func(c *survey.Campaign) { c.Window.End = c.Window.End.AddDate(0, 1, 0) }, ""},
-		"stop":                   {func(c *survey.Campaign) { c.Stop.MaxResponses = 7 }, ""},
+		"texts of an arm": {arms(func(a *survey.Arm) {
+			a.Texts = map[string]survey.Texts{"score": {"en": "How was it?", "de": "Wie war es?"}}
+		}), "arms"},
+		"window": {func(c *survey.Campaign) { c.Window.End = c.Window.End.AddDate(0, 1, 0) }, ""},
+		"stop":   {func(c *survey.Campaign) { c.Stop.MaxResponses = 7 }, ""},
 	} {
 		c := base
 		one.change(&c)

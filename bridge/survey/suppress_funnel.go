@@ -12,7 +12,8 @@ type tables struct {
 	// sums are a total, then its parts.
 	sums [][]string
 	// implied are parts that are not published themselves; they follow from the
-	// others, so hiding one costs nothing.
+	// others. What few people have not done (yet) tells nothing of them and needs no
+	// hiding, but where it is not known it hides others, and costs nothing.
 	implied map[string]bool
 	// shown are cells that are published elsewhere, as the number of answers is.
 	shown  map[string]bool
@@ -27,12 +28,13 @@ const (
 	partOnTheWay = "onTheWay" // asked, and not delivered yet
 )
 
-// publish is the funnel as it may be seen by people who may know whom a campaign
+// Published is the funnel as it may be seen by people who may know whom a campaign
 // asked: no cell of 1 to 4, and none from which one follows. Hidden names them,
-// their counts are 0. answersShown: the number of answers is published elsewhere.
-func (f *Funnel) publish(answersShown bool) Funnel {
+// their counts are 0. From five answers on their number is shown, as it is beside
+// every score.
+func (f *Funnel) Published() Funnel {
 	t := f.tables()
-	t.shown["answered"] = answersShown
+	t.shown["answered"] = !small(f.Answered)
 	t.suppress()
 	out := *f
 	out.Exits = maps.Clone(f.Exits)
@@ -46,7 +48,7 @@ func (f *Funnel) publish(answersShown bool) Funnel {
 			*cell = 0
 		}
 	}
-	maps.DeleteFunc(out.Exits, func(e Exit, _ int) bool { return t.hidden[cellOf(e)] })
+	maps.DeleteFunc(out.Exits, func(e Exit, _ int) bool { return t.hidden[e.Cell()] })
 	if len(out.Exits) == 0 {
 		out.Exits = nil // as in JSON
 	}
@@ -57,10 +59,15 @@ func (f *Funnel) publish(answersShown bool) Funnel {
 // JSON, of an exit by its own.
 func (f *Funnel) Shows(name string) bool { return !slices.Contains(f.Hidden, name) }
 
-// cellOf is the name of an exit's cell. Who is held out is a stage as well.
-func cellOf(e Exit) string {
-	if e == HeldOut {
+// Cell is the name by which the funnel counts an exit: some are stages.
+func (e Exit) Cell() string {
+	switch e {
+	case HeldOut:
 		return "heldOut"
+	case Deferred:
+		return "pending"
+	case Asked:
+		return "asked"
 	}
 	return e.String()
 }
@@ -84,24 +91,24 @@ func (f *Funnel) tables() *tables {
 	t.cells[partPartial], t.cells[partSilent] = f.Answered-f.Completed, f.Expired-f.Late
 	t.cells[partWaiting], t.cells[partOnTheWay] = f.Asked-f.Answered-f.OptedOut-f.Cancelled-f.Expired, f.Asked-f.Delivered-f.Failed
 	before, after := []string{"triggered", "eligible"}, []string{"sampled", "pending", "asked"}
-	throttled := []string{"throttled", cellOf(CampaignCooldown), cellOf(GroupCooldown), cellOf(Outranked)}
+	throttled := []string{"throttled", CampaignCooldown.Cell(), GroupCooldown.Cell(), Outranked.Cell()}
 	unthrottled := []string{"sampled", "throttled", "pending", "asked"} // the sum of throttled is another way to the parts
 	for _, e := range Exits() {
 		switch {
 		case !e.Final() || e == Asked || e == HeldOut || e == OtherTrigger:
 			continue
 		case e < HeldOut:
-			before = append(before, cellOf(e))
+			before = append(before, e.Cell())
 		case e > NotSampled:
-			after = append(after, cellOf(e))
-			if !slices.Contains(throttled, cellOf(e)) {
-				unthrottled = append(unthrottled, cellOf(e))
+			after = append(after, e.Cell())
+			if !slices.Contains(throttled, e.Cell()) {
+				unthrottled = append(unthrottled, e.Cell())
 			}
 		}
-		t.cells[cellOf(e)] = f.Exits[e]
+		t.cells[e.Cell()] = f.Exits[e]
 	}
 	t.sums = [][]string{
-		before, {"eligible", "heldOut", "assigned"}, {"assigned", cellOf(NotSampled), "sampled"}, after, throttled, unthrottled,
+		before, {"eligible", "heldOut", "assigned"}, {"assigned", NotSampled.Cell(), "sampled"}, after, throttled, unthrottled,
 		{"asked", "delivered", "failed", partOnTheWay}, {"asked", "answered", "optedOut", "cancelled", "expired", partWaiting},
 		{"answered", "completed", partPartial}, {"expired", "late", partSilent},
 	}
@@ -112,7 +119,7 @@ func (f *Funnel) tables() *tables {
 // from being worked out. It ends: a cell is hidden once, and shown again at most once.
 func (t *tables) suppress() {
 	for name, n := range t.cells {
-		if small(n) {
+		if small(n) && !t.implied[name] {
 			t.hidden[name] = true
 		}
 	}
