@@ -210,7 +210,11 @@ func waitsUntil(p *survey.Program, s *survey.State) time.Time {
 	case survey.PhaseAsked:
 		return s.AskedAt.Add(time.Duration(r.Window))
 	case survey.PhaseFollowUp:
-		return s.QuestionAt.Add(time.Duration(r.CommentWindow))
+		until := s.QuestionAt.Add(time.Duration(r.CommentWindow))
+		if edited := s.ScoredAt.Add(time.Duration(r.EditWindow)); !s.Frozen && edited.After(until) {
+			return edited
+		}
+		return until
 	case survey.PhaseDone:
 		return s.ScoredAt.Add(time.Duration(r.EditWindow))
 	}
@@ -267,13 +271,22 @@ func (s *sitting) decide(r *triggerRow) error {
 	return s.t.decided(r, d, f)
 }
 
-// missing is for a trigger whose campaign is not in force.
+// missing is for a trigger whose campaign is not in force. One that has not come back
+// once a question would have been deferred for too long asks nobody any more.
 func (s *sitting) missing(r *triggerRow) error {
 	var removed int64
 	if _, err := one(s.t.ctx, s.t, []any{&removed}, `SELECT removed_at FROM survey_campaigns WHERE campaign = ?`, r.campaign); err != nil {
 		return err
 	}
-	if removed > 0 {
+	p, err := s.x.program(s.t.ctx, s.t, r.campaign)
+	if err != nil {
+		return err
+	}
+	patience := survey.DefaultMaxDefer
+	if p != nil {
+		patience = p.MaxDefer()
+	}
+	if removed > 0 || s.t.now.Sub(fromMS(r.at)) > patience {
 		return s.t.decided(r, survey.Decision{Exit: survey.Stopped}, nil)
 	}
 	return s.t.later(`UPDATE survey_triggers SET due_at = ?, claimed_until = 0 WHERE id = ?`, ms(s.t.now.Add(campaignAgain)), r.id)
@@ -356,13 +369,12 @@ func (s *sitting) conversationFacts(p *survey.Program, r *triggerRow, f *survey.
 	if err := unmarshalSome(labels, &f.Conversation.Labels); err != nil {
 		return err
 	}
-	least := p.Campaign.Trigger.Exclude.MinInboundMessages
-	if least == 0 {
+	most := p.InboundMessages()
+	if most == 0 {
 		return nil
 	}
-	// No more than it takes: a conversation may be long.
 	_, err = one(s.t.ctx, s.t, []any{&f.Conversation.InboundMessages},
-		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, least)
+		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, most)
 	return err
 }
 
@@ -409,13 +421,13 @@ func (s *sitting) already(p *survey.Program, r *triggerRow) (bool, error) {
 		if r.conversation == "" {
 			return false, nil
 		}
-		_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ?`, r.conversation, r.campaign)
+		_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND outcome <> 'failed'`, r.conversation, r.campaign)
 		return asked > 0, err
 	}
-	if r.conversation == "" || r.resolution == 0 {
+	if r.conversation == "" {
 		return false, nil
 	}
-	_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND resolution = ?`, r.conversation, r.campaign, r.resolution)
+	_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND resolution = ? AND outcome <> 'failed'`, r.conversation, r.campaign, r.resolution)
 	return asked > 0, err
 }
 

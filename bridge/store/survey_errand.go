@@ -55,7 +55,7 @@ func asks(s survey.Saying) bool { return s == survey.SayQuestion || s == survey.
 
 // hushed says that nothing more is said: a person writes, or it is over.
 func (d *dialogueRow) hushed() bool {
-	return d.state.Suspended || d.state.Phase == survey.PhaseOptedOut || d.state.Phase == survey.PhaseCancelled
+	return d.state.Suspended || d.state.Phase == survey.PhaseOptedOut || d.state.Phase == survey.PhaseCancelled || d.state.Phase == survey.PhaseFailed
 }
 
 const (

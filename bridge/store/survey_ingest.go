@@ -33,7 +33,15 @@ func (a *arrival) answer() (result wire.Result, err error) {
 	if err != nil || d == nil || d.contact != p.contact || d.channel != a.channel.Name {
 		return "", err
 	}
-	in := survey.Input{Kind: survey.InputMessage, Text: m.Text, Payload: payload, Attended: p.state != ConversationSolved}
+	if payload == "" && d.delivery == "" && d.state.Phase == survey.PhaseAsked {
+		if waits, err := a.t.unsent(d.message); err != nil || waits {
+			return "", err // nobody answers what was not asked yet
+		}
+	}
+	in := survey.Input{Kind: survey.InputMessage, Payload: payload, Attended: p.state != ConversationSolved}
+	if m.Type == message.TypeText || m.Type == message.TypePostback {
+		in.Text = m.Text // what stands under a picture, or for a sticker, is for people
+	}
 	if payload == "" && m.ReplyTo != "" {
 		if in.Quotes, err = a.t.quotes(a.channel.Name, m.ReplyTo, d.id); err != nil {
 			return "", err
@@ -50,6 +58,14 @@ func (a *arrival) answer() (result wire.Result, err error) {
 		p.survey = ""
 	}
 	return "", nil
+}
+
+// unsent says that a question waits in the outbox, and no bridge has begun to send it.
+func (t *txn) unsent(question string) (bool, error) {
+	var waits int
+	_, err := one(t.ctx, t, []any{&waits}, `SELECT COUNT(*) FROM deliveries d WHERE d.message = ? AND d.state = 'queued'
+		AND NOT EXISTS (SELECT 1 FROM delivery_parts p WHERE p.message = d.message AND (p.state NOT IN ('queued', 'held') OR p.unknowns > 0))`, question)
+	return waits > 0, err
 }
 
 // quotes finds out whether a message replies to something that a dialogue said, by

@@ -105,6 +105,7 @@ func TestSurveyKeepsLateScoresApart(t *testing.T) {
 // A person who writes has the word: what is queued is not sent, texts are theirs.
 func TestSurveyIsSilentWhenAPersonWrites(t *testing.T) {
 	s := newSurveying(t)
+	s.unsent = true
 	v := s.asked("ana")
 	question := s.dialogue(npsCampaign).message
 	reply := s.send(v, "One more thing")
@@ -118,7 +119,6 @@ func TestSurveyIsSilentWhenAPersonWrites(t *testing.T) {
 func TestSurveyDeliveryIsCounted(t *testing.T) {
 	s := newSurveying(t)
 	s.asked("ana")
-	s.sent(s.leaseOne())
 	require.Equal(t, 1, s.funnel(npsCampaign).Delivered, "the platform tells no more than that it took it")
 }
 
@@ -319,6 +319,14 @@ func TestSurveyAnalysisStays(t *testing.T) {
 	require.Contains(t, refused[0].Message, "AnalysisChanged")
 	require.Equal(t, 90, s.state.Load().surveys.byName[npsCampaign].program.Campaign.Analysis.Confidence)
 	s.campaign(npsCampaign, changed)
+
+	// So do the draws: contacts keep theirs, so that another fraction would leave a
+	// mixture of two.
+	other := npsSpec(func(c *survey.Campaign) { c.Analysis.Confidence, c.Holdout.Fraction = 90, "50%" })
+	s.set(entry(t, document.EntrySurveyCampaign, npsCampaign, other))
+	refused = s.reload()
+	require.Len(t, refused, 1)
+	require.Equal(t, "holdout", refused[0].Field)
 }
 
 // A campaign that is gone asks nobody, and what is answered to its questions counts.

@@ -57,7 +57,6 @@ func TestNumbersForOthersAreNoScores(t *testing.T) {
 func TestAReplyToTheQuestionIsItsAnswer(t *testing.T) {
 	s := newSurveying(t, func(c *survey.Campaign) { c.Trigger.CancelOn = nil })
 	v := s.asked("ana")
-	s.sent(s.leaseOne())
 	question := getMessage(t, s.Store, s.dialogue(npsCampaign).message).ExternalID
 	require.NotEmpty(t, question)
 	s.mustSend(v, SendRequest{Author: message.Author{Kind: message.AuthorBot, Name: "menu"}, Epoch: 1, Type: message.TypeText, Text: "1 parcel, 2 return"})

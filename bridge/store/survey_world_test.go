@@ -15,6 +15,8 @@ import (
 // surveying is a store with campaigns.
 type surveying struct {
 	*routed
+	// unsent: nobody sends what is queued.
+	unsent bool
 }
 
 const (
@@ -46,7 +48,7 @@ func npsSpec(change ...func(*survey.Campaign)) survey.Campaign {
 // newSurveying opens a store with one campaign, shop/nps.
 func newSurveying(t testing.TB, change ...func(*survey.Campaign)) *surveying {
 	t.Helper()
-	s := &surveying{newRouted(t)}
+	s := &surveying{routed: newRouted(t)}
 	s.campaign(npsCampaign, npsSpec(change...))
 	return s
 }
@@ -65,6 +67,21 @@ func (s *surveying) run() {
 	require.NoError(s.t, err)
 	_, err = s.dispatcher.doErrands(context.Background())
 	require.NoError(s.t, err)
+	s.deliver()
+}
+
+// deliver sends what is queued.
+func (s *surveying) deliver() {
+	s.t.Helper()
+	for !s.unsent {
+		due := s.lease(100)
+		if len(due) == 0 {
+			return
+		}
+		for _, d := range due {
+			s.sent(d)
+		}
+	}
 }
 
 // solve solves a conversation, and lets campaigns see it.
@@ -87,6 +104,7 @@ func (s *surveying) asked(contact string) string {
 // says lets a contact write, and returns the message as everybody sees it.
 func (s *surveying) says(contact, body string) message.Message {
 	s.t.Helper()
+	s.deliver()
 	ev := textFrom(contact, numbered(contact, count(s.t, s.Store, "messages")), body)
 	ev.Message.Timestamp = s.clock.Now()
 	m := getMessage(s.t, s.Store, stored(s.t, s.Store, telegram, ev))

@@ -21,6 +21,7 @@ const (
 	PhaseClosed    Phase = "Closed"    // over: every message is a message
 	PhaseOptedOut  Phase = "OptedOut"  // the contact asked not to be asked
 	PhaseCancelled Phase = "Cancelled" // overtaken by an event before it was answered
+	PhaseFailed    Phase = "Failed"    // the question never arrived: nothing can be an answer to it
 )
 
 // State is one dialogue with one contact on one channel. It is personal data
@@ -57,6 +58,9 @@ type State struct {
 	// Completed: every follow-up that applied was answered.
 	Completed bool `json:"completed,omitempty"`
 	Thanked   bool `json:"thanked,omitempty"`
+	// Before is what the ledger knew of the contact before the question: what it
+	// knows again if that never arrives.
+	Before Ledger `json:"before,omitzero"`
 }
 
 // Answer is what a contact said to a follow-up question.
@@ -76,6 +80,8 @@ const (
 	InputReopened      InputKind = "Reopened"      // the conversation was
 	InputNegativeEvent InputKind = "NegativeEvent" // the API told one
 	InputOptedOut      InputKind = "OptedOut"      // by another way than a reply
+	InputFailed        InputKind = "Failed"        // the question did not arrive
+	InputGaveWay       InputKind = "GaveWay"       // to another question on the same channel, which is asked now
 	InputTimer         InputKind = "Timer"         // NextAt has come
 )
 
@@ -274,6 +280,12 @@ func Step(p *Program, s State, in Input, now time.Time) (State, []Effect) {
 		if d.s.Phase != PhaseClosed {
 			d.s.Phase = PhaseOptedOut
 		}
+	case InputFailed:
+		if d.s.Phase == PhaseAsked {
+			d.s.Phase = PhaseFailed
+		}
+	case InputGaveWay:
+		d.giveWay()
 	}
 	return d.s, d.effects
 }
@@ -363,6 +375,21 @@ func (d *dialogue) remind(attended bool) {
 		text = d.p.question(0, &d.s)
 	}
 	d.say(SayReminder, text, d.p.Buttons(d.s.ID))
+}
+
+// giveWay ends the dialogue. A score is final then, and what follows from it is done.
+func (d *dialogue) giveWay() {
+	if !d.s.Open() {
+		return
+	}
+	if !d.s.Scored {
+		d.s.Phase = PhaseClosed
+		return
+	}
+	d.s.Phase = PhaseDone
+	if !d.s.Frozen {
+		d.freeze()
+	}
 }
 
 // overtaken ends what was not answered, and asks nothing more of who has.

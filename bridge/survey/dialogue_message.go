@@ -94,11 +94,14 @@ func (d *dialogue) scored(score int, comment string) {
 			return // a press of an old button
 		}
 	case PhaseExpired, PhaseClosed:
+		if d.s.Scored {
+			return
+		}
 		d.s.Late, d.s.LateScore = true, score
 		d.comment(comment)
 		d.do(Effect{Kind: EffectScore, Score: score, Late: true})
 		return
-	default: // cancelled or opted out: a press that means nothing any more
+	default: // cancelled, failed or opted out: a press that means nothing any more
 		return
 	}
 	edited := d.s.Phase != PhaseAsked

@@ -204,6 +204,35 @@ func TestNoReminderIntoAnotherTalk(t *testing.T) {
 	assert.Equal(t, "Reminder(Still there?)", k.after(24*time.Hour).happens(survey.InputTimer), "that is solved again")
 }
 
+func TestAFailedQuestionIsNotAnswered(t *testing.T) {
+	k := startTalk(t, nps())
+	assert.Equal(t, "", k.happens(survey.InputFailed))
+	assert.Equal(t, survey.PhaseFailed, k.state.Phase)
+	assert.True(t, survey.NextAt(k.p, k.state).IsZero(), "no reminder, no end to wait for")
+	assert.Equal(t, "Route", k.writes("9"))
+	assert.Equal(t, "Consume", k.presses("survey/01JD/9"))
+	assert.False(t, k.state.Scored || k.state.Late)
+
+	k = startTalk(t, nps())
+	k.writes("9")
+	k.happens(survey.InputFailed)
+	assert.True(t, k.state.Scored, "who answered was asked")
+}
+
+func TestADialogueThatGivesWayIsActedOn(t *testing.T) {
+	k := startTalk(t, nps())
+	k.writes("2")
+	assert.Equal(t, "Act(recover)", k.happens(survey.InputGaveWay))
+	assert.False(t, k.state.Open())
+	assert.Equal(t, "Consume", k.presses("survey/01JD/9"), "no late score beside one in time")
+	assert.False(t, k.state.Late)
+
+	k = startTalk(t, nps()).after(72 * time.Hour)
+	assert.Equal(t, "", k.happens(survey.InputGaveWay))
+	assert.Equal(t, survey.PhaseClosed, k.state.Phase)
+	assert.Equal(t, "Consume Score(9 late)", k.presses("survey/01JD/9"))
+}
+
 func TestOptOutEndsTheDialogue(t *testing.T) {
 	k := startTalk(t, nps())
 	assert.Equal(t, "Consume OptOut", k.writes("Stop!"))
@@ -347,6 +376,7 @@ func TestDialogueInEveryOrder(t *testing.T) {
 		{Kind: survey.InputMessage, Text: "7 or 8"}, {Kind: survey.InputMessage, Text: "where is my order?"}, {Kind: survey.InputMessage, Text: "stop"},
 		{Kind: survey.InputMessage}, {Kind: survey.InputMessage, Payload: "survey/1/10"}, {Kind: survey.InputMessage, Payload: "other"},
 		{Kind: survey.InputTimer}, {Kind: survey.InputTimer}, {Kind: survey.InputAgentWrote}, {Kind: survey.InputReopened}, {Kind: survey.InputNegativeEvent}, {Kind: survey.InputOptedOut},
+		{Kind: survey.InputFailed}, {Kind: survey.InputGaveWay},
 		{Kind: survey.InputOthersWrote}, {Kind: survey.InputAsked}, {Kind: survey.InputMessage, Text: "9", Attended: true}, {Kind: survey.InputMessage, Text: "4", Quotes: survey.QuotesQuestion},
 	}
 	p := compile(t, c)
