@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -97,6 +98,64 @@ func TestACampaignIsProgrammedAsksAndEnds(t *testing.T) {
 	require.Equal(t, "f00d", o.Status.ResultHash)
 	require.NotEqual(t, version, o.ResourceVersion)
 	told(t, ns, v1alpha1.ReasonOutsideWindow)
+}
+
+// A campaign that ended is taken up again where its window is extended: nothing of its
+// end is left in the status.
+func TestACampaignIsTakenUpAgain(t *testing.T) {
+	ns := aRoutedChannel(t)
+	o := surveyCampaign(ns, "nps", "main")
+	create(t, o)
+	wait(t, o, v1alpha1.ConditionProgrammed, metav1.ConditionTrue, "")
+	began := time.Now().UTC().Truncate(time.Second).Add(-time.Hour)
+	said := survey.Summary{
+		UID: string(o.UID), Reason: survey.SamplingOutsideWindow, StartedAt: began, EndedAt: began.Add(time.Minute), FrozenHash: "f00d", Final: true, UpdatedAt: began,
+		Result: survey.Measure{N: 391, Value: 26.854, Low: 18.94, High: 34.42, Method: survey.MethodAdjustedWald},
+	}
+	tells(ns, "nps", said)
+	wait(t, o, v1alpha1.ConditionSampling, metav1.ConditionFalse, v1alpha1.ReasonOutsideWindow)
+	require.Equal(t, v1alpha1.SurveyComplete, o.Status.Phase)
+
+	update(t, o, func(o *v1alpha1.SurveyCampaign) {
+		o.Spec.Window.End = metav1.NewTime(time.Now().AddDate(0, 3, 0).Truncate(time.Second))
+	})
+	require.Contains(t, wait(t, o, v1alpha1.ConditionSampling, metav1.ConditionFalse, v1alpha1.ReasonOutsideWindow).Message, "the store has not taken up", "it is not over since a time to come")
+	said.Sampling, said.Reason, said.Final, said.EndedAt, said.FrozenHash, said.UpdatedAt = true, survey.SamplingRunning, false, time.Time{}, "", began.Add(30*time.Minute)
+	tells(ns, "nps", said)
+	wait(t, o, v1alpha1.ConditionSampling, metav1.ConditionTrue, v1alpha1.ReasonRunning)
+	require.Equal(t, v1alpha1.SurveyRunning, o.Status.Phase)
+	require.Nil(t, o.Status.EndedAt)
+	require.Empty(t, o.Status.ResultHash)
+	require.Equal(t, "26.9", o.Status.Result.Score, "it is the same measurement")
+	require.Equal(t, began, o.Status.StartedAt.UTC())
+}
+
+// A name that is deleted and applied again is another campaign: nothing of the first
+// one is told of it, and what it is to learn is its own.
+func TestANameAppliedAgainIsAnotherCampaign(t *testing.T) {
+	ns := aRoutedChannel(t)
+	o := surveyCampaign(ns, "nps", "main")
+	create(t, o)
+	wait(t, o, v1alpha1.ConditionProgrammed, metav1.ConditionTrue, "")
+	first := survey.Summary{
+		UID: string(o.UID), Sampling: true, Reason: survey.SamplingRunning, StartedAt: time.Now(), UpdatedAt: time.Now(),
+		Result: survey.Measure{N: 391, Value: 26.854, Low: 18.94, High: 34.42, Method: survey.MethodAdjustedWald},
+	}
+	tells(ns, "nps", first)
+	wait(t, o, v1alpha1.ConditionSampling, metav1.ConditionTrue, v1alpha1.ReasonRunning)
+	require.NoError(t, k8s.Delete(t.Context(), o))
+	require.True(t, eventually(t, func() bool { return apierrors.IsNotFound(k8s.Get(t.Context(), client.ObjectKeyFromObject(o), o)) }))
+
+	again := surveyCampaign(ns, "nps", "main")
+	create(t, again)
+	wait(t, again, v1alpha1.ConditionProgrammed, metav1.ConditionTrue, "")
+	wait(t, again, v1alpha1.ConditionSampling, metav1.ConditionUnknown, v1alpha1.ReasonNotLoaded) // the store tells of the first one still
+	require.Nil(t, again.Status.StartedAt)
+	require.Nil(t, again.Status.Result)
+	update(t, again, func(o *v1alpha1.SurveyCampaign) { o.Spec.Analysis = &v1alpha1.SurveyAnalysis{MinPerGroup: 50} })
+	tells(ns, "nps", survey.Summary{UID: string(again.UID), Sampling: true, Reason: survey.SamplingRunning, Result: noResult()})
+	wait(t, again, v1alpha1.ConditionSampling, metav1.ConditionTrue, v1alpha1.ReasonRunning)
+	require.Nil(t, again.Status.StartedAt)
 }
 
 // Once somebody was asked, the API server refuses another analysis.

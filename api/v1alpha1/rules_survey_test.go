@@ -183,6 +183,9 @@ func TestWhatIsMeasuredIsFixedOnceStarted(t *testing.T) {
 		{"spec.arms", list{surveyArm("b"), surveyArm("a")}, "order of spec.arms cannot be changed once"},
 		{"spec.arms", list{surveyArm("a").and(fields{"weight": 2}), surveyArm("b")}, "order of spec.arms cannot be changed once"},
 		{"spec.arms", list{surveyArm("a"), surveyArm("b"), surveyArm("c")}, "order of spec.arms cannot be changed once"},
+		{"spec.arms", list{surveyArm("a").and(fields{"delay": "1h"}), surveyArm("b")}, "order of spec.arms cannot be changed once"},
+		{"spec.sampling", fields{"rate": "50%"}, "spec.sampling and spec.holdout cannot be changed once"},
+		{"spec.holdout", fields{"fraction": "50%"}, "spec.sampling and spec.holdout cannot be changed once"},
 	}
 	for _, f := range fixed {
 		assert.NoError(t, try(f.field, f.value), "before the start: %s", f.field)
@@ -195,11 +198,38 @@ func TestWhatIsMeasuredIsFixedOnceStarted(t *testing.T) {
 	}
 	for field, value := range map[string]any{
 		"spec.suspend": true, "spec.window.end": "2027-02-01T00:00:00Z", "spec.stop": fields{"maxResponses": 10},
-		"spec.arms": list{surveyArm("a").and(fields{"delay": "1h"}), surveyArm("b")}, "metadata.labels": fields{"team": "cx"},
+		"metadata.labels": fields{"team": "cx"},
 	} {
 		assert.NoError(t, try(field, value), "after the start: %s", field)
 	}
 	set(t, kept, "status.phase", "Running")
 	_, err = resource.UpdateStatus(t.Context(), kept, metav1.UpdateOptions{})
 	require.NoError(t, err, "status itself goes on")
+}
+
+// Who counts as satisfied is declared before the start: 80 % instead of 60 % are
+// one edit away after it.
+func TestTheTopBoxIsFixedOnceStarted(t *testing.T) {
+	s := server(t)
+	base := manifest(t, "SurveyCampaign")
+	set(t, base, "spec.type", "CSAT")
+	set(t, base, "spec.topBoxFrom", int64(4))
+	set(t, base, "spec.actions", nil)
+	set(t, base, "spec.thanks", nil)
+	kept := s.keep(t, base)
+	resource := s.resource("SurveyCampaign")
+	try := func(value any) error {
+		next := kept.DeepCopy()
+		set(t, next, "spec.topBoxFrom", value)
+		_, err := resource.Update(t.Context(), next, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err
+	}
+	require.NoError(t, try(int64(3)))
+	set(t, kept, "status", fields{"observedGeneration": 1, "startedAt": time.Now().UTC().Format(time.RFC3339)})
+	kept, err := resource.UpdateStatus(t.Context(), kept, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, try(int64(4)))
+	for _, value := range []any{int64(3), nil} {
+		assert.ErrorContains(t, try(value), "spec.topBoxFrom cannot be changed once")
+	}
 }

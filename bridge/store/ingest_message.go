@@ -247,7 +247,7 @@ func (a *arrival) keep() (row messageRow, err error) {
 			with.Attachments, a.media = a.t.adopt(a.channel, m.Attachments, nil)
 		}
 		if a.answers != nil {
-			with.Survey = a.answers.campaign
+			with.Survey = nameOfRun(a.answers.campaign)
 		}
 		if content, err = encodeContent(with); err != nil {
 			return row, err

@@ -195,8 +195,8 @@ func (q *queueing) keep(o *outgoing, conv convRow, id, content string, parts [][
 		q.keys[o.key()] = keyRow{conv.namespace, key, id, o.hash}
 	}
 	q.touched = append(q.touched, []any{now, conv.id})
-	if author.Kind == message.AuthorAgent && (conv.survey != "" || conv.dueAt > 0) {
-		if err := q.t.surveyAnswered(&conv); err != nil {
+	if author.Kind != message.AuthorSurvey && (conv.survey != "" || conv.dueAt > 0) {
+		if err := q.t.surveyAnswered(&conv, author.Kind); err != nil {
 			return err
 		}
 	}

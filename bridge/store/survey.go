@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
@@ -29,11 +30,13 @@ import (
 type surveys struct {
 	s      *Store
 	hashes contactHashes
+	// runs of the campaigns in force, by name.
+	runs atomic.Pointer[map[string]string]
 
 	mu sync.Mutex
-	// begun are campaigns that are known to have asked somebody.
+	// begun are runs that are known to have asked somebody.
 	begun map[string]bool
-	// past are programs of campaigns that are not in force, by name and hash.
+	// past are programs of runs that are not in force, by run and hash.
 	past map[[2]string]*survey.Program
 	// answered: scores came in since campaigns were looked at.
 	answered bool
@@ -95,27 +98,27 @@ func (x *surveys) untilDue(ctx context.Context, query string) (time.Duration, er
 	return fromMS(due.Int64).Sub(x.s.now()), nil
 }
 
-// program of a campaign: the one in force, else the one that was last; nil where
-// nothing is known of it any more.
-func (x *surveys) program(ctx context.Context, q querier, name string) (*survey.Program, error) {
-	if c := x.s.state.Load().surveys.byName[name]; c != nil {
+// program of a run: the one in force, else the one that was last; nil where nothing
+// is known of it any more.
+func (x *surveys) program(ctx context.Context, q querier, run string) (*survey.Program, error) {
+	if c := x.inForce(x.s.state.Load(), run); c != nil {
 		return c.program, nil
 	}
 	var spec, hash string
-	found, err := one(ctx, q, []any{&spec, &hash}, `SELECT spec, hash FROM survey_campaigns WHERE campaign = ?`, name)
+	found, err := one(ctx, q, []any{&spec, &hash}, `SELECT spec, hash FROM survey_campaigns WHERE campaign = ?`, run)
 	if err != nil || !found {
 		return nil, err
 	}
-	key := [2]string{name, hash}
+	key := [2]string{run, hash}
 	x.mu.Lock()
 	known := x.past[key]
 	x.mu.Unlock()
 	if known != nil {
 		return known, nil
 	}
-	made, err := assumedProgram(name, spec)
+	made, err := assumedProgram(nameOfRun(run), spec)
 	if err != nil {
-		x.s.log.Warn("what is answered to a campaign that is gone cannot be understood by this version", "campaign", name, "err", err)
+		x.s.log.Warn("what is answered to a campaign that is gone cannot be understood by this version", "campaign", run, "err", err)
 		return nil, nil
 	}
 	x.mu.Lock()
@@ -124,68 +127,26 @@ func (x *surveys) program(ctx context.Context, q querier, name string) (*survey.
 	return made, nil
 }
 
-// begin notes that a campaign has asked somebody: its analysis is fixed from then on.
-func (x *surveys) begin(t *txn, c *campaignEntry) error {
+// begin notes that a run has asked somebody: what it declares is fixed from then on.
+func (x *surveys) begin(t *txn, run string, c *campaignEntry) error {
 	x.mu.Lock()
-	begun := x.begun[c.program.Name]
+	begun := x.begun[run]
 	x.mu.Unlock()
 	if begun {
 		return nil
 	}
-	analysis, err := json.Marshal(c.program.Campaign.Analysis)
+	declared, err := json.Marshal(c.program.Declared())
 	if err != nil {
 		return err
 	}
 	t.afterCommit(func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		x.begun[c.program.Name] = true
+		x.begun[run] = true
 	})
 	return t.later(`INSERT INTO survey_campaigns (campaign, spec, hash, started_at, analysis) VALUES (?, ?, ?, ?, ?) ON CONFLICT (campaign) DO UPDATE
 		SET started_at = excluded.started_at, analysis = excluded.analysis WHERE survey_campaigns.started_at = 0`,
-		c.program.Name, c.spec, c.hash, ms(t.now), string(analysis))
-}
-
-// syncSurveys brings the campaigns' rows in line with a document. What waits of a
-// campaign that is gone is done with; its open questions are not.
-func (s *Store) syncSurveys(t *txn, st *state) error {
-	type row struct {
-		name, hash string
-		removedAt  int64
-	}
-	rows, err := all(t.ctx, t, func(r *sql.Rows) (x row, err error) { return x, r.Scan(&x.name, &x.hash, &x.removedAt) }, `SELECT campaign, hash, removed_at FROM survey_campaigns`)
-	if err != nil {
-		return err
-	}
-	kept := map[string]row{}
-	for _, r := range rows {
-		kept[r.name] = r
-		if st.surveys.named[r.name] || r.removedAt > 0 {
-			continue
-		}
-		if err := t.later(`UPDATE survey_campaigns SET removed_at = ? WHERE campaign = ?`, ms(t.now), r.name); err != nil {
-			return err
-		}
-		if err := t.endTriggers(`due_at > 0 AND campaign = ?`, r.name); err != nil {
-			return err
-		}
-	}
-	if len(st.surveys.byName) > 0 {
-		if err := drawSalt(t); err != nil {
-			return err
-		}
-	}
-	for name, c := range st.surveys.byName {
-		if r, ok := kept[name]; ok && r.hash == c.hash && r.removedAt == 0 {
-			continue
-		}
-		if err := t.later(`INSERT INTO survey_campaigns (campaign, spec, hash) VALUES (?, ?, ?) ON CONFLICT (campaign) DO UPDATE
-			SET spec = excluded.spec, hash = excluded.hash, removed_at = 0`, name, c.spec, c.hash); err != nil {
-			return err
-		}
-	}
-	t.wake(topicSurveys)
-	return nil
+		run, c.spec, c.hash, ms(t.now), string(declared))
 }
 
 // endTriggers is for triggers that nothing can come of any more: they leave as

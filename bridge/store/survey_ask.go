@@ -13,24 +13,25 @@ import (
 // it. Where the outbox refuses the question, the decision leaves by that instead.
 func (s *sitting) ask(c *campaignEntry, r *triggerRow, d *survey.Decision) error {
 	p, t, at := c.program, s.t, s.places[d.Channel]
-	v, err := s.conversation(at)
+	v, back, err := s.conversation(at)
 	if err != nil {
 		return err
 	}
 	id := t.newID()
 	state, effects := survey.Start(p, id, *d, t.now)
+	state.Before = survey.Ledger{Campaign: s.clock(campaignKey(p)), Group: s.clock(groupKey(p))}
 	question, refused, err := s.x.say(t, &v, id, p.Name, effects[0])
 	if err != nil {
 		return err
 	}
 	if refused != nil {
 		d.Exit, d.Channel = exitOf(refused), ""
-		return nil
+		return back()
 	}
 	if err := s.makeRoom(at); err != nil {
 		return err
 	}
-	row := &dialogueRow{id: id, campaign: p.Name, contact: s.contact, channel: at.channel, identity: at.identity, conversation: v.id,
+	row := &dialogueRow{id: id, campaign: r.campaign, contact: s.contact, channel: at.channel, identity: at.identity, conversation: v.id,
 		subject: r.conversation, resolution: r.resolution, arm: d.Assignment.Arm, language: d.Language, askedAt: ms(t.now), message: question,
 		open: true, nextAt: ms(survey.NextAt(p, state)), asked: 1, state: state}
 	if err := t.addDialogue(row); err != nil {
@@ -44,7 +45,7 @@ func (s *sitting) ask(c *campaignEntry, r *triggerRow, d *survey.Decision) error
 		return err
 	}
 	t.wake(topicSurveys)
-	return s.x.begin(t, c)
+	return s.x.begin(t, r.campaign, c)
 }
 
 // exitOf is the exit that a refusal of the outbox stands for.
@@ -60,7 +61,7 @@ var errOutsideWindow = errors.New("outside of the messaging window")
 
 // makeRoom ends the dialogue that waits for a late score on the channel: only one
 // is open. A press of its buttons is still understood. What time has done to it, and
-// nobody has noticed yet, comes first.
+// nobody has noticed yet, comes first, and what follows from its score is done.
 func (s *sitting) makeRoom(at place) error {
 	open, err := all(s.t.ctx, s.t, scanText, `SELECT id FROM survey_dialogues WHERE contact = ? AND channel = ? AND open = 1`, s.contact, at.channel)
 	if err != nil {
@@ -71,12 +72,13 @@ func (s *sitting) makeRoom(at place) error {
 		if err != nil || d == nil {
 			return err
 		}
-		if _, err := s.x.step(s.t, d, survey.Input{Kind: survey.InputTimer}, at.conversation); err != nil {
+		if _, err := s.x.step(s.t, d, survey.Input{Kind: survey.InputGaveWay}, at.conversation); err != nil {
 			return err
 		}
 		if !d.open {
 			continue
 		}
+		// Nobody knows any more what it asked.
 		d.state.Phase, d.open, d.nextAt = survey.PhaseClosed, false, 0
 		if err := s.t.saveDialogue(d); err != nil {
 			return err
@@ -107,21 +109,28 @@ func (s *sitting) noteAsked(p *survey.Program) error {
 
 // conversation is where the contact is asked: their latest one on the channel, as
 // it is, or a new one that is solved from the beginning, so that nobody has to look
-// at it before the contact writes.
-func (s *sitting) conversation(at place) (convRow, error) {
+// at it before the contact writes. back takes a new one away again.
+func (s *sitting) conversation(at place) (v convRow, back func() error, err error) {
 	id, t := at.conversation, s.t
+	back = func() error { return nil }
 	if id == "" {
 		id = t.newID()
+		events := len(t.events)
+		back = func() error {
+			t.events = t.events[:events] // it is the last one: nothing was said
+			return errors.Join(t.later(`UPDATE identities SET conversation = '' WHERE id = ?`, at.identity), t.later(`DELETE FROM conversations WHERE id = ?`, id))
+		}
 		if err := t.later(`INSERT INTO conversations (id, channel, contact, identity, state, created_at, updated_at, solved_at) VALUES (?, ?, ?, ?, 'solved', ?, ?, ?)`,
 			id, at.channel, s.contact, at.identity, ms(t.now), ms(t.now), ms(t.now)); err != nil {
-			return convRow{}, err
+			return v, back, err
 		}
 		if err := t.later(`UPDATE identities SET conversation = ? WHERE id = ?`, id, at.identity); err != nil {
-			return convRow{}, err
+			return v, back, err
 		}
 		t.event(Event{Type: EventConversationCreated, Channel: at.channel, Conversation: id, Contact: s.contact})
 	}
-	return s.x.s.conversation(t.ctx, t, Scope{All: true}, id)
+	v, err = s.x.s.conversation(t.ctx, t, Scope{All: true}, id)
+	return v, back, err
 }
 
 // say queues a text of a campaign as Send would: with the same checks, in the place

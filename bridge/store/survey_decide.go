@@ -210,7 +210,11 @@ func waitsUntil(p *survey.Program, s *survey.State) time.Time {
 	case survey.PhaseAsked:
 		return s.AskedAt.Add(time.Duration(r.Window))
 	case survey.PhaseFollowUp:
-		return s.QuestionAt.Add(time.Duration(r.CommentWindow))
+		until := s.QuestionAt.Add(time.Duration(r.CommentWindow))
+		if edited := s.ScoredAt.Add(time.Duration(r.EditWindow)); !s.Frozen && edited.After(until) {
+			return edited
+		}
+		return until
 	case survey.PhaseDone:
 		return s.ScoredAt.Add(time.Duration(r.EditWindow))
 	}
@@ -225,7 +229,7 @@ func (s *sitting) ranked(due []triggerRow) []*triggerRow {
 		list[i] = &due[i]
 	}
 	priority := func(r *triggerRow) int {
-		if c := s.st.surveys.byName[r.campaign]; c != nil {
+		if c := s.x.inForce(s.st, r.campaign); c != nil {
 			return c.program.Campaign.Frequency.Priority
 		}
 		return 0
@@ -242,7 +246,7 @@ const campaignAgain = time.Minute
 
 // decide decides about one trigger.
 func (s *sitting) decide(r *triggerRow) error {
-	c := s.st.surveys.byName[r.campaign]
+	c := s.x.inForce(s.st, r.campaign)
 	if c == nil {
 		return s.missing(r)
 	}
@@ -267,13 +271,22 @@ func (s *sitting) decide(r *triggerRow) error {
 	return s.t.decided(r, d, f)
 }
 
-// missing is for a trigger whose campaign is not in force.
+// missing is for a trigger whose campaign is not in force. One that has not come back
+// once a question would have been deferred for too long asks nobody any more.
 func (s *sitting) missing(r *triggerRow) error {
 	var removed int64
 	if _, err := one(s.t.ctx, s.t, []any{&removed}, `SELECT removed_at FROM survey_campaigns WHERE campaign = ?`, r.campaign); err != nil {
 		return err
 	}
-	if removed > 0 {
+	p, err := s.x.program(s.t.ctx, s.t, r.campaign)
+	if err != nil {
+		return err
+	}
+	patience := survey.DefaultMaxDefer
+	if p != nil {
+		patience = p.MaxDefer()
+	}
+	if removed > 0 || s.t.now.Sub(fromMS(r.at)) > patience {
 		return s.t.decided(r, survey.Decision{Exit: survey.Stopped}, nil)
 	}
 	return s.t.later(`UPDATE survey_triggers SET due_at = ?, claimed_until = 0 WHERE id = ?`, ms(s.t.now.Add(campaignAgain)), r.id)
@@ -284,16 +297,20 @@ func groupKey(p *survey.Program) [2]string {
 	return [2]string{ledgerGroup, namespaceOf(p.Name) + "/" + p.Campaign.Frequency.Group}
 }
 
+// campaignKey is what the ledger knows by when a campaign asked, in whichever run.
 func campaignKey(p *survey.Program) [2]string { return [2]string{ledgerCampaign, p.Name} }
+
+// drawKey is what the ledger knows by where a run's draws put a contact.
+func drawKey(run string) [2]string { return [2]string{ledgerCampaign, run} }
 
 // facts collects what one decision depends on.
 func (s *sitting) facts(p *survey.Program, r *triggerRow) (*survey.Facts, error) {
 	f := &survey.Facts{Now: s.t.now, Event: r.event, TriggeredAt: fromMS(r.at), Contact: s.person, NegativeEvent: r.negativeAt > 0}
-	var stopped, ended int64
-	if _, err := one(s.t.ctx, s.t, []any{&stopped, &ended}, `SELECT stopped_at, ended_at FROM survey_campaigns WHERE campaign = ?`, p.Name); err != nil {
+	var stopped, ended, removed int64
+	if _, err := one(s.t.ctx, s.t, []any{&stopped, &ended, &removed}, `SELECT stopped_at, ended_at, removed_at FROM survey_campaigns WHERE campaign = ?`, r.campaign); err != nil {
 		return nil, err
 	}
-	f.Stopped = stopped > 0 || ended > 0
+	f.Stopped = stopped > 0 || ended > 0 || removed > 0
 	var err error
 	if f.Contact.Consent, err = consentOf(s.t.ctx, s.t, s.hash, p.Campaign.Audience.Consent.Purpose); err != nil {
 		return nil, err
@@ -315,7 +332,7 @@ func (s *sitting) facts(p *survey.Program, r *triggerRow) (*survey.Facts, error)
 			f.Ledger.Group, f.Outranked = s.before[group], true
 		}
 	}
-	if row := s.ledger[campaignKey(p)]; row != nil && row.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
+	if row := s.ledger[drawKey(r.campaign)]; row != nil && row.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
 		kept := row.assignment
 		f.Assigned = &kept
 	}
@@ -344,17 +361,31 @@ func (s *sitting) conversationFacts(p *survey.Program, r *triggerRow, f *survey.
 		return err
 	}
 	f.Reopened = r.resolution > 0 && (state != string(ConversationSolved) || solvedAt != r.resolution)
+	if r.resolution > 0 && !f.Reopened {
+		if f.Reopened, err = s.cameBack(r, f.Conversation.Channel); err != nil {
+			return err
+		}
+	}
 	if err := unmarshalSome(labels, &f.Conversation.Labels); err != nil {
 		return err
 	}
-	least := p.Campaign.Trigger.Exclude.MinInboundMessages
-	if least == 0 {
+	most := p.InboundMessages()
+	if most == 0 {
 		return nil
 	}
-	// No more than it takes: a conversation may be long.
 	_, err = one(s.t.ctx, s.t, []any{&f.Conversation.InboundMessages},
-		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, least)
+		`SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE conversation = ? AND direction = 'inbound' LIMIT ?) AS few`, r.conversation, most)
 	return err
+}
+
+// cameBack says that the contact has begun another conversation in the thread since
+// this one was solved (a follow-up), or has one there that is not: somebody is helping
+// them, and it is no time to ask.
+func (s *sitting) cameBack(r *triggerRow, channel string) (bool, error) {
+	var others int
+	_, err := one(s.t.ctx, s.t, []any{&others}, `SELECT COUNT(*) FROM conversations WHERE contact = ? AND channel = ? AND id <> ? AND last_inbound_at > 0
+		AND (state <> 'solved' OR id > ? AND created_at >= ?)`, s.contact, channel, r.conversation, r.conversation, r.resolution)
+	return others > 0, err
 }
 
 // channelFacts are about the campaign's channels on which the contact is known.
@@ -390,20 +421,20 @@ func (s *sitting) already(p *survey.Program, r *triggerRow) (bool, error) {
 		if r.conversation == "" {
 			return false, nil
 		}
-		_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ?`, r.conversation, r.campaign)
+		_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND outcome <> 'failed'`, r.conversation, r.campaign)
 		return asked > 0, err
 	}
-	if r.conversation == "" || r.resolution == 0 {
+	if r.conversation == "" {
 		return false, nil
 	}
-	_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND resolution = ?`, r.conversation, r.campaign, r.resolution)
+	_, err := one(s.t.ctx, s.t, []any{&asked}, `SELECT COUNT(*) FROM survey_dialogues WHERE subject = ? AND subject <> '' AND campaign = ? AND resolution = ? AND outcome <> 'failed'`, r.conversation, r.campaign, r.resolution)
 	return asked > 0, err
 }
 
 // assign keeps where the draws put the contact, before anything throttles: groups
 // are compared as they were drawn. The first time counts.
 func (s *sitting) assign(p *survey.Program, r *triggerRow, d survey.Decision) error {
-	key := campaignKey(p)
+	key := drawKey(r.campaign)
 	row := s.ledger[key]
 	if row == nil {
 		row = &ledgerRow{kind: key[0], name: key[1]}
@@ -412,7 +443,7 @@ func (s *sitting) assign(p *survey.Program, r *triggerRow, d survey.Decision) er
 	first := row.assignedAt == 0
 	byConversation := p.Campaign.Sampling.Unit == survey.UnitConversation && r.exit == ""
 	if (first || byConversation) && (d.Assignment.Sampled || d.Assignment.HeldOut) {
-		s.t.count(p.Name, countContacts, armOf(d), 1)
+		s.t.count(r.campaign, countContacts, armOf(d), 1)
 	}
 	if !first {
 		return nil

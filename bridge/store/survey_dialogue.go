@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -92,6 +93,9 @@ func (st *stepping) outcome() {
 		st.d.outcome = outcomeOptedOut
 	case st.after.Phase == survey.PhaseCancelled:
 		st.d.outcome = outcomeCancelled
+	case st.after.Phase == survey.PhaseFailed:
+		st.d.outcome = outcomeFailed
+		return // it is counted where it failed
 	default:
 		return
 	}
@@ -214,7 +218,9 @@ func (t *txn) saveAnswers(d *dialogueRow) error {
 		d.id, d.campaign, d.contact, d.conversation, d.state.Comment, answers)
 }
 
-// surveyDelivered follows what becomes of a question that was sent.
+// surveyDelivered follows what becomes of what a survey said. A question that failed
+// was asked of nobody; where another one of its texts did, it is not known what the
+// contact has in mind when they write.
 func (t *txn) surveyDelivered(id, channel string, status message.Status) error {
 	delivery := ""
 	switch status {
@@ -229,10 +235,16 @@ func (t *txn) surveyDelivered(id, channel string, status message.Status) error {
 	case message.StatusFailed, message.StatusCancelled, message.StatusSuperseded:
 		delivery = questionFailed
 	}
-	var dialogue string
-	found, err := one(t.ctx, t, []any{&dialogue}, `SELECT dialogue FROM survey_messages WHERE message = ? AND saying = ?`, id, string(survey.SayQuestion))
+	var dialogue, saying string
+	found, err := one(t.ctx, t, []any{&dialogue, &saying}, `SELECT dialogue, saying FROM survey_messages WHERE message = ? AND saying <> ''`, id)
 	if err != nil || !found {
 		return err
+	}
+	if saying != string(survey.SayQuestion) {
+		if status != message.StatusFailed || saying == string(survey.SayThanks) {
+			return nil
+		}
+		return t.surveyEvent(survey.Input{Kind: survey.InputOthersWrote}, `WHERE id = ? AND open = 1`, dialogue)
 	}
 	d, err := t.lockDialogue(dialogue)
 	if err != nil || d == nil || d.delivery == delivery {
@@ -244,5 +256,32 @@ func (t *txn) surveyDelivered(id, channel string, status message.Status) error {
 	if delivery != "" {
 		t.count(d.campaign, delivery, d.arm, 1)
 	}
-	return t.later(`UPDATE survey_dialogues SET delivery = ? WHERE id = ?`, delivery, d.id)
+	d.delivery = delivery
+	if err := t.later(`UPDATE survey_dialogues SET delivery = ? WHERE id = ?`, delivery, d.id); err != nil || delivery != questionFailed {
+		return err
+	}
+	return t.c.surveys.failed(t, d)
+}
+
+// failed ends a dialogue whose question did not arrive. It tires nobody: the ledger
+// knows again what it knew before, unless the contact was asked something since.
+func (x *surveys) failed(t *txn, d *dialogueRow) error {
+	if d.outcome != outcomeWaiting {
+		return nil
+	}
+	if _, err := x.step(t, d, survey.Input{Kind: survey.InputFailed}, ""); err != nil || d.outcome != outcomeFailed {
+		return err
+	}
+	p, err := x.program(t.ctx, t, d.campaign)
+	if err != nil || p == nil {
+		return err
+	}
+	hash, err := x.hashes.of(t.ctx, t, d.contact)
+	if err != nil {
+		return err
+	}
+	back := func(key [2]string, before survey.Clock) error {
+		return t.later(`UPDATE survey_ledger SET sent_at = ? WHERE contact = ? AND kind = ? AND name = ? AND sent_at = ?`, ms(before.Sent), hash, key[0], key[1], d.askedAt)
+	}
+	return errors.Join(back(campaignKey(p), d.state.Before.Campaign), back(groupKey(p), d.state.Before.Group))
 }

@@ -38,11 +38,16 @@ func (x *surveys) follow(m *matter) (errandResult, error) {
 	if d == nil || d.hushed() || asks(e.Saying) && d.outcome != outcomeWaiting {
 		return resultSuperseded, nil
 	}
-	_, refused, err := x.say(m.t, m.v, d.id, m.e.target, survey.Effect{Kind: survey.EffectSay, Saying: e.Saying, Text: e.Text, Buttons: e.Buttons})
-	if err != nil || refused == nil {
-		return resultDone, err
+	_, refused, err := x.say(m.t, m.v, d.id, nameOfRun(m.e.target), survey.Effect{Kind: survey.EffectSay, Saying: e.Saying, Text: e.Text, Buttons: e.Buttons})
+	switch {
+	case err != nil:
+		return "", err
+	case refused != nil:
+		return resultRefused, nil
+	case e.Saying != survey.SayThanks && d.state.Interrupted: // ours is the last word again
+		return resultDone, m.t.surveyEvent(survey.Input{Kind: survey.InputAsked}, `WHERE id = ?`, d.id)
 	}
-	return resultRefused, nil
+	return resultDone, nil
 }
 
 // asks says whether a text is out of place once the question has an outcome.
@@ -50,7 +55,7 @@ func asks(s survey.Saying) bool { return s == survey.SayQuestion || s == survey.
 
 // hushed says that nothing more is said: a person writes, or it is over.
 func (d *dialogueRow) hushed() bool {
-	return d.state.Suspended || d.state.Phase == survey.PhaseOptedOut || d.state.Phase == survey.PhaseCancelled
+	return d.state.Suspended || d.state.Phase == survey.PhaseOptedOut || d.state.Phase == survey.PhaseCancelled || d.state.Phase == survey.PhaseFailed
 }
 
 const (
@@ -90,6 +95,15 @@ func (x *surveys) act(m *matter, e surveyErrand) error {
 // campaigns say so.
 func (t *txn) surveyReopened(conversation string) error {
 	return t.surveyEvent(survey.Input{Kind: survey.InputReopened}, `WHERE subject = ? AND subject <> '' AND open = 1 ORDER BY id`, conversation)
+}
+
+// surveyCameBack is for a contact who writes again on a channel after their
+// conversation there was solved: that is reopened, or, after its reopen window, has a
+// follow-up. Either way what was solved is not, and questions about any conversation
+// of the thread end, where their campaigns say so.
+func (t *txn) surveyCameBack(contact, channel string) error {
+	return t.surveyEvent(survey.Input{Kind: survey.InputReopened}, `WHERE contact = ? AND open = 1 AND subject <> ''
+		AND subject IN (SELECT id FROM conversations WHERE contact = ? AND channel = ?) ORDER BY id`, contact, contact, channel)
 }
 
 // surveyEvent lets something happen to the dialogues that a query finds.

@@ -33,7 +33,21 @@ func (a *arrival) answer() (result wire.Result, err error) {
 	if err != nil || d == nil || d.contact != p.contact || d.channel != a.channel.Name {
 		return "", err
 	}
-	consumed, err := a.s.surveys.step(a.t, d, survey.Input{Kind: survey.InputMessage, Text: m.Text, Payload: payload}, p.conversation)
+	if payload == "" && d.delivery == "" && d.state.Phase == survey.PhaseAsked {
+		if waits, err := a.t.unsent(d.message); err != nil || waits {
+			return "", err // nobody answers what was not asked yet
+		}
+	}
+	in := survey.Input{Kind: survey.InputMessage, Payload: payload, Attended: p.state != ConversationSolved}
+	if m.Type == message.TypeText || m.Type == message.TypePostback {
+		in.Text = m.Text // what stands under a picture, or for a sticker, is for people
+	}
+	if payload == "" && m.ReplyTo != "" {
+		if in.Quotes, err = a.t.quotes(a.channel.Name, m.ReplyTo, d.id); err != nil {
+			return "", err
+		}
+	}
+	consumed, err := a.s.surveys.step(a.t, d, in, p.conversation)
 	if err != nil {
 		return "", err
 	}
@@ -46,6 +60,29 @@ func (a *arrival) answer() (result wire.Result, err error) {
 	return "", nil
 }
 
+// unsent says that a question waits in the outbox, and no bridge has begun to send it.
+func (t *txn) unsent(question string) (bool, error) {
+	var waits int
+	_, err := one(t.ctx, t, []any{&waits}, `SELECT COUNT(*) FROM deliveries d WHERE d.message = ? AND d.state = 'queued'
+		AND NOT EXISTS (SELECT 1 FROM delivery_parts p WHERE p.message = d.message AND (p.state NOT IN ('queued', 'held') OR p.unknowns > 0))`, question)
+	return waits > 0, err
+}
+
+// quotes finds out whether a message replies to something that a dialogue said, by
+// the platform's id of that. What the store does not know is nothing.
+func (t *txn) quotes(channel, replyTo, dialogue string) (survey.Quote, error) {
+	var of, saying string
+	found, err := one(t.ctx, t, []any{&of, &saying}, `SELECT COALESCE(n.dialogue, ''), COALESCE(n.saying, '') FROM external_ids x LEFT JOIN survey_messages n ON n.message = x.id
+		WHERE x.channel = ? AND x.external_id = ? AND x.kind = 'message' ORDER BY x.direction DESC LIMIT 1`, channel, replyTo)
+	switch {
+	case err != nil || !found:
+		return survey.QuotesNothing, err
+	case of == dialogue && saying != "":
+		return survey.QuotesQuestion, nil
+	}
+	return survey.QuotesOther, nil
+}
+
 // surveyed is what surveys do with a message that is kept: nothing more is done
 // about one that was an answer.
 func (a *arrival) surveyed() (done bool, err error) {
@@ -53,19 +90,23 @@ func (a *arrival) surveyed() (done bool, err error) {
 	switch {
 	case a.answers != nil:
 		return true, t.later(`INSERT INTO survey_messages (message, dialogue, saying) VALUES (?, ?, '')`, a.id, a.answers.id)
-	case p.survey != "" && a.direction == message.Outbound && (m.Author == nil || m.Author.Kind == message.AuthorAgent):
-		return true, t.surveyEvent(survey.Input{Kind: survey.InputAgentWrote}, `WHERE id = ?`, p.survey)
+	case p.survey != "" && a.direction == message.Outbound:
+		kind := survey.InputOthersWrote
+		if m.Author == nil || m.Author.Kind == message.AuthorAgent {
+			kind = survey.InputAgentWrote
+		}
+		return true, t.surveyEvent(survey.Input{Kind: kind}, `WHERE id = ?`, p.survey)
 	case p.surveyedUntil <= ms(t.now) || a.direction != message.Inbound || m.Standby:
 		return false, nil
 	}
-	if optsOut(m.Text, p.language) {
+	if a.before.state != ConversationOpen && optsOut(m.Text, p.language) {
 		if err := a.s.surveys.optOutOfAll(t, p.contact); err != nil {
 			return false, err
 		}
 	}
 	reopened := a.course == courseOpen && a.before.state == ConversationSolved
-	if reopened {
-		if err := t.surveyReopened(p.conversation); err != nil {
+	if reopened || a.course == courseFollowUp {
+		if err := t.surveyCameBack(p.contact, a.channel.Name); err != nil {
 			return false, err
 		}
 	}
@@ -79,15 +120,21 @@ func (a *arrival) surveyed() (done bool, err error) {
 const maxOptOut = 64
 
 // optsOut says whether a text asks, as a whole, to be left alone. Outside of a
-// dialogue it goes to people as well.
+// dialogue it goes to people as well; in a conversation that is open it says nothing
+// of surveys: "cancel" may be an order.
 func optsOut(text, language string) bool {
 	return text != "" && len(text) <= maxOptOut && survey.ReadScore(text, language, survey.Scale{Max: 10}).Class == survey.ClassOptOut
 }
 
-// surveyAnswered is for a person of the shop who writes: the dialogue that is open
-// with the contact says nothing more, and somebody has looked at the conversation.
-func (t *txn) surveyAnswered(v *convRow) error {
-	if v.dueAt > 0 {
+// surveyAnswered is for somebody else who writes to the contact: texts may be answers
+// to that from now on. Where it is a person, the dialogue that is open says nothing
+// more, and somebody has looked at the conversation.
+func (t *txn) surveyAnswered(v *convRow, author message.AuthorKind) error {
+	kind := survey.InputOthersWrote
+	if author == message.AuthorAgent {
+		kind = survey.InputAgentWrote
+	}
+	if v.dueAt > 0 && kind == survey.InputAgentWrote {
 		if err := t.later(`UPDATE conversations SET due_at = 0 WHERE id = ?`, v.id); err != nil {
 			return err
 		}
@@ -95,7 +142,7 @@ func (t *txn) surveyAnswered(v *convRow) error {
 	if v.survey == "" {
 		return nil
 	}
-	return t.surveyEvent(survey.Input{Kind: survey.InputAgentWrote}, `WHERE id = ?`, v.survey)
+	return t.surveyEvent(survey.Input{Kind: kind}, `WHERE id = ?`, v.survey)
 }
 
 // surveyChanged is for a message that its writer changed: another score replaces the
@@ -142,7 +189,11 @@ func (t *txn) surveyEdited(tg target, m message.Message) error {
 	if found && !d.state.Frozen && d.state.Phase == survey.PhaseFollowUp && !survey.ReadScore(m.Text, d.language, t.scaleOf(d)).IsScore() {
 		return nil // other words around a score, which must not answer the question that came after it
 	}
-	_, err = t.c.surveys.step(t, d, survey.Input{Kind: survey.InputMessage, Text: m.Text}, tg.conversation)
+	in := survey.Input{Kind: survey.InputMessage, Text: m.Text}
+	if found {
+		in.Quotes = survey.QuotesQuestion // it was an answer before
+	}
+	_, err = t.c.surveys.step(t, d, in, tg.conversation)
 	return err
 }
 
@@ -265,7 +316,7 @@ func (t *txn) surveySolved(v *convRow, auto bool) error {
 		}
 	}
 	for _, c := range t.c.surveys.s.state.Load().surveys.resolved[v.namespace] {
-		r := triggerRow{campaign: c.program.Name, contact: v.contact, conversation: v.id, resolution: v.solvedAt, autoResolved: boolInt(auto),
+		r := triggerRow{campaign: t.c.surveys.runOf(c.program.Name), contact: v.contact, conversation: v.id, resolution: v.solvedAt, autoResolved: boolInt(auto),
 			event: survey.ConversationResolved, at: ms(t.now), dueAt: ms(t.now)}
 		if err := t.addTrigger(&r); err != nil {
 			return err

@@ -48,16 +48,20 @@ func newCampaigns() *campaigns {
 	return &campaigns{byName: map[string]*campaignEntry{}, resolved: map[string][]*campaignEntry{}, named: map[string]bool{}}
 }
 
-// begunCampaign is what the database knows of a campaign that has asked somebody.
-type begunCampaign struct{ name, analysis string }
+// begunCampaign is what the database knows of a run that has asked somebody.
+type begunCampaign struct {
+	run, spec, analysis string
+	removed             bool
+}
 
 // campaignPast is what a campaign is compiled by beside the document.
 type campaignPast struct {
 	now  time.Time
 	caps map[string]platform.Capabilities
-	// begun has the analysis (JSON) that a campaign started with; nil where it could
-	// not be read: then none is refused for what it did before.
-	begun map[string]string
+	// begun are the latest runs, by campaign, of those that have begun, with the
+	// analysis (JSON) that they started with; nil where they could not be read: then
+	// none is refused for what it did before.
+	begun map[string]begunCampaign
 }
 
 // campaignPast reads what was before. Without the database the document is loaded
@@ -67,15 +71,25 @@ func (s *Store) campaignPast(ctx context.Context, doc *document.Document) campai
 	if !slices.ContainsFunc(doc.Entries, func(e document.Entry) bool { return e.Kind == document.EntrySurveyCampaign }) {
 		return past
 	}
-	list, err := all(ctx, s.read, func(rows *sql.Rows) (b begunCampaign, err error) { return b, rows.Scan(&b.name, &b.analysis) },
-		`SELECT campaign, analysis FROM survey_campaigns WHERE started_at > 0`)
+	list, err := all(ctx, s.read, func(rows *sql.Rows) (b begunCampaign, err error) {
+		var removedAt int64
+		err = rows.Scan(&b.run, &b.spec, &b.analysis, &removedAt)
+		b.removed = removedAt > 0
+		return b, err
+	}, `SELECT campaign, spec, analysis, removed_at FROM survey_campaigns`)
 	if err != nil {
 		s.log.Warn("which survey campaigns have begun could not be read; changes of their analysis are not noticed before the next document", "err", err)
 		return past
 	}
-	past.begun = map[string]string{}
+	past.begun = map[string]begunCampaign{}
 	for _, b := range list {
-		past.begun[b.name] = b.analysis
+		name, number := splitRun(b.run)
+		if before, ok := past.begun[name]; ok {
+			if _, n := splitRun(before.run); n > number {
+				continue
+			}
+		}
+		past.begun[name] = b
 	}
 	return past
 }
@@ -114,7 +128,7 @@ func (l *loader) campaign(e document.Entry) (running string, err error) {
 		}
 		program, found := survey.Compile(e.Name, spec, refs)
 		if program != nil {
-			if err = l.past.sameAnalysis(program); err == nil {
+			if err = l.past.sameDeclared(program); err == nil {
 				l.next.surveys.byName[e.Name] = &campaignEntry{program: program, spec: string(e.Spec), hash: e.Hash, fingerprint: fingerprint}
 				return "", nil
 			}
@@ -135,18 +149,19 @@ func (l *loader) keepCampaign(name string) (running string) {
 	return running
 }
 
-// sameAnalysis refuses another analysis than the one that a campaign started with:
-// who may change it after having seen answers finds what they look for.
-func (p *campaignPast) sameAnalysis(program *survey.Program) error {
+// sameDeclared refuses what another analysis, sampling, arm or the like would be than
+// what a campaign started with: who may change it after having seen answers finds
+// what they look for.
+func (p *campaignPast) sameDeclared(program *survey.Program) error {
 	began, begun := p.begun[program.Name]
-	if !begun || began == "" {
+	if !begun || began.analysis == "" || !sameResource(began.spec, began.removed, program.Campaign.UID) {
 		return nil
 	}
-	now, err := json.Marshal(program.Campaign.Analysis)
-	if err != nil || string(now) == began {
+	field, err := program.Declared().Changed([]byte(began.analysis))
+	if err != nil || field == "" {
 		return err
 	}
-	return &FieldError{Field: "analysis", Message: "AnalysisChanged: the campaign has asked people by another analysis; put it back, or begin a campaign of another name"}
+	return &FieldError{Field: field, Message: "AnalysisChanged: the campaign has asked people by another " + field + "; put it back, or begin a campaign of another name"}
 }
 
 // surveyRefs are what a campaign refers to, as far as it is in force, and what

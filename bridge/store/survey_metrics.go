@@ -26,10 +26,13 @@ func (s *Store) registerSurveyMetrics(reg prometheus.Registerer) {
 	reg.MustRegister(&surveyMetrics{
 		s: s,
 		decisions: prometheus.NewDesc("bridgekeeper_survey_decisions_total",
-			"Contacts that a campaign considered, by where that ended: Asked, or why not.", []string{"campaign", "exit"}, nil),
-		pending: prometheus.NewDesc("bridgekeeper_survey_pending", "Contacts that a campaign will consider again: for their delay, quiet times, a cool-down, another survey.", campaign, nil),
-		questions: prometheus.NewDesc("bridgekeeper_survey_questions_total",
-			"Questions that were asked, by what became of them. One can be counted under several outcomes, such as delivered and answered.", []string{"campaign", "outcome"}, nil),
+			"Contacts that a campaign considered, by where that ended: Asked, or why not. Absent where it would tell of fewer than five people.", []string{"campaign", "exit"}, nil),
+		pending: prometheus.NewDesc("bridgekeeper_survey_pending", "Contacts that a campaign will consider again: for their delay, quiet times, a cool-down, another survey. Absent where it would tell of fewer than five people.", campaign, nil),
+		// A gauge: what became of a question can change, as when a score is edited and
+		// more is to be asked again.
+		questions: prometheus.NewDesc("bridgekeeper_survey_questions",
+			"Questions that were asked, by what has become of them so far. One can be counted under several outcomes, such as delivered and answered. Absent where it would tell of fewer than five people.",
+			[]string{"campaign", "outcome"}, nil),
 		score: prometheus.NewDesc("bridgekeeper_survey_score",
 			"What a campaign found out (NPS in points, satisfied in percent, mean effort): the value and both ends of its interval, at most ten minutes old. Absent while fewer than five have answered.",
 			[]string{"campaign", "bound"}, nil),
@@ -44,20 +47,10 @@ func (m *surveyMetrics) Describe(out chan<- *prometheus.Desc) {
 	}
 }
 
-// surveyOutcomes are the counts of what became of questions.
-var surveyOutcomes = map[string]bool{
-	countDelivered: true, countFailed: true, countAnswered: true, countCompleted: true, countLate: true,
-	countOptedOut: true, countCancelled: true, countExpired: true, countClarified: true, countUnparsed: true,
+// surveyOutcomes are what becomes of questions, as counts and the funnel name it.
+var surveyOutcomes = []string{
+	countDelivered, countFailed, countAnswered, countCompleted, countLate, countOptedOut, countCancelled, countExpired, countClarified, countUnparsed,
 }
-
-// surveyExits are the names of all ways out of the decision.
-var surveyExits = func() map[string]bool {
-	names := map[string]bool{}
-	for _, e := range survey.Exits() {
-		names[e.String()] = e.Final()
-	}
-	return names
-}()
 
 // Collect implements prometheus.Collector. What cannot be read is left out of
 // this scrape: a number that is made up would look like an answer.
@@ -75,27 +68,46 @@ func (m *surveyMetrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// collectCounts tells the counts of campaigns that are there.
+// collectCounts tells the counts of campaigns that are there, as far as the funnel
+// that is published has them: a metric is read by more people than a report.
 func (m *surveyMetrics) collectCounts(out chan<- prometheus.Metric) {
 	type row struct {
-		campaign, name string
-		n              int64
+		run, name string
+		n         int64
 	}
-	list, err := all(background, m.s.read, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.campaign, &r.name, &r.n) },
+	list, err := all(background, m.s.read, func(rows *sql.Rows) (r row, err error) { return r, rows.Scan(&r.run, &r.name, &r.n) },
 		`SELECT k.campaign, k.name, CAST(SUM(k.n) AS BIGINT) FROM survey_counts k JOIN survey_campaigns c ON c.campaign = k.campaign WHERE c.removed_at = 0 GROUP BY k.campaign, k.name`)
 	if err != nil {
 		return
 	}
+	campaigns := map[string]surveyCounts{}
 	for _, r := range list {
-		final, exit := surveyExits[r.name]
-		switch {
-		case exit && final:
-			out <- prometheus.MustNewConstMetric(m.decisions, prometheus.CounterValue, float64(r.n), r.campaign, r.name)
-		case exit:
-			out <- prometheus.MustNewConstMetric(m.pending, prometheus.GaugeValue, float64(r.n), r.campaign)
-		case surveyOutcomes[r.name]:
-			out <- prometheus.MustNewConstMetric(m.questions, prometheus.CounterValue, float64(r.n), r.campaign, r.name)
+		if campaigns[r.run] == nil {
+			campaigns[r.run] = surveyCounts{}
 		}
+		campaigns[r.run][countKey{name: r.name}] = r.n
+	}
+	for run, counts := range campaigns {
+		m.collectCampaign(out, nameOfRun(run), counts) // one run is there of each
+	}
+}
+
+func (m *surveyMetrics) collectCampaign(out chan<- prometheus.Metric, name string, counts surveyCounts) {
+	funnel := counts.funnel()
+	published := funnel.Published()
+	send := func(desc *prometheus.Desc, kind prometheus.ValueType, counted, cell string, labels ...string) {
+		if n, counts := counts[countKey{name: counted}]; counts && published.Shows(cell) {
+			out <- prometheus.MustNewConstMetric(desc, kind, float64(n), append([]string{name}, labels...)...)
+		}
+	}
+	for _, e := range survey.Exits() {
+		if e.Final() {
+			send(m.decisions, prometheus.CounterValue, e.String(), e.Cell(), e.String())
+		}
+	}
+	send(m.pending, prometheus.GaugeValue, survey.Deferred.String(), survey.Deferred.Cell())
+	for _, outcome := range surveyOutcomes {
+		send(m.questions, prometheus.GaugeValue, outcome, outcome, outcome)
 	}
 }
 
@@ -111,7 +123,7 @@ func (m *surveyMetrics) collectScores(out chan<- prometheus.Metric) {
 			continue
 		}
 		for bound, value := range map[string]float64{"value": summary.Result.Value, "low": summary.Result.Low, "high": summary.Result.High} {
-			out <- prometheus.MustNewConstMetric(m.score, prometheus.GaugeValue, value, list[i].name, bound)
+			out <- prometheus.MustNewConstMetric(m.score, prometheus.GaugeValue, value, nameOfRun(list[i].name), bound)
 		}
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
@@ -19,13 +22,14 @@ import (
 //
 // A report that is final is kept, and told as it is from then on.
 
-// campaignRow is a campaign that is, or was, in force, with what is kept of it.
+// campaignRow is a run of a campaign that is, or was, in force, with what is kept of it.
 type campaignRow struct {
-	name, spec, hash                       string
+	name, spec, hash                       string // name of the run
 	removedAt, startedAt, stoppedAt, ended int64
 	stopRule                               survey.StopRule
 	summary, report, counted               string
 	updatedAt                              int64
+	latest                                 bool // of its campaign's runs
 }
 
 const selectCampaigns = `SELECT c.campaign, c.spec, c.hash, c.removed_at, c.started_at, c.stopped_at, c.ended_at, c.stop_rule,
@@ -37,7 +41,11 @@ func scanCampaign(rows *sql.Rows) (c campaignRow, err error) {
 }
 
 func (c *campaignRow) api() (Survey, error) {
-	out := Survey{Name: c.name, InForce: c.removedAt == 0, Hash: c.hash}
+	name, number := splitRun(c.name)
+	if !c.latest {
+		name += runMark + strconv.Itoa(number)
+	}
+	out := Survey{Name: name, InForce: c.removedAt == 0, Hash: c.hash}
 	if !out.InForce {
 		out.Hash = ""
 	}
@@ -46,15 +54,39 @@ func (c *campaignRow) api() (Survey, error) {
 
 // surveyProgram is a campaign's program: the one in force, or else as it was last.
 func (s *Store) surveyProgram(c *campaignRow) (*survey.Program, error) {
-	if e := s.state.Load().surveys.byName[c.name]; e != nil {
+	if e := s.surveys.inForce(s.state.Load(), c.name); e != nil {
 		return e.program, nil
 	}
-	return assumedProgram(c.name, c.spec)
+	return assumedProgram(nameOfRun(c.name), c.spec)
+}
+
+// campaigns reads runs of campaigns, in order of their names: all, or those of one
+// campaign. The latest of each is marked.
+func (s *Store) campaigns(ctx context.Context, name string) ([]campaignRow, error) {
+	where, args := ``, []any(nil)
+	if name != "" {
+		of := name + runMark
+		where, args = `WHERE c.campaign = ? OR SUBSTR(c.campaign, 1, ?) = ? `, []any{name, utf8.RuneCountInString(of), of}
+	}
+	list, err := all(ctx, s.read, scanCampaign, selectCampaigns+where+`ORDER BY c.campaign`, args...)
+	last := map[string]*campaignRow{}
+	for i := range list {
+		c := &list[i]
+		name, number := splitRun(c.name)
+		if before := last[name]; before != nil {
+			if _, n := splitRun(before.name); n > number {
+				continue
+			}
+			before.latest = false
+		}
+		c.latest, last[name] = true, c
+	}
+	return list, err
 }
 
 // Surveys lists the campaigns in scope.
 func (s *Store) Surveys(ctx context.Context, scope Scope) ([]Survey, error) {
-	list, err := all(ctx, s.read, scanCampaign, selectCampaigns+`ORDER BY c.campaign`)
+	list, err := s.campaigns(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -99,19 +131,24 @@ func (s *Store) Survey(ctx context.Context, scope Scope, name string) (SurveyRep
 	return out, nil
 }
 
-// campaign reads one campaign, if it is in scope.
+// campaign reads one campaign, if it is in scope: its latest run, or the one that the
+// name says.
 func (s *Store) campaign(ctx context.Context, scope Scope, name string) (*campaignRow, error) {
 	if !scope.Allows(namespaceOf(name)) {
 		return nil, fmt.Errorf("survey %s: %w", name, ErrNotFound)
 	}
-	list, err := all(ctx, s.read, scanCampaign, selectCampaigns+`WHERE c.campaign = ?`, name)
+	list, err := s.campaigns(ctx, nameOfRun(name))
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
-		return nil, fmt.Errorf("survey %s: %w", name, ErrNotFound)
+	_, number := splitRun(name)
+	for i := range list {
+		c := &list[i]
+		if _, n := splitRun(c.name); c.latest && !strings.Contains(name, runMark) || n == number && strings.Contains(name, runMark) {
+			return c, nil
+		}
 	}
-	return &list[0], nil
+	return nil, fmt.Errorf("survey %s: %w", name, ErrNotFound)
 }
 
 // sampling says whether a campaign asks at a time, and why not. A window that is

@@ -86,7 +86,7 @@ func (s *Store) makeReport(ctx context.Context, c *campaignRow) (*madeReport, er
 		rows := readScores(within, q, c.name)
 		made.counted = counts.digest()
 		made.report = survey.Aggregate(p, survey.Data{
-			Now: made.at, Stopped: c.ended > 0, Funnel: counts.funnel(), Arms: counts.arms(p), Outcomes: counts.outcomes(p), Rows: rows.all(),
+			Now: made.at, Stopped: c.ended > 0, Funnel: counts.funnel(), Arms: counts.arms(p), Drawn: counts.drawn(), Outcomes: counts.outcomes(p), Rows: rows.all(),
 		})
 		return rows.err
 	})
@@ -126,8 +126,8 @@ func readScores(ctx context.Context, q querier, campaign string) *scores {
 // selectScores has the numbers of a score in one, since most of the time of
 // reading a row is that of its columns: the second in the high bits, then
 // answered, asked (8 bits each), arm, score (4 each), late, completed. A time in
-// seconds is below 2^35 for a thousand years.
-const selectScores = `SELECT (at / 1000) * 67108864 + answered * 262144 + asked * 1024 + arm * 64 + score * 4 + late * 2 + completed, channel, language
+// seconds is below 2^35 for a thousand years. The time of asking is another number.
+const selectScores = `SELECT (at / 1000) * 67108864 + answered * 262144 + asked * 1024 + arm * 64 + score * 4 + late * 2 + completed, asked_at, channel, language
 	FROM survey_responses WHERE campaign = ?`
 
 func unpackScore(packed int64, row *survey.Row) {
@@ -147,14 +147,15 @@ func (r *scores) all() iter.Seq[survey.Row] {
 		}
 		defer rows.Close()
 		var row survey.Row
-		var packed int64
+		var packed, asked int64
 		var channel, language sql.RawBytes // no copy for each: there are few different ones
 		names := map[string]string{}
 		for rows.Next() {
-			if r.err = rows.Scan(&packed, &channel, &language); r.err != nil {
+			if r.err = rows.Scan(&packed, &asked, &channel, &language); r.err != nil {
 				return
 			}
 			unpackScore(packed, &row)
+			row.AskedAt = fromMS(asked)
 			row.Channel, row.Language = same(names, channel), same(names, language)
 			if !yield(row) {
 				return
@@ -184,6 +185,12 @@ func (c surveyCounts) arms(p *survey.Program) []survey.ArmCounts {
 		arms[i] = survey.ArmCounts{Assigned: c.of(countContacts, i), Asked: c.of(survey.Asked.String(), i), Answered: c.of(countAnswered, i)}
 	}
 	return arms
+}
+
+// drawn are the contacts that were drawn to be asked, whatever arm, and to be held out.
+func (c surveyCounts) drawn() *survey.Drawn {
+	held := c.of(countContacts, noArm)
+	return &survey.Drawn{Asked: c.sum(countContacts) - held, HeldOut: held}
 }
 
 // outcomes are what contacts did: of each arm, of all that were to be asked, of

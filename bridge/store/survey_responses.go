@@ -48,7 +48,7 @@ func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, p
 	}
 	tell := each
 	if !personal {
-		alike, err := s.alike(ctx, name)
+		alike, err := s.alike(ctx, c.name)
 		if err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, p
 	}
 	arms := p.Arms()
 	for after := ""; ; {
-		page, err := all(ctx, s.read, scanResponse, selectResponses, name, after, responsePage)
+		page, err := all(ctx, s.read, scanResponse, selectResponses, c.name, after, responsePage)
 		if err != nil {
 			return err
 		}

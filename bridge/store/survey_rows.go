@@ -49,6 +49,7 @@ const (
 	outcomeOptedOut  = "optedOut"
 	outcomeCancelled = "cancelled"
 	outcomeExpired   = "expired"
+	outcomeFailed    = "failed" // it never arrived; counted by its delivery
 )
 
 // Deliveries of a question.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -41,12 +42,13 @@ func (s *Store) renewSummaries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i := range list {
+	var errs []error
+	for i := range list { // one that cannot be made keeps no other back
 		if err := s.renewSummary(ctx, &list[i]); err != nil {
-			return fmt.Errorf("survey %s: %w", list[i].name, err)
+			errs = append(errs, fmt.Errorf("survey %s: %w", list[i].name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (s *Store) renewSummary(ctx context.Context, c *campaignRow) error {
@@ -92,6 +94,7 @@ func (c *campaignRow) turned(kept *survey.Summary, p *survey.Program, now time.T
 // summarize is the summary of a campaign with a report that was just made.
 func (s *Store) summarize(c *campaignRow, made *madeReport) survey.Summary {
 	summary := survey.Summarize(&made.report)
+	summary.UID = uidOf(c.spec)
 	summary.StartedAt, summary.StopRule = fromMS(c.startedAt), c.stopRule
 	summary.Reason = c.sampling(made.program, made.at)
 	summary.Sampling = summary.Reason == survey.SamplingRunning
@@ -194,7 +197,7 @@ func (s *Store) SurveyStatuses(ctx context.Context) []document.SurveyStatus {
 	}
 	var statuses []document.SurveyStatus
 	for i := range list {
-		status := document.SurveyStatus{Entry: string(document.EntrySurveyCampaign) + "/" + list[i].name, Hash: list[i].hash}
+		status := document.SurveyStatus{Entry: string(document.EntrySurveyCampaign) + "/" + nameOfRun(list[i].name), Hash: list[i].hash}
 		if list[i].summary != "" {
 			status.Summary = json.RawMessage(list[i].summary)
 		}

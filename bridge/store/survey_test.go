@@ -55,14 +55,17 @@ func TestSurveyNeverSwallowsAMessage(t *testing.T) {
 	require.Empty(t, s.says("ana", "My parcel has not come yet").Survey)
 	s.wantState(v, ConversationOpen)
 	require.True(t, s.dialogue(npsCampaign).open)
-	require.Equal(t, npsCampaign, s.says("ana", "7 or 8").Survey)
-	require.Empty(t, s.says("ana", "5 or 6").Survey, "asked back once")
-	require.Equal(t, npsCampaign, s.says("ana", "4").Survey)
-	require.Equal(t, npsCampaign, s.says("ana", "It took too long").Survey, "the answer to why")
+	require.Empty(t, s.says("ana", "7").Survey, "it is the last thing said: people are waited for")
+
+	v = s.asked("bob")
+	require.Equal(t, npsCampaign, s.says("bob", "7 or 8").Survey)
+	require.Empty(t, s.says("bob", "5 or 6").Survey, "asked back once")
+	require.Equal(t, npsCampaign, s.presses("bob", "survey/"+s.dialogue(npsCampaign).id+"/4").Survey)
+	require.Equal(t, npsCampaign, s.says("bob", "It took too long").Survey, "the answer to why")
 	require.Equal(t, []string{"survey: How likely?", "survey: One number, please.", "survey: What went wrong?", "survey: Thank you."}, s.said(v))
 	require.Equal(t, []survey.Row{{Score: 4, Completed: true, Asked: 3, Answered: 3}}, s.scores(npsCampaign))
 	f := s.funnel(npsCampaign)
-	require.Equal(t, []int{1, 2, 1, 1}, []int{f.Clarified, f.Unparsed, f.Answered, f.Completed})
+	require.Equal(t, []int{2, 1, 2, 1, 1}, []int{f.Asked, f.Clarified, f.Unparsed, f.Answered, f.Completed})
 }
 
 // A question about what was reopened is out of place, and a press of its button is
@@ -102,6 +105,7 @@ func TestSurveyKeepsLateScoresApart(t *testing.T) {
 // A person who writes has the word: what is queued is not sent, texts are theirs.
 func TestSurveyIsSilentWhenAPersonWrites(t *testing.T) {
 	s := newSurveying(t)
+	s.unsent = true
 	v := s.asked("ana")
 	question := s.dialogue(npsCampaign).message
 	reply := s.send(v, "One more thing")
@@ -115,7 +119,6 @@ func TestSurveyIsSilentWhenAPersonWrites(t *testing.T) {
 func TestSurveyDeliveryIsCounted(t *testing.T) {
 	s := newSurveying(t)
 	s.asked("ana")
-	s.sent(s.leaseOne())
 	require.Equal(t, 1, s.funnel(npsCampaign).Delivered, "the platform tells no more than that it took it")
 }
 
@@ -316,6 +319,14 @@ func TestSurveyAnalysisStays(t *testing.T) {
 	require.Contains(t, refused[0].Message, "AnalysisChanged")
 	require.Equal(t, 90, s.state.Load().surveys.byName[npsCampaign].program.Campaign.Analysis.Confidence)
 	s.campaign(npsCampaign, changed)
+
+	// So do the draws: contacts keep theirs, so that another fraction would leave a
+	// mixture of two.
+	other := npsSpec(func(c *survey.Campaign) { c.Analysis.Confidence, c.Holdout.Fraction = 90, "50%" })
+	s.set(entry(t, document.EntrySurveyCampaign, npsCampaign, other))
+	refused = s.reload()
+	require.Len(t, refused, 1)
+	require.Equal(t, "holdout", refused[0].Field)
 }
 
 // A campaign that is gone asks nobody, and what is answered to its questions counts.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
@@ -55,11 +56,12 @@ func (x *surveys) advance(ctx context.Context, id string) error {
 			d.nextAt = 0
 			return t.saveDialogue(d)
 		}
-		var conversation string
-		if _, err := one(t.ctx, t, []any{&conversation}, `SELECT conversation FROM identities WHERE id = ?`, d.identity); err != nil {
+		var conversation, state string
+		if _, err := one(t.ctx, t, []any{&conversation, &state}, `SELECT v.id, v.state FROM identities i JOIN conversations v ON v.id = i.conversation WHERE i.id = ?`, d.identity); err != nil {
 			return err
 		}
-		_, err = x.step(t, d, survey.Input{Kind: survey.InputTimer}, conversation)
+		attended := conversation != "" && state != string(ConversationSolved)
+		_, err = x.step(t, d, survey.Input{Kind: survey.InputTimer, Attended: attended}, conversation)
 		return err
 	})
 }
@@ -80,19 +82,18 @@ func (x *surveys) scored() {
 
 // campaignState is how far a campaign is.
 type campaignState struct {
-	name                 string
+	name                 string // of the run
 	startedAt, stoppedAt int64
 	stop                 string
 	endedAt, dueUntil    int64
+	removedAt            int64
+	hash                 string
 }
 
 // lookAtCampaigns stops campaigns by their rules, and ends those about which nothing
 // changes any more. It says when to look again.
 func (x *surveys) lookAtCampaigns(ctx context.Context) (time.Duration, error) {
 	st, now := x.s.state.Load(), x.s.now()
-	if len(st.surveys.byName) == 0 {
-		return surveysRecheck, nil
-	}
 	x.mu.Lock()
 	since := now.Sub(x.lookedAt)
 	answered := x.answered
@@ -107,22 +108,39 @@ func (x *surveys) lookAtCampaigns(ctx context.Context) (time.Duration, error) {
 	x.lookedAt, x.answered = now, false
 	x.mu.Unlock()
 	list, err := all(ctx, x.s.read, func(rows *sql.Rows) (c campaignState, err error) {
-		return c, rows.Scan(&c.name, &c.startedAt, &c.stoppedAt, &c.stop, &c.endedAt, &c.dueUntil)
-	}, `SELECT campaign, started_at, stopped_at, stop, ended_at, due_until FROM survey_campaigns WHERE ended_at = 0 AND removed_at = 0 ORDER BY campaign`)
+		return c, rows.Scan(&c.name, &c.startedAt, &c.stoppedAt, &c.stop, &c.endedAt, &c.dueUntil, &c.removedAt, &c.hash)
+	}, `SELECT campaign, started_at, stopped_at, stop, ended_at, due_until, removed_at, hash FROM survey_campaigns WHERE ended_at = 0 AND (removed_at = 0 OR started_at > 0) ORDER BY campaign`)
 	if err != nil {
 		return 0, err
 	}
+	var errs []error
 	for _, c := range list {
-		if entry := st.surveys.byName[c.name]; entry != nil {
-			if err := x.lookAt(ctx, entry.program, c); err != nil {
-				return 0, err
-			}
+		switch entry := x.inForce(st, c.name); {
+		case c.removedAt > 0:
+			errs = append(errs, x.lookAtRemoved(ctx, c))
+		case entry != nil && entry.hash == c.hash: // else another replica knows better
+			errs = append(errs, x.lookAt(ctx, entry.program, c))
 		}
 	}
-	return surveysRecheck, nil
+	return surveysRecheck, errors.Join(errs...)
 }
 
-// lookAt looks whether one campaign stops, goes on, or ends.
+// lookAtRemoved ends a run whose resource is gone, once nothing can be answered to it
+// in time any more: its result stays as it is.
+func (x *surveys) lookAtRemoved(ctx context.Context, c campaignState) error {
+	p, err := x.program(ctx, x.s.read, c.name)
+	if err != nil || p == nil {
+		return err
+	}
+	now := x.s.now()
+	if !p.Closed(now) && now.Before(p.ClosesAt(fromMS(c.removedAt))) {
+		return nil
+	}
+	return x.change(ctx, `UPDATE survey_campaigns SET ended_at = ? WHERE campaign = ? AND ended_at = 0 AND removed_at > 0`, ms(now), c.name)
+}
+
+// lookAt looks whether one campaign stops or ends, by the version of it that is in
+// force: what is written is not if that is another by then.
 func (x *surveys) lookAt(ctx context.Context, p *survey.Program, c campaignState) error {
 	if c.startedAt > 0 && p.Campaign.Stop != (survey.Stop{}) {
 		if err := x.countDue(ctx, p, c); err != nil {
@@ -133,12 +151,6 @@ func (x *surveys) lookAt(ctx context.Context, p *survey.Program, c campaignState
 	if err != nil {
 		return err
 	}
-	if c.stoppedAt > 0 && c.stop != string(stop) { // other rules since: it goes on, unless they are reached as well
-		c.stoppedAt = 0
-		if err := x.change(ctx, `UPDATE survey_campaigns SET stopped_at = 0, stop_rule = '', stop = '' WHERE campaign = ? AND stop = ?`, c.name, c.stop); err != nil {
-			return err
-		}
-	}
 	now := x.s.now()
 	if c.stoppedAt == 0 && c.startedAt > 0 {
 		counts, err := readSurveyCounts(ctx, x.s.read, c.name)
@@ -147,14 +159,14 @@ func (x *surveys) lookAt(ctx context.Context, p *survey.Program, c campaignState
 		}
 		if rule := p.Stops(counts.totals(p)); rule != survey.StopNone {
 			c.stoppedAt = ms(now)
-			if err := x.change(ctx, `UPDATE survey_campaigns SET stopped_at = ?, stop_rule = ?, stop = ? WHERE campaign = ? AND stopped_at = 0`,
-				c.stoppedAt, string(rule), string(stop), c.name); err != nil {
+			if err := x.change(ctx, `UPDATE survey_campaigns SET stopped_at = ?, stop_rule = ?, stop = ? WHERE campaign = ? AND stopped_at = 0 AND hash = ?`,
+				c.stoppedAt, string(rule), string(stop), c.name, c.hash); err != nil {
 				return err
 			}
 		}
 	}
 	if p.Closed(now) || c.stoppedAt > 0 && !now.Before(p.ClosesAt(fromMS(c.stoppedAt))) {
-		return x.change(ctx, `UPDATE survey_campaigns SET ended_at = ? WHERE campaign = ? AND ended_at = 0`, ms(now), c.name)
+		return x.change(ctx, `UPDATE survey_campaigns SET ended_at = ? WHERE campaign = ? AND ended_at = 0 AND hash = ?`, ms(now), c.name, c.hash)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 	case trigger.OccurredAt.After(now.Add(time.Minute)):
 		return nil, &FieldError{Field: "occurredAt", Message: "is in the future"}
 	}
-	r := &triggerRow{campaign: c.program.Name, contact: trigger.Contact, conversation: trigger.Conversation, event: trigger.Event}
+	r := &triggerRow{campaign: s.surveys.runOf(c.program.Name), contact: trigger.Contact, conversation: trigger.Conversation, event: trigger.Event}
 	if !trigger.OccurredAt.IsZero() {
 		r.at = ms(trigger.OccurredAt.UTC().Truncate(time.Millisecond))
 	}

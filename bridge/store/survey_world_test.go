@@ -15,6 +15,8 @@ import (
 // surveying is a store with campaigns.
 type surveying struct {
 	*routed
+	// unsent: nobody sends what is queued.
+	unsent bool
 }
 
 const (
@@ -46,7 +48,7 @@ func npsSpec(change ...func(*survey.Campaign)) survey.Campaign {
 // newSurveying opens a store with one campaign, shop/nps.
 func newSurveying(t testing.TB, change ...func(*survey.Campaign)) *surveying {
 	t.Helper()
-	s := &surveying{newRouted(t)}
+	s := &surveying{routed: newRouted(t)}
 	s.campaign(npsCampaign, npsSpec(change...))
 	return s
 }
@@ -65,6 +67,21 @@ func (s *surveying) run() {
 	require.NoError(s.t, err)
 	_, err = s.dispatcher.doErrands(context.Background())
 	require.NoError(s.t, err)
+	s.deliver()
+}
+
+// deliver sends what is queued.
+func (s *surveying) deliver() {
+	s.t.Helper()
+	for !s.unsent {
+		due := s.lease(100)
+		if len(due) == 0 {
+			return
+		}
+		for _, d := range due {
+			s.sent(d)
+		}
+	}
 }
 
 // solve solves a conversation, and lets campaigns see it.
@@ -87,6 +104,7 @@ func (s *surveying) asked(contact string) string {
 // says lets a contact write, and returns the message as everybody sees it.
 func (s *surveying) says(contact, body string) message.Message {
 	s.t.Helper()
+	s.deliver()
 	ev := textFrom(contact, numbered(contact, count(s.t, s.Store, "messages")), body)
 	ev.Message.Timestamp = s.clock.Now()
 	m := getMessage(s.t, s.Store, stored(s.t, s.Store, telegram, ev))
@@ -107,11 +125,20 @@ func (s *surveying) presses(contact, payload string) message.Message {
 // funnel of a campaign as it is counted; it always adds up.
 func (s *surveying) funnel(name string) survey.Funnel {
 	s.t.Helper()
-	counts, err := readSurveyCounts(context.Background(), s.read, name)
+	counts, err := readSurveyCounts(context.Background(), s.read, s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	f := counts.funnel()
 	require.NoError(s.t, f.Balanced())
 	return f
+}
+
+// withdraw takes campaigns out of force.
+func (s *surveying) withdraw(names ...string) {
+	s.t.Helper()
+	for _, name := range names {
+		delete(s.entries, string(document.EntrySurveyCampaign)+"/"+name)
+	}
+	require.Empty(s.t, s.reload())
 }
 
 func (s *surveying) exits(name string) map[survey.Exit]int {
@@ -122,7 +149,7 @@ func (s *surveying) exits(name string) map[survey.Exit]int {
 // dialogue is the latest one of a campaign.
 func (s *surveying) dialogue(name string) dialogueRow {
 	s.t.Helper()
-	list, err := readDialogues(context.Background(), s.read, `WHERE campaign = ? ORDER BY id DESC LIMIT 1`, name)
+	list, err := readDialogues(context.Background(), s.read, `WHERE campaign = ? ORDER BY id DESC LIMIT 1`, s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	require.Len(s.t, list, 1)
 	return list[0]
@@ -133,7 +160,7 @@ func (s *surveying) scores(name string) (list []survey.Row) {
 	s.t.Helper()
 	type row struct{ score, late, completed, asked, answered int64 }
 	require.NotEmpty(s.t, name)
-	rows, err := s.db.reader.QueryContext(context.Background(), s.db.rebind(`SELECT score, late, completed, asked, answered FROM survey_responses WHERE campaign = ? ORDER BY dialogue`), name)
+	rows, err := s.db.reader.QueryContext(context.Background(), s.db.rebind(`SELECT score, late, completed, asked, answered FROM survey_responses WHERE campaign = ? ORDER BY dialogue`), s.surveys.runOf(name))
 	require.NoError(s.t, err)
 	defer rows.Close()
 	for rows.Next() {

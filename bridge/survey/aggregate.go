@@ -11,7 +11,11 @@ import (
 // Row is one score as the store has it, with the attribution of the moment at
 // which it was asked for. It says nothing of who gave it.
 type Row struct {
-	At       time.Time
+	At time.Time
+	// AskedAt is when it was asked for, by which it is before or after a change:
+	// what somebody answers later is still about what was when they were asked.
+	// Zero is as At.
+	AskedAt  time.Time
 	Score    int
 	Arm      int
 	Channel  string
@@ -26,6 +30,9 @@ type Row struct {
 // ArmCounts are how many were assigned to an arm (and sampled), asked, and
 // answered in time.
 type ArmCounts struct{ Assigned, Asked, Answered int }
+
+// Drawn are contacts by what the draws made of them.
+type Drawn struct{ Asked, HeldOut int }
 
 // Outcome is what people did, whether they were asked or not.
 type Outcome struct {
@@ -49,9 +56,12 @@ const (
 type Data struct {
 	Now time.Time
 	// Stopped: a stop rule has ended the campaign and the last replies are in.
-	Stopped  bool
-	Funnel   Funnel
-	Arms     []ArmCounts
+	Stopped bool
+	Funnel  Funnel
+	Arms    []ArmCounts
+	// Drawn are the contacts that were drawn to be asked and to be held out, for
+	// the sample-ratio check of a holdout; nil: not known.
+	Drawn    *Drawn
 	Outcomes []Outcome
 	Rows     iter.Seq[Row]
 }
@@ -71,7 +81,8 @@ type Report struct {
 	Result Measure `json:"result"`
 	// Counts of an NPS, nil if one of the three is under five.
 	Counts *Counts `json:"counts,omitempty"`
-	// ResponseRate of the asked, with its interval; nil before anybody was asked.
+	// ResponseRate of the asked, with its interval; nil before anybody was asked, and
+	// where it would tell of one to four people.
 	ResponseRate *Rate `json:"responseRate,omitempty"`
 	// Late is how many scores came too late to count.
 	Late         Cell               `json:"late"`
@@ -83,10 +94,12 @@ type Report struct {
 	Comparisons  []ComparisonResult `json:"comparisons,omitempty"`
 	// SufficientData: each compared group (without a comparison: all together) has
 	// at least analysis.minPerGroup answers.
-	SufficientData bool           `json:"sufficientData"`
-	SampleRatio    *RatioCheck    `json:"sampleRatio,omitempty"`
-	Funnel         Funnel         `json:"funnel"`
-	Questions      []QuestionRate `json:"questions,omitempty"`
+	SufficientData bool `json:"sufficientData"`
+	// Throttled: cool-downs keep most of those that were drawn from being asked.
+	Throttled   bool           `json:"throttled,omitempty"`
+	SampleRatio *RatioCheck    `json:"sampleRatio,omitempty"`
+	Funnel      Funnel         `json:"funnel"`
+	Questions   []QuestionRate `json:"questions,omitempty"`
 }
 
 // Rate is a share with its interval, 0 to 1.
@@ -97,8 +110,9 @@ type Rate struct {
 	Interval Interval `json:"interval"`
 }
 
+// rate is nil also where it would be about one to four people.
 func rate(happened, n int, confidence float64) *Rate {
-	if n == 0 || happened > n {
+	if n == 0 || happened > n || small(happened) || small(n) {
 		return nil
 	}
 	return &Rate{happened, n, float64(happened) / float64(n), Wilson(happened, n, confidence)}
@@ -108,7 +122,8 @@ func rate(happened, n int, confidence float64) *Rate {
 type GroupResult struct {
 	Name    string  `json:"name"`
 	Measure Measure `json:"measure"`
-	// Assigned and ResponseRate are of arms.
+	// Assigned and ResponseRate are of arms; 0 and nil where they would tell of one
+	// to four people.
 	Assigned     int   `json:"assigned,omitempty"`
 	ResponseRate *Rate `json:"responseRate,omitempty"`
 }
@@ -173,7 +188,11 @@ func (a *aggregation) take(row *Row) {
 	counter(a.languages, row.Language)[i]++
 	if row.Arm >= 0 && row.Arm < len(a.arms) {
 		a.arms[row.Arm][i]++
-		if row.At.Before(a.p.Campaign.Analysis.ChangedAt) {
+		asked := row.AskedAt
+		if asked.IsZero() {
+			asked = row.At
+		}
+		if asked.Before(a.p.Campaign.Analysis.ChangedAt) {
 			a.before[row.Arm][i]++
 		}
 	}
@@ -196,8 +215,15 @@ func (a *aggregation) report() Report {
 	p, c := a.p, &a.p.Campaign
 	r := Report{
 		Campaign: p.Name, Type: c.Type, Scale: p.scale, TopBoxFrom: c.TopBoxFrom, Confidence: p.Confidence(), Window: c.Window,
-		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Funnel: a.data.Funnel,
-		ResponseRate: rate(a.data.Funnel.Answered, a.data.Funnel.Asked, p.Confidence()), Late: cells([]string{"late"}, []int{a.late})[0],
+		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(),
+	}
+	r.Funnel = a.data.Funnel.Published()
+	if r.Funnel.Shows("asked") && r.Funnel.Shows("answered") {
+		r.ResponseRate = rate(r.Funnel.Answered, r.Funnel.Asked, p.Confidence())
+	}
+	r.Late = Cell{Name: "late", N: a.late, Hidden: small(a.late) || !r.Funnel.Shows("late")}
+	if r.Late.Hidden {
+		r.Late.N = 0
 	}
 	if counts := a.all.counts(); c.Type == NetPromoter && min(counts.Promoters, counts.Passives, counts.Detractors) >= smallestCell {
 		r.Counts = &counts
@@ -219,9 +245,8 @@ func (a *aggregation) report() Report {
 func (a *aggregation) sufficient(r *Report) bool {
 	least := r.Result.N
 	for i, c := range r.Comparisons {
-		n := min(c.Values.N1, c.Values.N2)
-		if i == 0 || n < least {
-			least = n
+		if i == 0 || c.least < least {
+			least = c.least
 		}
 	}
 	return least >= a.p.Campaign.Analysis.MinPerGroup
@@ -316,14 +341,19 @@ func (a *aggregation) armResults() []GroupResult {
 	for i := range names {
 		counts[i] = a.arms[i].n()
 	}
+	assigned := make([]int, len(names))
+	for i := range min(len(names), len(a.data.Arms)) {
+		assigned[i] = a.data.Arms[i].Assigned
+	}
+	few := hide(assigned)
 	results := make([]GroupResult, len(names))
 	for i, hidden := range hide(counts) {
 		results[i] = GroupResult{Name: names[i], Measure: a.p.measureUnless(hidden, &a.arms[i])}
-		if i < len(a.data.Arms) {
-			results[i].Assigned = a.data.Arms[i].Assigned
-			if !hidden {
-				results[i].ResponseRate = rate(a.data.Arms[i].Answered, a.data.Arms[i].Asked, a.p.Confidence())
-			}
+		if !few[i] {
+			results[i].Assigned = assigned[i]
+		}
+		if i < len(a.data.Arms) && !hidden {
+			results[i].ResponseRate = rate(a.data.Arms[i].Answered, a.data.Arms[i].Asked, a.p.Confidence())
 		}
 	}
 	return results

@@ -136,6 +136,87 @@ func TestBeforeAndAfterIsMarkedObservational(t *testing.T) {
 	assert.Equal(t, survey.VerdictHigher, got.Verdict)
 }
 
+// Who was asked before a change and answers after it speaks of what was before.
+func TestBeforeAndAfterGoByTheMomentOfAsking(t *testing.T) {
+	c := nps()
+	c.Analysis = survey.Analysis{Compare: survey.CompareBeforeAfter, ChangedAt: noon}
+	rows := slices.Concat(give(100, 2, 0), give(100, 10, 0))
+	for i := range rows {
+		rows[i].At = noon.Add(48 * time.Hour)
+		rows[i].AskedAt = noon.Add(time.Duration(i-100) * time.Minute) // the first 100 before
+	}
+	got := survey.Aggregate(compile(t, c), survey.Data{Now: end.AddDate(1, 0, 0), Rows: slices.Values(rows)}).Comparisons[0]
+	assert.Equal(t, []int{100, 100}, []int{got.Values.N1, got.Values.N2})
+	assert.Equal(t, 200.0, got.Values.Observed)
+}
+
+// Each arm needs its answers before and after: 5 before are not enough because
+// there are 100 after.
+func TestDifferencesNeedAnswersBeforeAndAfter(t *testing.T) {
+	verdict := func(before, minimum int) (survey.Report, survey.ComparisonResult) {
+		c, data := twoArms()
+		c.Analysis = survey.Analysis{Compare: survey.CompareDifferences, ChangedAt: noon, MinPerGroup: minimum}
+		rows := slices.Concat(give(before, 0, 0), give(before, 10, 1))
+		for i := range rows {
+			rows[i].At = noon.Add(-time.Hour)
+		}
+		data.Rows = slices.Values(slices.Concat(rows, give(100, 10, 0), give(100, 0, 1)))
+		r := survey.Aggregate(compile(t, c), data)
+		return r, r.Comparisons[0]
+	}
+	r, few := verdict(5, 100)
+	assert.False(t, r.SufficientData)
+	assert.Equal(t, survey.VerdictInconclusive, few.Verdict)
+	assert.Contains(t, few.Caveats, survey.CaveatTooFew)
+	r, enough := verdict(100, 100)
+	assert.True(t, r.SufficientData)
+	assert.Equal(t, survey.VerdictHigher, enough.Verdict)
+	assert.Equal(t, []survey.Caveat{survey.CaveatObservational, survey.CaveatParallelTrends}, enough.Caveats, "parallel trends are assumed, not checked")
+}
+
+// A holdout has the size of its fraction, or something is broken.
+func TestHoldoutHasASampleRatio(t *testing.T) {
+	check := func(change func(*survey.Campaign, *survey.Data)) survey.Report {
+		c := nps()
+		c.Holdout.Fraction = "10%"
+		c.Analysis = survey.Analysis{Compare: survey.CompareHoldout, Metric: survey.MetricRepeatContact30d, MinPerGroup: 50}
+		data := survey.Data{Now: end.AddDate(1, 0, 0), Drawn: &survey.Drawn{Asked: 905, HeldOut: 95}, Outcomes: []survey.Outcome{
+			{Metric: survey.MetricRepeatContact30d, Group: survey.GroupAsked, N: 905, Happened: 100}, {Metric: survey.MetricRepeatContact30d, Group: survey.GroupHoldout, N: 95, Happened: 40},
+		}}
+		change(&c, &data)
+		p := compile(t, c)
+		assert.Equal(t, p.Campaign.Sampling.Unit != survey.UnitConversation, p.ChecksSampleRatio())
+		return survey.Aggregate(p, data)
+	}
+	as := check(func(*survey.Campaign, *survey.Data) {})
+	assert.True(t, as.SampleRatio.OK)
+	assert.Equal(t, survey.VerdictLower, as.Comparisons[0].Verdict)
+
+	mixed := check(func(_ *survey.Campaign, d *survey.Data) { d.Drawn = &survey.Drawn{Asked: 700, HeldOut: 300} })
+	assert.False(t, mixed.SampleRatio.OK)
+	assert.Equal(t, survey.VerdictWithheld, mixed.Comparisons[0].Verdict)
+
+	// Who is not in the sample is counted in neither: 10 % are held out, and of the
+	// others 20 % asked.
+	sampled := check(func(c *survey.Campaign, d *survey.Data) {
+		c.Sampling.Rate, d.Drawn = "20%", &survey.Drawn{Asked: 1800, HeldOut: 1000}
+	})
+	assert.True(t, sampled.SampleRatio.OK)
+
+	// With arms as well each has its share of what is left.
+	arms := func(heldOut int) survey.Report {
+		return check(func(c *survey.Campaign, d *survey.Data) {
+			c.Arms = []survey.Arm{{Name: "a", Weight: 1, Channels: []string{"cx/messenger"}}, {Name: "b", Weight: 3, Channels: []string{"cx/telegram"}}}
+			d.Arms, d.Drawn = []survey.ArmCounts{{Assigned: 225}, {Assigned: 675}}, &survey.Drawn{Asked: 900, HeldOut: heldOut}
+		})
+	}
+	assert.True(t, arms(100).SampleRatio.OK)
+	assert.False(t, arms(200).SampleRatio.OK)
+
+	byConversation := check(func(c *survey.Campaign, d *survey.Data) { c.Sampling.Unit = survey.UnitConversation })
+	assert.Nil(t, byConversation.SampleRatio, "conversations of people who are held out are not independent")
+}
+
 func TestDifferencesTakeBothMovementsAway(t *testing.T) {
 	for _, kind := range []survey.Type{survey.NetPromoter, survey.CustomerSatisfaction, survey.CustomerEffort} {
 		c, data := twoArms()

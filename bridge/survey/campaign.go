@@ -10,7 +10,10 @@ import (
 // measurement programme. References are "namespace/name". Zero values mean the
 // defaults that the fields tell.
 type Campaign struct {
-	Type Type `json:"type"`
+	// UID of the resource, empty where there is none (standalone): a name that is
+	// deleted and applied again is another campaign, with a result of its own.
+	UID  string `json:"uid,omitempty"`
+	Type Type   `json:"type"`
 	// Scale of a CSAT: 1 to 5 (the default) or 1 to 7. NPS is 0 to 10, CES 1 to 7.
 	Scale Scale `json:"scale,omitzero"`
 	// TopBoxFrom is the lowest score of a CSAT that counts as satisfied; by
@@ -87,6 +90,7 @@ type Trigger struct {
 type CancelEvent string
 
 const (
+	// ConversationReopened: also by a follow-up conversation, after the reopen window.
 	ConversationReopened CancelEvent = "ConversationReopened"
 	NegativeEvent        CancelEvent = "NegativeEvent" // told by the API: a refund, a claim
 )

@@ -21,6 +21,7 @@ const (
 	PhaseClosed    Phase = "Closed"    // over: every message is a message
 	PhaseOptedOut  Phase = "OptedOut"  // the contact asked not to be asked
 	PhaseCancelled Phase = "Cancelled" // overtaken by an event before it was answered
+	PhaseFailed    Phase = "Failed"    // the question never arrived: nothing can be an answer to it
 )
 
 // State is one dialogue with one contact on one channel. It is personal data
@@ -34,8 +35,12 @@ type State struct {
 	// Suspended: a person writes in the thread; we say nothing more, and read
 	// nothing but presses of our own buttons.
 	Suspended bool `json:"suspended,omitempty"`
-	Clarified bool `json:"clarified,omitempty"`
-	Reminded  int  `json:"reminded,omitempty"`
+	// Interrupted: something else was said in the thread since our last question.
+	// A text may be meant for that: only presses of our buttons, and what quotes a
+	// question of ours, are read, until we ask again.
+	Interrupted bool `json:"interrupted,omitempty"`
+	Clarified   bool `json:"clarified,omitempty"`
+	Reminded    int  `json:"reminded,omitempty"`
 	// Scored: Score is given, for the first time at ScoredAt. Frozen: it does not
 	// change any more.
 	Scored   bool      `json:"scored,omitempty"`
@@ -53,6 +58,9 @@ type State struct {
 	// Completed: every follow-up that applied was answered.
 	Completed bool `json:"completed,omitempty"`
 	Thanked   bool `json:"thanked,omitempty"`
+	// Before is what the ledger knew of the contact before the question: what it
+	// knows again if that never arrives.
+	Before Ledger `json:"before,omitzero"`
 }
 
 // Answer is what a contact said to a follow-up question.
@@ -66,10 +74,14 @@ type InputKind string
 
 const (
 	InputMessage       InputKind = "Message"       // the contact wrote, or pressed a button
+	InputAsked         InputKind = "Asked"         // a question of ours (Saying) went out after the first one
+	InputOthersWrote   InputKind = "OthersWrote"   // a bot, a policy or another system did in the thread
 	InputAgentWrote    InputKind = "AgentWrote"    // a person of the shop wrote in the thread
 	InputReopened      InputKind = "Reopened"      // the conversation was
 	InputNegativeEvent InputKind = "NegativeEvent" // the API told one
 	InputOptedOut      InputKind = "OptedOut"      // by another way than a reply
+	InputFailed        InputKind = "Failed"        // the question did not arrive
+	InputGaveWay       InputKind = "GaveWay"       // to another question on the same channel, which is asked now
 	InputTimer         InputKind = "Timer"         // NextAt has come
 )
 
@@ -81,7 +93,21 @@ type Input struct {
 	Kind    InputKind
 	Text    string
 	Payload string
+	// Quotes is what the message replies to, by the platform's own reply.
+	Quotes Quote
+	// Attended: the contact has a conversation in the thread that is not solved, so
+	// that somebody may be waiting for what they write.
+	Attended bool
 }
+
+// Quote is what a message replies to, where the platform tells.
+type Quote string
+
+const (
+	QuotesNothing  Quote = ""
+	QuotesQuestion Quote = "Question" // something that this dialogue said
+	QuotesOther    Quote = "Other"    // something that somebody else said
+)
 
 // EffectKind is what to do.
 type EffectKind string
@@ -239,7 +265,11 @@ func Step(p *Program, s State, in Input, now time.Time) (State, []Effect) {
 	case InputMessage:
 		d.message(in)
 	case InputTimer:
-		d.remind()
+		d.remind(in.Attended)
+	case InputAsked:
+		d.s.Interrupted = false
+	case InputOthersWrote:
+		d.s.Interrupted = d.s.Interrupted || d.s.Open()
 	case InputAgentWrote:
 		d.s.Suspended = d.s.Suspended || d.s.Open()
 	case InputReopened:
@@ -250,6 +280,12 @@ func Step(p *Program, s State, in Input, now time.Time) (State, []Effect) {
 		if d.s.Phase != PhaseClosed {
 			d.s.Phase = PhaseOptedOut
 		}
+	case InputFailed:
+		if d.s.Phase == PhaseAsked {
+			d.s.Phase = PhaseFailed
+		}
+	case InputGaveWay:
+		d.giveWay()
 	}
 	return d.s, d.effects
 }
@@ -319,7 +355,9 @@ func (p *Program) condition(e *expression.Expression, s *State) bool {
 	return yes && err == nil
 }
 
-func (d *dialogue) remind() {
+// remind asks again, but not into a conversation in which people talk about
+// something else.
+func (d *dialogue) remind(attended bool) {
 	r := &d.p.Campaign.Reminders
 	if d.s.Phase != PhaseAsked || d.s.Suspended || r.Count == 0 {
 		return
@@ -329,11 +367,29 @@ func (d *dialogue) remind() {
 		return
 	}
 	d.s.Reminded = due // after a pause one reminder, not all that were missed
+	if attended && d.s.Interrupted {
+		return
+	}
 	text := r.Text[d.s.Language]
 	if text == "" {
 		text = d.p.question(0, &d.s)
 	}
 	d.say(SayReminder, text, d.p.Buttons(d.s.ID))
+}
+
+// giveWay ends the dialogue. A score is final then, and what follows from it is done.
+func (d *dialogue) giveWay() {
+	if !d.s.Open() {
+		return
+	}
+	if !d.s.Scored {
+		d.s.Phase = PhaseClosed
+		return
+	}
+	d.s.Phase = PhaseDone
+	if !d.s.Frozen {
+		d.freeze()
+	}
 }
 
 // overtaken ends what was not answered, and asks nothing more of who has.

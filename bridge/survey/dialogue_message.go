@@ -13,8 +13,8 @@ func (d *dialogue) message(in Input) {
 		d.pressed(in.Payload)
 		return
 	}
-	if strings.TrimSpace(in.Text) == "" || d.s.Suspended || !d.s.Open() {
-		d.do(Effect{Kind: EffectRoute})
+	if strings.TrimSpace(in.Text) == "" || d.s.Suspended || !d.s.Open() || !d.heard(in) {
+		d.route()
 		return
 	}
 	reading := ReadScore(in.Text, d.s.Language, d.p.scale)
@@ -41,17 +41,34 @@ func (d *dialogue) message(in Input) {
 func (d *dialogue) pressed(payload string) {
 	id, score, ok := ParsePayload(payload)
 	if !ok || id != d.s.ID || !d.p.scale.Contains(score) {
-		d.do(Effect{Kind: EffectRoute})
+		d.route()
 		return
 	}
 	d.scored(score, "")
+}
+
+// heard says that a text can be meant for us: it quotes our question, or that was
+// the last thing said in the thread, by whomever. "2" after a bot's menu is the
+// bot's. A late score, of which the contact has to have thought by themselves, is
+// none while somebody may be waiting for their answer.
+func (d *dialogue) heard(in Input) bool {
+	if in.Quotes != QuotesNothing {
+		return in.Quotes == QuotesQuestion
+	}
+	return !d.s.Interrupted && (d.s.Phase != PhaseExpired || !in.Attended)
+}
+
+// route leaves a message to people, whose answer the contact waits for from then on.
+func (d *dialogue) route() {
+	d.s.Interrupted = d.s.Interrupted || d.s.Open()
+	d.do(Effect{Kind: EffectRoute})
 }
 
 func (d *dialogue) unparsed() {
 	if d.s.Phase == PhaseAsked {
 		d.do(Effect{Kind: EffectUnparsed})
 	}
-	d.do(Effect{Kind: EffectRoute})
+	d.route()
 }
 
 // clarify asks back, once.
@@ -77,11 +94,14 @@ func (d *dialogue) scored(score int, comment string) {
 			return // a press of an old button
 		}
 	case PhaseExpired, PhaseClosed:
+		if d.s.Scored {
+			return
+		}
 		d.s.Late, d.s.LateScore = true, score
 		d.comment(comment)
 		d.do(Effect{Kind: EffectScore, Score: score, Late: true})
 		return
-	default: // cancelled or opted out: a press that means nothing any more
+	default: // cancelled, failed or opted out: a press that means nothing any more
 		return
 	}
 	edited := d.s.Phase != PhaseAsked

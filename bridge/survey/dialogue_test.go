@@ -122,7 +122,8 @@ func TestAmbiguousRepliesAreClarifiedOnce(t *testing.T) {
 	k := startTalk(t, nps())
 	assert.Equal(t, "Consume Clarify(A number from 0 to 10, please.)", k.writes("7 or 8"))
 	assert.Equal(t, "Unparsed Route", k.writes("7 or 8"), "people read it then")
-	assert.Equal(t, "Consume Score(7)", k.writes("7"))
+	assert.Equal(t, "Route", k.writes("7"), "seven of what people are asked")
+	assert.Equal(t, "Consume Score(7)", k.presses("survey/01JD/7"))
 
 	c := nps()
 	c.Replies.Clarify = nil
@@ -138,6 +139,98 @@ func TestNonScoresAreNeverSwallowed(t *testing.T) {
 	assert.Equal(t, "Route", k.presses("survey/other/9"), "another survey's button")
 	assert.Equal(t, "Route", k.presses("survey/01JD/11"), "off the scale")
 	assert.Equal(t, "Consume Score(9) FollowUp(What did you like?)", k.presses("survey/01JD/9"))
+}
+
+// Once somebody else has the word, a text is an answer to them: but a press of our
+// button, and what quotes our question, cannot be meant for anybody else.
+func TestTextsAreOursWhileOurQuestionIsTheLastWord(t *testing.T) {
+	quoting := func(text string, what survey.Quote) survey.Input {
+		return survey.Input{Kind: survey.InputMessage, Text: text, Quotes: what}
+	}
+	for name, interrupt := range map[string]func(k *talk){
+		"a bot wrote":           func(k *talk) { k.happens(survey.InputOthersWrote) },
+		"a message was routed":  func(k *talk) { require.Equal(t, "Unparsed Route", k.writes("hello, a new question")) },
+		"a voice message was":   func(k *talk) { require.Equal(t, "Route", k.writes("")) },
+		"a menu's button was":   func(k *talk) { require.Equal(t, "Route", k.presses("menu/1")) },
+		"and we asked, earlier": func(k *talk) { k.happens(survey.InputAsked); k.happens(survey.InputOthersWrote) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := startTalk(t, nps())
+			interrupt(k)
+			assert.Equal(t, "Route", k.writes("2"))
+			assert.Equal(t, "Route", k.writes("cancel"), "an order")
+			assert.Equal(t, "Route", k.does(quoting("2", survey.QuotesOther)))
+			assert.Equal(t, survey.PhaseAsked, k.state.Phase)
+			other := *k
+			assert.Equal(t, "Consume Score(2) FollowUp(What went wrong?)", k.does(quoting("2", survey.QuotesQuestion)))
+			assert.Equal(t, "Consume Score(9) FollowUp(What did you like?)", other.presses("survey/01JD/9"))
+			assert.Equal(t, "Route", other.writes("1"), "the bot still waits, until our next question is out")
+			other.happens(survey.InputAsked)
+			assert.Equal(t, "Consume best=Ana Thanks(Thank you!)", other.writes("Ana"))
+		})
+	}
+	k := startTalk(t, nps())
+	assert.Equal(t, "Route", k.does(quoting("2", survey.QuotesOther)), "also before anything else was said")
+}
+
+// Nobody is waiting for a late score; for what is written into a conversation that is
+// not solved, somebody is.
+func TestALateTextIsOursOnlyWhereNobodyWaitsForIt(t *testing.T) {
+	k := startTalk(t, nps()).after(72 * time.Hour)
+	late := survey.Input{Kind: survey.InputMessage, Text: "2", Attended: true}
+	assert.Equal(t, "Route", k.does(late))
+
+	k = startTalk(t, nps()).after(72 * time.Hour)
+	late.Quotes = survey.QuotesQuestion
+	assert.Equal(t, "Consume Score(2 late)", k.does(late))
+
+	k = startTalk(t, nps()).after(time.Hour)
+	assert.Equal(t, "Consume Score(2) FollowUp(What went wrong?)", k.does(survey.Input{Kind: survey.InputMessage, Text: "2", Attended: true}), "in time")
+}
+
+func TestNoReminderIntoAnotherTalk(t *testing.T) {
+	c := nps()
+	c.Reminders = survey.Reminders{Count: 1, After: 24 * hour, Text: texts("Still there?")}
+	timer := survey.Input{Kind: survey.InputTimer, Attended: true}
+	k := startTalk(t, c)
+	k.happens(survey.InputOthersWrote)
+	assert.Equal(t, "", k.after(24*time.Hour).does(timer))
+	assert.True(t, survey.NextAt(k.p, k.state).After(k.now), "nor later")
+
+	k = startTalk(t, c)
+	assert.Equal(t, "Reminder(Still there?)", k.after(24*time.Hour).does(timer), "nothing else is talked about")
+	k = startTalk(t, c)
+	k.happens(survey.InputOthersWrote)
+	assert.Equal(t, "Reminder(Still there?)", k.after(24*time.Hour).happens(survey.InputTimer), "that is solved again")
+}
+
+func TestAFailedQuestionIsNotAnswered(t *testing.T) {
+	k := startTalk(t, nps())
+	assert.Equal(t, "", k.happens(survey.InputFailed))
+	assert.Equal(t, survey.PhaseFailed, k.state.Phase)
+	assert.True(t, survey.NextAt(k.p, k.state).IsZero(), "no reminder, no end to wait for")
+	assert.Equal(t, "Route", k.writes("9"))
+	assert.Equal(t, "Consume", k.presses("survey/01JD/9"))
+	assert.False(t, k.state.Scored || k.state.Late)
+
+	k = startTalk(t, nps())
+	k.writes("9")
+	k.happens(survey.InputFailed)
+	assert.True(t, k.state.Scored, "who answered was asked")
+}
+
+func TestADialogueThatGivesWayIsActedOn(t *testing.T) {
+	k := startTalk(t, nps())
+	k.writes("2")
+	assert.Equal(t, "Act(recover)", k.happens(survey.InputGaveWay))
+	assert.False(t, k.state.Open())
+	assert.Equal(t, "Consume", k.presses("survey/01JD/9"), "no late score beside one in time")
+	assert.False(t, k.state.Late)
+
+	k = startTalk(t, nps()).after(72 * time.Hour)
+	assert.Equal(t, "", k.happens(survey.InputGaveWay))
+	assert.Equal(t, survey.PhaseClosed, k.state.Phase)
+	assert.Equal(t, "Consume Score(9 late)", k.presses("survey/01JD/9"))
 }
 
 func TestOptOutEndsTheDialogue(t *testing.T) {
@@ -283,6 +376,8 @@ func TestDialogueInEveryOrder(t *testing.T) {
 		{Kind: survey.InputMessage, Text: "7 or 8"}, {Kind: survey.InputMessage, Text: "where is my order?"}, {Kind: survey.InputMessage, Text: "stop"},
 		{Kind: survey.InputMessage}, {Kind: survey.InputMessage, Payload: "survey/1/10"}, {Kind: survey.InputMessage, Payload: "other"},
 		{Kind: survey.InputTimer}, {Kind: survey.InputTimer}, {Kind: survey.InputAgentWrote}, {Kind: survey.InputReopened}, {Kind: survey.InputNegativeEvent}, {Kind: survey.InputOptedOut},
+		{Kind: survey.InputFailed}, {Kind: survey.InputGaveWay},
+		{Kind: survey.InputOthersWrote}, {Kind: survey.InputAsked}, {Kind: survey.InputMessage, Text: "9", Attended: true}, {Kind: survey.InputMessage, Text: "4", Quotes: survey.QuotesQuestion},
 	}
 	p := compile(t, c)
 	rapid.Check(t, func(t *rapid.T) {
@@ -317,6 +412,9 @@ func TestDialogueInEveryOrder(t *testing.T) {
 			require.Equal(t, isMessage, consumed+routed, "a message goes one way")
 			if isMessage == 1 && in.Text == "where is my order?" && before.Phase != survey.PhaseFollowUp {
 				require.Equal(t, 1, routed)
+			}
+			if isMessage == 1 && before.Interrupted && in.Payload == "" && in.Quotes != survey.QuotesQuestion {
+				require.Equal(t, 1, routed, "what is said to others is not ours")
 			}
 			if before.Frozen {
 				require.Equal(t, before.Score, next.Score, "a final score is final")

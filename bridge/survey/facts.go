@@ -23,7 +23,9 @@ type Facts struct {
 	// Outranked: a campaign of the group with a higher priority (of two with the
 	// same, the first by name) asks this contact now.
 	Outranked bool `json:"outranked,omitempty"`
-	// Reopened and NegativeEvent happened since the trigger.
+	// Reopened and NegativeEvent happened since the trigger. A follow-up that the
+	// contact began in the thread, and another conversation of theirs there that is
+	// not solved, count as reopened: what was solved is not.
 	Reopened      bool `json:"reopened,omitempty"`
 	NegativeEvent bool `json:"negativeEvent,omitempty"`
 }

@@ -2,6 +2,7 @@ package survey
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
@@ -217,4 +218,25 @@ func (p *Program) HalfWidth(scores map[int]int) float64 {
 		return 0
 	}
 	return (m.High - m.Low) / 2
+}
+
+// InboundMessages is up to how many messages that the contact wrote into a
+// conversation have to be counted for a decision: a conversation may be long. 0:
+// none; where an expression asks for the number, all of them.
+func (p *Program) InboundMessages() int {
+	for i := range p.matches {
+		if strings.Contains(p.matches[i].spec.Expression, "inboundMessages") {
+			return math.MaxInt
+		}
+	}
+	return p.Campaign.Trigger.Exclude.MinInboundMessages
+}
+
+// MaxDefer is how long after its event a question is asked at the latest.
+func (p *Program) MaxDefer() time.Duration {
+	longest := time.Duration(0)
+	for i := range p.arms {
+		longest = max(longest, p.arms[i].delay)
+	}
+	return longest + p.maxDefer
 }

@@ -4,13 +4,14 @@ package survey
 const (
 	// ClassScore: the text is a score and nothing else.
 	ClassScore = "Score"
-	// ClassScoreWithComment: a score, a separator, and words about it.
+	// ClassScoreWithComment: a score, a separator, and words about an experience.
 	ClassScoreWithComment = "ScoreWithComment"
 	// ClassOptOut: the text asks, as a whole, not to be asked again.
 	ClassOptOut = "OptOut"
 	// ClassAmbiguous: meant as an answer, but it names no single score of the
-	// scale: "7 or 8", "7.5", "15", "👍". Worth one question back. It has no
-	// content beside that: a text with other words in it is NonScore.
+	// scale: "7 or 8", "7.5", "15", "👍"; one that is taken back ("9, not really");
+	// or a number and a few words that may be about it or not ("5, Oak"). Worth one
+	// question back. Whatever has other content is NonScore.
 	ClassAmbiguous = "Ambiguous"
 	// ClassNonScore: anything else. It goes where a message goes without a
 	// survey, and the survey stays open.
@@ -52,8 +53,9 @@ const maxReply = 3 * 4096
 //
 // A score is taken only if the text says it and nothing against it: the whole
 // text is the number, or the number "of" the highest one, or a number word, or
-// (on scales from 1) so many stars; with a comment only behind a separator and
-// only without another number in it. Times, prices, order numbers, dates,
+// (on scales from 1) so many stars; with a comment only behind a separator, only
+// without another number in it, and only if its words are about an experience
+// (see reader.comment): "9, great service" is, "9, Uhr" and "2, please" are not. Times, prices, order numbers, dates,
 // quantities, decimals, ranges, percentages and negative numbers never are
 // scores. A wrong score is worse than a question back, and a question back is
 // worse for a customer with a problem than a person: so what has content goes

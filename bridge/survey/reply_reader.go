@@ -84,7 +84,7 @@ func (r *reader) stars() (Reading, bool) {
 	if filled == 0 || !complete || r.scale.Min < 1 || !r.scale.Contains(filled) {
 		return Reading{}, false
 	}
-	return r.finish(filled, rest, filled > 1)
+	return r.finish(filled, rest, filled > 1, true)
 }
 
 // score reads a number and what may follow it.
@@ -103,7 +103,7 @@ func (r *reader) score() (Reading, bool) {
 	if !ok || weak && len(rest) == before {
 		return Reading{}, false
 	}
-	return r.finish(value, rest, false)
+	return r.finish(value, rest, false, len(rest) < before)
 }
 
 // number reads a score at the beginning: at most two digits without a leading
@@ -194,8 +194,8 @@ func (r *reader) unit(tokens []token) ([]token, bool) {
 }
 
 // finish is the reading of a score that rest follows: nothing, or a comment.
-// joined lets the comment follow without a separator.
-func (r *reader) finish(score int, rest []token, joined bool) (Reading, bool) {
+// joined lets the comment follow without a separator; sure is as for comment.
+func (r *reader) finish(score int, rest []token, joined, sure bool) (Reading, bool) {
 	if len(rest) == 0 {
 		return Reading{Class: ClassScore, Score: score}, true
 	}
@@ -205,6 +205,10 @@ func (r *reader) finish(score int, rest []token, joined bool) (Reading, bool) {
 	}
 	if !r.plainComment(comment) {
 		return Reading{}, false
+	}
+	mood := rest[0].kind == tokenMood // says what the number means
+	if class := r.comment(comment, sure || mood); class != ClassScoreWithComment {
+		return Reading{Class: class}, true
 	}
 	words := strings.TrimSpace(r.text[comment[0].start:])
 	if rest[0].mark == '(' {
@@ -223,7 +227,7 @@ func (r *reader) afterSeparator(tokens []token) (rest []token, separated bool) {
 		t := tokens[0]
 		switch {
 		case t.kind == tokenMood:
-		case t.kind == tokenMark && strings.ContainsRune(separators, t.mark) && r.separates(tokens):
+		case t.kind == tokenMark && strings.ContainsRune(separators, t.mark) && (separated && t.mark == '.' || r.separates(tokens)):
 		default:
 			return tokens, separated
 		}
@@ -249,9 +253,10 @@ func (r *reader) separates(tokens []token) bool {
 	return true
 }
 
+// startsWithThanks says that a text begins with thanks.
 func startsWithThanks(tokens []token) bool {
 	return len(tokens) > 0 && tokens[0].kind == tokenWord &&
-		(thanksPhrase[tokens[0].word] || len(tokens) > 1 && thanksPhrase[phrase(tokens[:2])])
+		(thanksPhrase[tokens[0].word] || len(tokens) > 1 && tokens[1].kind == tokenWord && thanksPhrase[phrase(tokens[:2])])
 }
 
 // plainComment says that a text can be a comment: it has words, no number

@@ -120,6 +120,34 @@ func TestReadScoreTakesNothingForAScoreThatIsNot(t *testing.T) {
 	}
 }
 
+// Behind a separator stands a comment only if it is about an experience: what is
+// counted, wanted or taken back is none, in any language, nor is a word that
+// nobody knows.
+func TestReadScoreBelievesOnlyAnOpinionBehindASeparator(t *testing.T) {
+	separated := []string{"%s, %w", "%s - %w", "%s (%w)", "%s: %w", "%s... %w", "%s\n%w", "%s,- %w", "%s.- %w", "%s; %w!"}
+	none := []string{
+		"euro", "EUR", "CHF", "dollars", "rubles", "руб", "円", "元", "บาท", "ريال", "रुपये", "pm", "Uhr", "heures", "horas", "часов", "saat", "بجے", "बजे", "โมง", "时",
+		"November", "noviembre", "ноября", "Monday", "Freitag", "demain", "kg", "pieces", "Stück", "шт", "قطع", "个", "please", "bitte", "por favor", "пожалуйста", "lütfen", "لطفا",
+		"not really", "no wait", "doch nicht", "pas vraiment", "нет", "لا", "不对", "Baker Street", "rue de la Paix", "Xyzzy", "blue shirts in size L",
+	}
+	for language := range strings.SplitSeq("en|de|fr|es|pt|it|nl|ru|uk|pl|cs|tr|el|he|ar|fa|ur|hi|bn|th|vi|id|zh|ja|ko|sv|no|da|fi|hu|ro", "|") {
+		for _, form := range separated {
+			for _, words := range none {
+				text := strings.NewReplacer("%s", "5", "%w", words).Replace(form)
+				if got := survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}); got.IsScore() {
+					t.Errorf("%q in %q: %+v", text, language, got)
+				}
+			}
+			for _, words := range []string{"excellent", "thank you", "great service", "perfekt"} {
+				text := strings.NewReplacer("%s", "5", "%w", words).Replace(form)
+				if language == "en" {
+					assert.Equal(t, survey.ClassScoreWithComment, survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}).Class, text)
+				}
+			}
+		}
+	}
+}
+
 func TestReadScoreReadsANumberWordOnlyInItsLanguage(t *testing.T) {
 	scale := survey.Scale{Min: 0, Max: 10}
 	assert.Equal(t, survey.ClassNonScore, survey.ReadScore("ten", "cs", scale).Class, "Czech: that one")

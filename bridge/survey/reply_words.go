@@ -8,7 +8,7 @@ import "strings"
 
 // numberLines are the words for 0 to 10, space between numbers, | between
 // variants. A word with ? before it also means something else as a whole
-// message ("no", "oh", "not"): it counts only with a unit or "of ten" after it.
+// message ("no", "oh", "give"): it counts only with a unit or "of ten" after it.
 var numberLines = map[string]string{
 	"ar": "صفر واحد|واحدة اثنان|اثنين|اتنين ثلاثة|ثلاث|تلاتة أربعة|أربع خمسة|خمس ستة|?ست سبعة|سبع ثمانية|ثمان|ثماني|تمانية تسعة|تسع عشرة|عشر",
 	"bg": "нула едно|един две|два три четири пет шест седем осем девет десет",
@@ -25,7 +25,7 @@ var numberLines = map[string]string{
 	"fi": "nolla yksi kaksi kolme neljä viisi kuusi seitsemän kahdeksan yhdeksän kymmenen",
 	"fr": "zéro un|une deux trois quatre cinq six sept huit neuf dix",
 	"he": "אפס אחת|אחד שתיים|שניים|שתים שלוש|שלושה ארבע|ארבעה חמש|חמישה שש|שישה שבע|שבעה שמונה תשע|תשעה עשר|עשרה",
-	"hi": "शून्य|ज़ीरो|जीरो एक दो तीन चार पाँच|पांच छह|छः|छे|छ सात आठ नौ दस",
+	"hi": "शून्य|ज़ीरो|जीरो एक ?दो तीन चार पाँच|पांच छह|छः|छे|छ सात आठ नौ दस",
 	"hr": "nula jedan|jedna dva tri četiri pet šest sedam osam devet deset",
 	"hu": "nulla egy kettő|két három négy öt hat hét nyolc kilenc tíz",
 	"id": "nol satu dua tiga empat lima enam tujuh delapan sembilan sepuluh",
@@ -35,7 +35,7 @@ var numberLines = map[string]string{
 	"lt": "nulis vienas du trys keturi penki šeši septyni aštuoni devyni dešimt",
 	"lv": "nulle viens divi trīs četri pieci seši septiņi astoņi deviņi desmit",
 	"mr": "शून्य एक दोन तीन चार पाच सहा सात आठ नऊ दहा",
-	"ms": "sifar|kosong satu dua tiga empat lima enam tujuh lapan sembilan sepuluh",
+	"ms": "sifar|?kosong satu dua tiga empat lima enam tujuh lapan sembilan sepuluh",
 	"nl": "nul een|één twee drie vier vijf zes zeven acht negen tien",
 	"no": "null en|ett to tre fire fem seks sju|syv åtte ni ti",
 	"pl": "zero jeden dwa trzy cztery pięć sześć siedem osiem dziewięć dziesięć",
@@ -50,10 +50,10 @@ var numberLines = map[string]string{
 	"ta": "பூஜ்ஜியம் ஒன்று இரண்டு மூன்று நான்கு ஐந்து ஆறு ஏழு எட்டு ஒன்பது பத்து",
 	"te": "సున్నా ఒకటి రెండు మూడు నాలుగు ఐదు ఆరు ఏడు ఎనిమిది తొమ్మిది పది",
 	"th": "ศูนย์ หนึ่ง สอง สาม สี่ ห้า หก เจ็ด แปด เก้า สิบ",
-	"tl": "sero|wala isa dalawa tatlo apat lima anim pito walo siyam sampu",
+	"tl": "sero|?wala isa dalawa tatlo apat lima anim pito walo siyam sampu",
 	"tr": "sıfır bir iki üç dört beş altı yedi sekiz dokuz on",
 	"uk": "нуль один два три чотири п'ять шість сім вісім дев'ять десять",
-	"ur": "صفر ایک دو تین چار پانچ|پانچھ چھ|چھے سات آٹھ نو دس",
+	"ur": "صفر ایک ?دو تین چار پانچ|پانچھ چھ|چھے سات آٹھ نو دس",
 	"vi": "?không một hai ba bốn năm sáu bảy|bẩy tám chín mười",
 	"zh": "零|〇 一 二|两|兩 三 四 五 六 七 八 九 十",
 }
@@ -104,7 +104,7 @@ var shortOr = map[string]string{"es": "o", "it": "o"}
 // thanksWords may follow a score without a separator: "9 thanks".
 const thanksWords = "thanks|thank you|thank|thx|ty|cheers|danke|dankeschön|danke schön|vielen dank|merci|gracias|muchas gracias|obrigado|obrigada|grazie|" +
 	"dank|bedankt|dziękuję|dzięki|спасибо|дякую|teşekkürler|teşekkür ederim|شكرا|متشکرم|ممنون|धन्यवाद|谢谢|謝謝|ありがとう|ありがとうございます|감사합니다|" +
-	"ขอบคุณ|ขอบคุณค่ะ|ขอบคุณครับ|cảm ơn|terima kasih|tack|takk|tak|kiitos|děkuji|díky|köszönöm|mulțumesc|ευχαριστώ|תודה|asante|salamat"
+	"ขอบคุณ|ขอบคุณค่ะ|ขอบคุณครับ|cảm ơn|terima kasih|tack|takk|tak|kiitos|děkuji|díky|köszönöm|mulțumesc|ευχαριστώ|תודה|asante|salamat|hvala|хвала|благодаря|ďakujem|ačiū|paldies|aitäh|ধন্যবাদ|நன்றி|ధన్యవాదాలు|شکریہ|शुक्रिया|gràcies|mulțumesc mult|terima"
 
 // optOutLines are whole messages that end all surveys. English ones hold
 // everywhere: they are what the rules on text messages name (47 CFR

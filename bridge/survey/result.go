@@ -87,7 +87,7 @@ func (p *Program) measure(t *tallied) Measure {
 	default:
 		m.Method = MethodStudent
 	}
-	if m.N > 0 && m.N < smallestCell {
+	if small(m.N) {
 		m.N, m.Hidden = 0, true
 	}
 	if m.NoData() {

@@ -20,6 +20,9 @@ const (
 // database, so that all replicas say the same, and renewed at most every ten
 // minutes, or at once when Reason, StartedAt or Final change.
 type Summary struct {
+	// UID of the resource that it is about (Campaign.UID): not of one that had the
+	// name before.
+	UID string `json:"uid,omitempty"`
 	// StartedAt is when it first asked anybody; from then on its analysis is
 	// fixed. Zero: not yet.
 	StartedAt time.Time `json:"startedAt,omitzero"`
@@ -51,11 +54,11 @@ type Summary struct {
 	UpdatedAt      time.Time          `json:"updatedAt,omitzero"`
 }
 
-// Summarize takes what a summary has of a report, and Throttled from its funnel.
+// Summarize takes what a summary has of a report.
 // The facts about sampling, start and end are the caller's to add.
 func Summarize(r *Report) Summary {
 	return Summary{
-		Throttled: r.Funnel.MostlyThrottled(),
+		Throttled: r.Throttled,
 		Result:    r.Result, Counts: r.Counts, ResponseRate: r.ResponseRate, Arms: r.Arms, Comparisons: r.Comparisons,
 		Funnel: r.Funnel, SufficientData: r.SufficientData, SampleRatio: r.SampleRatio, Final: r.Final, UpdatedAt: r.UpdatedAt,
 	}

@@ -4,6 +4,9 @@ package survey
 // about: with fewer, a manager who knows whom was asked knows who answered what.
 const smallestCell = 5
 
+// small says that a count is about fewer people than may be told of.
+func small(n int) bool { return n > 0 && n < smallestCell }
+
 // hide says which cells of a table with a published total must not be shown:
 // those of 1 to 4 people, and where the total would give them away (one alone is
 // hidden, or all hidden together are fewer than 5) the smallest others as well.
@@ -12,7 +15,7 @@ func hide(counts []int) []bool {
 	hidden := make([]bool, len(counts))
 	n, sum := 0, 0
 	for i, count := range counts {
-		if count > 0 && count < smallestCell {
+		if small(count) {
 			hidden[i] = true
 			n, sum = n+1, sum+count
 		}

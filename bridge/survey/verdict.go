@@ -3,6 +3,8 @@ package survey
 import (
 	"math"
 	"slices"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
 // Verdict is the answer to a comparison's question.
@@ -25,18 +27,21 @@ const (
 type Caveat string
 
 const (
-	// CaveatObservational: nobody was assigned by lot; what differs may have
-	// another cause.
+	// CaveatObservational: before and after differ in more than what was changed;
+	// what differs may have another cause.
 	CaveatObservational Caveat = "Observational"
 	// CaveatSelectionRisk: the groups answered at different rates, so the
 	// scores may be of different kinds of people.
 	CaveatSelectionRisk Caveat = "SelectionRisk"
-	// CaveatTooFew: a group has fewer answers than analysis.minPerGroup.
+	// CaveatTooFew: a group has fewer answers than analysis.minPerGroup (of before
+	// and after, each arm both before and after), or so few did what is compared
+	// that nothing is told.
 	CaveatTooFew Caveat = "TooFew"
 	// CaveatSampleRatio: see RatioCheck.
 	CaveatSampleRatio Caveat = "SampleRatioMismatch"
 	// CaveatParallelTrends: the difference is a cause only if both arms would
-	// have moved alike.
+	// have moved alike without the change. That is assumed, not checked, so such a
+	// comparison is Observational as well.
 	CaveatParallelTrends Caveat = "AssumesParallelTrends"
 )
 
@@ -52,16 +57,31 @@ type ComparisonResult struct {
 	AdjustedP *float64 `json:"adjustedP"`
 	Verdict   Verdict  `json:"verdict"`
 	Caveats   []Caveat `json:"caveats,omitempty"`
+	// least is how many answers the smallest of the compared groups has; of before
+	// and after each arm has two.
+	least int
 }
 
-// sampleRatio checks the assignment to arms.
+// sampleRatio checks the assignment: that the arms have the sizes of their weights,
+// and the holdout that of its fraction.
 func (a *aggregation) sampleRatio() *RatioCheck {
-	if len(a.p.Campaign.Arms) == 0 || len(a.data.Arms) != len(a.p.arms) {
-		return nil
+	var observed []int
+	var weights []float64
+	if len(a.p.Campaign.Arms) > 0 && len(a.data.Arms) == len(a.p.arms) {
+		for i := range a.p.arms {
+			observed, weights = append(observed, a.data.Arms[i].Assigned), append(weights, float64(a.p.weights[i]))
+		}
 	}
-	observed, weights := make([]int, len(a.p.arms)), make([]float64, len(a.p.arms))
-	for i := range observed {
-		observed[i], weights[i] = a.data.Arms[i].Assigned, float64(a.p.weights[i])
+	if held, asked, ok := a.p.holdoutShares(); ok && a.data.Drawn != nil {
+		if len(observed) == 0 {
+			observed, weights = []int{a.data.Drawn.Asked}, []float64{1}
+		}
+		// Arms share what the holdout leaves as their weights say.
+		whole := 0.0
+		for _, w := range weights {
+			whole += w
+		}
+		observed, weights = append(observed, a.data.Drawn.HeldOut), append(weights, whole*held/asked)
 	}
 	chi2, p := SampleRatio(observed, weights)
 	if math.IsNaN(p) {
@@ -70,18 +90,34 @@ func (a *aggregation) sampleRatio() *RatioCheck {
 	return &RatioCheck{Chi2: chi2, P: p, OK: p >= SampleRatioAlpha}
 }
 
+// holdoutShares are the expected shares of contacts that are held out and that are
+// drawn to be asked (holdout and sample are independent draws; who is in neither is
+// not counted). Not where conversations are drawn: people are held out, so their
+// conversations are not independent.
+func (p *Program) holdoutShares() (held, asked float64, ok bool) {
+	held = float64(p.holdSlots) / routing.Slots
+	asked = (1 - held) * float64(p.sampleSlots) / routing.Slots
+	return held, asked, held > 0 && asked > 0 && p.Campaign.Sampling.Unit != UnitConversation
+}
+
+// ChecksSampleRatio says that there are groups whose sizes can be checked.
+func (p *Program) ChecksSampleRatio() bool {
+	_, _, holdout := p.holdoutShares()
+	return holdout || len(p.Campaign.Arms) > 0
+}
+
 // comparisons are those that analysis declares.
 func (a *aggregation) comparisons(r *Report) []ComparisonResult {
 	var results []ComparisonResult
 	switch a.p.Campaign.Analysis.Compare {
 	case CompareArms:
-		results = a.compareArms()
+		results = a.compareArms(r)
 	case CompareHoldout:
 		results = a.compareOutcomes(GroupAsked, GroupHoldout)
 	case CompareBeforeAfter:
 		results = a.compareTimes()
 	case CompareDifferences:
-		results = a.compareDifferences()
+		results = a.compareDifferences(r)
 	}
 	holm(results)
 	for i := range results {
@@ -94,16 +130,17 @@ func (a *aggregation) baseline() int {
 	return slices.IndexFunc(a.p.arms, func(arm arm) bool { return arm.name == a.p.Campaign.Analysis.Baseline })
 }
 
-// comparison is one with its groups; of groups under five nothing is told.
-func (a *aggregation) comparison(first, second string, values Comparison) ComparisonResult {
+// comparison is one with its groups. Where one of them is hidden, or small, nothing
+// of it is told: not even its n, from which that of a hidden group would follow.
+func (a *aggregation) comparison(first, second string, values Comparison, least int, hidden bool) ComparisonResult {
 	analysis := &a.p.Campaign.Analysis
-	if values.N1 < smallestCell || values.N2 < smallestCell {
+	if hidden || least < smallestCell {
 		values = noComparison(0, 0)
 	}
-	return ComparisonResult{Compare: analysis.Compare, Metric: analysis.Metric, First: first, Second: second, Values: values}
+	return ComparisonResult{Compare: analysis.Compare, Metric: analysis.Metric, First: first, Second: second, Values: values, least: least}
 }
 
-func (a *aggregation) compareArms() []ComparisonResult {
+func (a *aggregation) compareArms(r *Report) []ComparisonResult {
 	base := a.baseline()
 	var results []ComparisonResult
 	for i := range a.p.arms {
@@ -115,7 +152,8 @@ func (a *aggregation) compareArms() []ComparisonResult {
 			results = append(results, a.compareOutcomes(first, second)...)
 			continue
 		}
-		result := a.comparison(first, second, a.p.compare(&a.arms[i], &a.arms[base]))
+		least := min(a.arms[i].n(), a.arms[base].n())
+		result := a.comparison(first, second, a.p.compare(&a.arms[i], &a.arms[base]), least, r.Arms[i].Measure.Hidden || r.Arms[base].Measure.Hidden)
 		if a.ratesDiffer(i, base) {
 			result.Caveats = append(result.Caveats, CaveatSelectionRisk)
 		}
@@ -144,7 +182,9 @@ func (a *aggregation) compareOutcomes(first, second string) []ComparisonResult {
 		return Outcome{}
 	}
 	x, y := find(first), find(second)
-	return []ComparisonResult{a.comparison(first, second, ProportionDifference(x.Happened, x.N, y.Happened, y.N, a.p.Confidence()))}
+	few := small(x.Happened) || small(y.Happened) || small(x.N-x.Happened) || small(y.N-y.Happened)
+	values := ProportionDifference(x.Happened, x.N, y.Happened, y.N, a.p.Confidence())
+	return []ComparisonResult{a.comparison(first, second, values, min(x.N, y.N), few)}
 }
 
 // split is what all arms have before and after the change.
@@ -161,14 +201,14 @@ func (a *aggregation) split() (before, after tallied) {
 
 func (a *aggregation) compareTimes() []ComparisonResult {
 	before, after := a.split()
-	result := a.comparison(GroupAfter, GroupBefore, a.p.compare(&after, &before))
+	result := a.comparison(GroupAfter, GroupBefore, a.p.compare(&after, &before), min(after.n(), before.n()), false)
 	result.Caveats = append(result.Caveats, CaveatObservational)
 	return []ComparisonResult{result}
 }
 
 // compareDifferences is of NPS by its own formula; of other measures from the
 // intervals of the two comparisons, whose variances add up.
-func (a *aggregation) compareDifferences() []ComparisonResult {
+func (a *aggregation) compareDifferences(r *Report) []ComparisonResult {
 	base := a.baseline()
 	var results []ComparisonResult
 	for i := range a.p.arms {
@@ -186,11 +226,9 @@ func (a *aggregation) compareDifferences() []ComparisonResult {
 		} else {
 			values = a.differences(a.p.compare(&afterArm, &a.before[i]), a.p.compare(&afterBase, &a.before[base]))
 		}
-		if smallest := min(afterArm.n(), a.before[i].n(), afterBase.n(), a.before[base].n()); smallest < smallestCell {
-			values = noComparison(0, 0)
-		}
-		result := a.comparison(a.p.arms[i].name, a.p.arms[base].name, values)
-		result.Caveats = append(result.Caveats, CaveatParallelTrends)
+		least := min(afterArm.n(), a.before[i].n(), afterBase.n(), a.before[base].n())
+		result := a.comparison(a.p.arms[i].name, a.p.arms[base].name, values, least, r.Arms[i].Measure.Hidden || r.Arms[base].Measure.Hidden)
+		result.Caveats = append(result.Caveats, CaveatObservational, CaveatParallelTrends)
 		results = append(results, result)
 	}
 	return results
@@ -231,14 +269,13 @@ func holm(results []ComparisonResult) {
 
 // judge gives the verdict.
 func (a *aggregation) judge(c *ComparisonResult, r *Report) {
-	least := min(c.Values.N1, c.Values.N2)
 	switch {
 	case r.SampleRatio != nil && !r.SampleRatio.OK:
 		c.Verdict = VerdictWithheld
 		c.Caveats = append(c.Caveats, CaveatSampleRatio)
 	case !r.Final:
 		c.Verdict = VerdictPending
-	case least < a.p.Campaign.Analysis.MinPerGroup:
+	case c.least < a.p.Campaign.Analysis.MinPerGroup || c.Values.NoData():
 		c.Verdict = VerdictInconclusive
 		c.Caveats = append(c.Caveats, CaveatTooFew)
 	case c.AdjustedP == nil || *c.AdjustedP >= 1-a.p.Confidence():

@@ -16,7 +16,7 @@ import (
 func CampaignSpec(o *v1alpha1.SurveyCampaign) survey.Campaign {
 	s, c := &o.Spec, campaignConverter{namespace: o.Namespace}
 	spec := survey.Campaign{
-		Type: survey.Type(s.Type), TopBoxFrom: int(s.TopBoxFrom), Suspended: s.Suspend,
+		UID: string(o.UID), Type: survey.Type(s.Type), TopBoxFrom: int(s.TopBoxFrom), Suspended: s.Suspend,
 		Window:   survey.Window{Start: s.Window.Start.UTC(), End: s.Window.End.UTC()},
 		Channels: c.references(s.ChannelRefs), Trigger: c.trigger(&s.Trigger), Audience: c.audience(s.Audience),
 		Languages: survey.Languages{Offered: s.Languages.Offered, Fallback: s.Languages.Fallback},

@@ -102,7 +102,7 @@ func TestCampaignSpecLosesNothing(t *testing.T) {
 
 	hour, armDelay := document.Duration(time.Hour), document.Duration(2*time.Hour)
 	require.Equal(t, survey.Campaign{
-		Type: survey.CustomerSatisfaction, Scale: survey.Scale{Min: 1, Max: 7}, TopBoxFrom: 6, Suspended: true,
+		UID: string(o.UID), Type: survey.CustomerSatisfaction, Scale: survey.Scale{Min: 1, Max: 7}, TopBoxFrom: 6, Suspended: true,
 		Window: survey.Window{Start: start.AddDate(0, -1, 0), End: start.AddDate(0, 1, 0)}, Channels: []string{"shop/bot"},
 		Trigger: survey.Trigger{Events: []survey.TriggerEvent{survey.API}, Delay: hour, Schedule: "shop/hours", MaxDefer: 3 * hour, CancelOn: []survey.CancelEvent{survey.NegativeEvent},
 			OncePer: survey.OncePerContact, Exclude: survey.Exclude{AutoResolved: true, MinInboundMessages: 2, Labels: []string{"spam"}}},

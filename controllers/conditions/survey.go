@@ -29,6 +29,9 @@ func Campaign(in CampaignInput) (status v1alpha1.SurveyCampaignStatus, recheck t
 	if in.Result.Entry != nil {
 		v.summary = in.Store.Fleet.Survey(in.Result.Entry.Key())
 	}
+	if s := v.summary; s != nil && s.UID != "" && o.UID != "" && s.UID != string(o.UID) {
+		v.summary = nil // of a campaign that had the name before
+	}
 	if v.summary != nil {
 		numbers(&status, v.summary, o)
 	}
@@ -125,6 +128,9 @@ func (v *campaignView) sampling() {
 		survey.SamplingSuspended:       "spec.suspend is set: nobody is asked; answers to what was asked count",
 		survey.SamplingStopRuleReached: fmt.Sprintf("nobody is asked any more: spec.stop is reached (%s)", v.summary.StopRule),
 	}[v.summary.Reason]
+	if v.summary.Reason == survey.SamplingOutsideWindow && v.in.Now.Before(window.End.Time) {
+		message = "nobody is asked: the window was over, and the store has not taken up the one that ends at " + window.End.UTC().Format(time.RFC3339) + " yet"
+	}
 	status := metav1.ConditionFalse
 	if v.summary.Sampling {
 		status = metav1.ConditionTrue

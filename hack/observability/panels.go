@@ -119,11 +119,11 @@ var rows = []row{
 	}},
 	{"Surveys", []panel{
 		lines("Contacts considered, by where it ended", perSecond, query{`max by (campaign, exit) (rate(bridgekeeper_survey_decisions_total{` + whichPods + `}[$__rate_interval]))`, "{{campaign}} {{exit}}"}),
-		lines("Questions, by what became of them", perSecond, query{`max by (campaign, outcome) (rate(bridgekeeper_survey_questions_total{` + whichPods + `}[$__rate_interval]))`, "{{campaign}} {{outcome}}"}),
+		lines("Questions, by what has become of them", number, query{`max by (campaign, outcome) (bridgekeeper_survey_questions{` + whichPods + `})`, "{{campaign}} {{outcome}}"}),
 		lines("Score with its interval", number, query{`max by (campaign, bound) (bridgekeeper_survey_score{` + whichPods + `})`, "{{campaign}} {{bound}}"}),
 		lines("Contacts that wait to be asked", number, query{`max by (campaign) (bridgekeeper_survey_pending{` + whichPods + `})`, "{{campaign}}"}),
-		lines("Share of answers of the last day's questions", number,
-			query{`max by (campaign) (increase(bridgekeeper_survey_questions_total{` + whichPods + `,outcome="answered"}[1d])) / max by (campaign) (increase(bridgekeeper_survey_decisions_total{` + whichPods + `,exit="Asked"}[1d]) > 0)`, "{{campaign}}"}),
+		lines("Share of the asked who have answered", number,
+			query{`max by (campaign) (bridgekeeper_survey_questions{` + whichPods + `,outcome="answered"}) / max by (campaign) (bridgekeeper_survey_decisions_total{` + whichPods + `,exit="Asked"} > 0)`, "{{campaign}}"}),
 		lines("Overdue", seconds, query{`max by (namespace, app_kubernetes_io_instance) (bridgekeeper_survey_overdue_seconds{` + whichPods + `})`, "{{namespace}}/{{app_kubernetes_io_instance}}"}),
 	}},
 	{"Operator and pods", []panel{

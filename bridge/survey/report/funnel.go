@@ -6,10 +6,11 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
 
-// funnelBars are the stages and, between them, what was lost there. What
-// concerns the behaviour of one to four people is left out.
+// funnelBars are the stages and, between them, what was lost there. What is about
+// one to four people the report does not have, see survey.Funnel.Hidden; of the
+// exits it does not even say which.
 func funnelBars(f *survey.Funnel) []bar {
-	bars := []bar{{label: "triggered", n: f.Triggered}}
+	bars := []bar{{label: "triggered", n: f.Triggered, hidden: !f.Shows("triggered")}}
 	losses := func(from, to survey.Exit) {
 		for _, e := range survey.Exits() {
 			if n := f.Exits[e]; e >= from && e <= to && n > 0 {
@@ -17,33 +18,39 @@ func funnelBars(f *survey.Funnel) []bar {
 			}
 		}
 	}
-	stage := func(label string, n int, note string) { bars = append(bars, bar{label: label, n: n, note: note}) }
-	lost := func(label string, n int) {
-		if n >= fewest {
-			bars = append(bars, bar{label: label, n: n, minor: true})
+	cell := func(name, label string, n int, note string, minor bool) {
+		b := bar{label: label, n: n, note: note, minor: minor, hidden: !f.Shows(name)}
+		if b.n > 0 || b.hidden || !minor {
+			bars = append(bars, b)
 		}
 	}
+	stage := func(name, label string, n int) { cell(name, label, n, "", false) }
+	lost := func(name, label string, n int) { cell(name, label, n, "", true) }
+	of := func(name, label string, n int, whole string, total int) {
+		note := ""
+		if f.Shows(name) && f.Shows(whole) {
+			note = share(n, total, whole)
+		}
+		cell(name, label, n, note, false)
+	}
 	losses(survey.Suspended, survey.NoConsent)
-	stage("eligible", f.Eligible, "")
-	losses(survey.HeldOut, survey.HeldOut)
-	stage("assigned", f.Assigned, "")
+	stage("eligible", "eligible", f.Eligible)
+	lost("heldOut", exitTexts[survey.HeldOut], f.HeldOut)
+	stage("assigned", "assigned", f.Assigned)
 	losses(survey.NotSampled, survey.NotSampled)
-	stage("sampled", f.Sampled, "")
+	stage("sampled", "sampled", f.Sampled)
 	losses(survey.CampaignCooldown, survey.CancelledByEvent)
-	lost("waiting for their time", f.Pending)
-	stage("asked", f.Asked, share(f.Asked, f.Sampled, "sampled"))
-	lost("not delivered", f.Failed)
-	stage("delivered, as told", f.Delivered, share(f.Delivered, f.Asked, "asked"))
-	lost("opted out", f.OptedOut)
-	lost("overtaken by an event", f.Cancelled)
-	lost("no answer in time", f.Expired)
-	stage("answered", f.Answered, share(f.Answered, f.Asked, "asked"))
-	stage("completed", f.Completed, share(f.Completed, f.Answered, "answered"))
+	lost("pending", "waiting for their time", f.Pending)
+	of("asked", "asked", f.Asked, "sampled", f.Sampled)
+	lost("failed", "not delivered", f.Failed)
+	of("delivered", "delivered, as told", f.Delivered, "asked", f.Asked)
+	lost("optedOut", "opted out", f.OptedOut)
+	lost("cancelled", "overtaken by an event", f.Cancelled)
+	lost("expired", "no answer in time", f.Expired)
+	of("answered", "answered", f.Answered, "asked", f.Asked)
+	of("completed", "completed", f.Completed, "answered", f.Answered)
 	return bars
 }
-
-// fewest people about whose behaviour anything is told.
-const fewest = 5
 
 func share(n, of int, what string) string {
 	if of == 0 {
@@ -61,7 +68,7 @@ func questionsPlot(r *survey.Report) template.HTML {
 	bars := make([]bar, 0, 2*len(r.Questions))
 	for _, q := range r.Questions {
 		if q.Asked.Hidden || q.Answered.Hidden {
-			bars = append(bars, bar{label: short(q.ID), note: " too few people to show", minor: true})
+			bars = append(bars, bar{label: short(q.ID), hidden: true, minor: true})
 			continue
 		}
 		bars = append(bars, bar{label: short(q.ID) + " asked", n: q.Asked.N, minor: true}, bar{label: short(q.ID) + " answered", n: q.Answered.N, note: share(q.Answered.N, q.Asked.N, "asked")})

@@ -124,6 +124,16 @@ type bar struct {
 	n     int
 	note  string
 	minor bool // a loss on the way, not a stage
+	// hidden: too few people to show, or what would tell of them.
+	hidden bool
+}
+
+// size is the bar's number in words.
+func (b bar) size() string {
+	if b.hidden {
+		return "not shown"
+	}
+	return count(b.n) + b.note
 }
 
 // barsPlot draws horizontal bars from the longest on down, with a note each.
@@ -142,8 +152,8 @@ func barsPlot(id, title, description string, bars []bar) template.HTML {
 			class, text = "loss", "axis"
 		}
 		s.text(text, left-10, y+17, atEnd, b.label)
-		s.rect(class, left, y+4, math.Max(x.at(float64(b.n))-left, 1), row-8, b.label+": "+count(b.n))
-		s.text(text, x.at(float64(b.n))+8, y+17, atStart, count(b.n)+b.note)
+		s.rect(class, left, y+4, math.Max(x.at(float64(b.n))-left, 1), row-8, b.label+": "+b.size())
+		s.text(text, x.at(float64(b.n))+8, y+17, atStart, b.size())
 	}
 	return s.end()
 }

@@ -100,7 +100,7 @@ func (v *view) sections(r *survey.Report, u unit) {
 	bars := funnelBars(&r.Funnel)
 	rows := make([][]string, len(bars))
 	for i, b := range bars {
-		rows[i] = []string{b.label, count(b.n) + b.note}
+		rows[i] = []string{b.label, b.size()}
 	}
 	v.Sections = append(v.Sections, section{"funnel", "From trigger to answer", "Every contact that triggered the campaign left in exactly one place.", funnelPlot(bars), []string{"Stage", "Contacts"}, rows})
 	v.groups(r, u, "arms", "Arms", "Assigned by lot, before anything else could sort them.", r.Arms)
