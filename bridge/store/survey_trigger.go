@@ -19,13 +19,24 @@ func (s *Store) TriggerSurvey(ctx context.Context, scope Scope, name string, tri
 	if c == nil || !scope.Allows(namespaceOf(name)) {
 		return SurveyTriggered{}, fmt.Errorf("survey %s: %w", name, ErrNotFound)
 	}
+	return untilSent(ctx, s, func() (SurveyTriggered, error) { return s.triggerSurvey(ctx, scope, c, trigger) })
+}
+
+func (s *Store) triggerSurvey(ctx context.Context, scope Scope, c *campaignEntry, trigger SurveyTrigger) (SurveyTriggered, error) {
 	r, err := s.newTrigger(ctx, scope, c, trigger)
 	if err != nil {
 		return SurveyTriggered{}, err
 	}
-	ns := namespaceOf(name)
+	ns := namespaceOf(c.program.Name)
 	id := ""
 	err = s.surveys.decide(ctx, r.contact, func(t *txn) error {
+		now, err := t.survivor(r.contact)
+		if err == nil && now != r.contact {
+			err = errMergedSince
+		}
+		if err != nil {
+			return err
+		}
 		first, done, err := t.repeated(ns, scope.Write)
 		if id = first; err != nil || done {
 			return err
@@ -76,7 +87,7 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 		if err != nil {
 			return nil, err
 		}
-		namespace = known.Namespace
+		r.contact, namespace = known.ID, known.Namespace
 	}
 	if !c.namespaces()[namespace] {
 		return nil, &FieldError{Field: "contact", Message: "is of a namespace in which the campaign has no channel"}
