@@ -139,14 +139,12 @@ func (t *txn) lockContacts(ids ...string) (map[string]personRow, error) {
 	return people, err
 }
 
-// survivor is who a contact is by now: itself, or the one that it was merged
-// into. Its row stays locked.
+// survivor is who a contact is by now: itself, the one that it was merged into, or
+// nobody (it was erased). Its row stays locked.
 func (t *txn) survivor(id string) (string, error) {
 	people, err := t.lockContacts(id)
-	if p, ok := people[id]; err == nil && ok && p.mergedInto != "" {
-		return p.mergedInto, nil
-	}
-	return id, err
+	p := people[id]
+	return or(p.mergedInto, p.id), err
 }
 
 // joinContacts gives all that a contact has to another one. patient callers can

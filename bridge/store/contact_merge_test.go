@@ -257,7 +257,9 @@ func TestMergesMeetMessages(t *testing.T) {
 
 // One person on two channels has one cool-down, from the moment that it is known.
 func TestMergedContactsShareACooldown(t *testing.T) {
-	grouped := func(c *survey.Campaign) { c.Frequency.Group, c.Frequency.GroupCooldown = "satisfaction", document.Duration(14*24*time.Hour) }
+	grouped := func(c *survey.Campaign) {
+		c.Frequency.Group, c.Frequency.GroupCooldown = "satisfaction", document.Duration(14*24*time.Hour)
+	}
 	w := newTown(t, grouped)
 	other := npsSpec(grouped)
 	other.Channels = []string{secondChat}

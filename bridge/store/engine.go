@@ -234,8 +234,6 @@ type Contact struct {
 	// MergedIDs are ids that it had as contacts of their own, before those were
 	// merged into it. They go on to mean this contact.
 	MergedIDs []string `json:"mergedIds,omitempty"`
-
-	mergedInto string // '' but for such an id
 }
 
 // Identity is an address of a contact on a channel.

@@ -104,7 +104,7 @@ func (a *arrival) identify() (wire.Result, error) {
 func (a *arrival) meet(c *message.Contact) error {
 	p, ch := a.party, a.channel
 	for generation := 0; ; generation++ {
-		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation)
+		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation) // futureContact goes the same way
 		made, err := a.t.exec(insertContact, p.contact, ch.Namespace, c.DisplayName, c.Language, ms(a.t.now))
 		if err != nil {
 			return err
@@ -115,6 +115,10 @@ func (a *arrival) meet(c *message.Contact) error {
 		}
 		if p.contact, err = a.t.survivor(p.contact); err != nil {
 			return err
+		}
+		if p.contact == "" { // erased just now: somebody new, under the same id
+			generation--
+			continue
 		}
 		var moved int
 		if _, err := one(background, a.t, []any{&moved}, selectMoved, p.contact, ch.Name); err != nil {

@@ -7,12 +7,12 @@ import (
 	"slices"
 )
 
-const selectContacts = `SELECT c.id, c.namespace, c.display_name, c.language, c.attributes, c.created_at, c.merged_into FROM contacts c `
+const selectContacts = `SELECT c.id, c.namespace, c.display_name, c.language, c.attributes, c.created_at FROM contacts c `
 
 func scanContact(rows *sql.Rows) (c Contact, err error) {
 	var created int64
 	var attributes string
-	if err := rows.Scan(&c.ID, &c.Namespace, &c.DisplayName, &c.Language, &attributes, &created, &c.mergedInto); err != nil {
+	if err := rows.Scan(&c.ID, &c.Namespace, &c.DisplayName, &c.Language, &attributes, &created); err != nil {
 		return c, err
 	}
 	c.CreatedAt, c.Identities = fromMS(created), []Identity{}
@@ -71,14 +71,15 @@ func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, af
 // Contact returns one contact; by the id of one that was merged into another, that
 // other one.
 func (s *Store) Contact(ctx context.Context, scope Scope, id string) (Contact, error) {
-	list, err := s.loadContacts(ctx, []string{id})
-	if err == nil && len(list) == 1 && list[0].mergedInto != "" {
-		list, err = s.loadContacts(ctx, []string{list[0].mergedInto})
+	now, visible, err := s.seeContact(ctx, scope, id)
+	var list []Contact
+	if err == nil && visible {
+		list, err = s.loadContacts(ctx, []string{now})
 	}
 	if err != nil {
 		return Contact{}, err
 	}
-	if len(list) == 0 || !scope.Allows(list[0].Namespace) {
+	if len(list) == 0 {
 		return Contact{}, fmt.Errorf("contact %s: %w", id, ErrNotFound)
 	}
 	return list[0], nil

@@ -190,7 +190,10 @@ func (s *Store) tellSurveys(ctx context.Context, scope Scope, contact string, te
 			return err
 		}
 		now, err := t.survivor(known.ID)
-		if err == nil {
+		switch {
+		case err == nil && now == "":
+			return fmt.Errorf("contact %s: %w", contact, ErrNotFound)
+		case err == nil:
 			err = t.hold(spaceSurvey, now) // it is another one where it was merged meanwhile
 		}
 		if err != nil {

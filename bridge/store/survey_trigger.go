@@ -55,7 +55,7 @@ func (s *Store) triggerSurvey(ctx context.Context, scope Scope, c *campaignEntry
 	if err != nil {
 		return SurveyTriggered{}, err
 	}
-	return s.triggered(ctx, id)
+	return s.triggered(ctx, c, id)
 }
 
 // newTrigger checks what a caller tells and finds whom it is about.
@@ -96,9 +96,9 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 }
 
 // triggered is what was decided about a trigger.
-func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, err error) {
-	var raw string
-	found, err := one(ctx, s.read, []any{&raw}, `SELECT decision FROM survey_triggers WHERE id = ?`, id)
+func (s *Store) triggered(ctx context.Context, c *campaignEntry, id string) (out SurveyTriggered, err error) {
+	var raw, contact, conversation string
+	found, err := one(ctx, s.read, []any{&raw, &contact, &conversation}, `SELECT decision, contact, conversation FROM survey_triggers WHERE id = ?`, id)
 	if err != nil {
 		return out, err
 	}
@@ -109,5 +109,7 @@ func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, 
 	if err := unmarshalSome(raw, &d); err != nil {
 		return out, err
 	}
-	return SurveyTriggered{Exit: d.Exit, Because: d.Because, Until: d.Until}, nil
+	out = SurveyTriggered{Exit: d.Exit, Because: d.Because, Until: d.Until}
+	out.Assignment, err = s.assignment(ctx, c.program, contact, conversation)
+	return out, err
 }
