@@ -8,6 +8,10 @@ type ContactWriter interface {
 	// MergeContacts makes the contact from one with into, which stays: it gets all
 	// that from has, and the id of from means into ever after.
 	MergeContacts(ctx context.Context, s Scope, into, from string) (Contact, error)
+	// EraseContact removes a contact with all that is known of it; see erase.go for
+	// what remains. ErrUnavailable: something is being sent to it at this moment, or
+	// the database was away; some of it may be removed, and repeating goes on.
+	EraseContact(ctx context.Context, s Scope, id string) error
 }
 
 var _ ContactWriter = (*Store)(nil)

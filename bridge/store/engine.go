@@ -268,6 +268,9 @@ const (
 	// EventContactMerged: the contact is one with another one (MergedInto) from now
 	// on; all that it had is the other one's.
 	EventContactMerged EventType = "contact.merged"
+	// EventContactErased: nothing of the contact is there any more; what others have
+	// taken down of it is theirs to erase.
+	EventContactErased EventType = "contact.erased"
 )
 
 // Places in the event log that are not a cursor.

@@ -48,6 +48,7 @@ var every = []struct {
 	{"reader", "GET", "/v1/conversations/c/routing?limit=10", "", 200},
 	{"writer", "PUT", "/v1/contacts/c/attributes", `{"attributes":{"tier":"gold"}}`, 200},
 	{"writer", "POST", "/v1/contacts/c:merge", `{"from":"d"}`, 200},
+	{"admin", "DELETE", "/v1/contacts/c", "", 204},
 	{"reader", "GET", "/v1/agents?namespace=shop", "", 200},
 	{"reader", "GET", "/v1/agents/a1", "", 200},
 	{"writer", "POST", "/v1/agents", `{"namespace":"shop","name":"ana","skills":{"lang/fr":5},"classUnits":{"chat":50}}`, 201},

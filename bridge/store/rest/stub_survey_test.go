@@ -78,3 +78,5 @@ func (e *stub) SurveyAssignment(_ context.Context, s store.Scope, _ string, whom
 func (e *stub) MergeContacts(_ context.Context, s store.Scope, into, from string) (store.Contact, error) {
 	return store.Contact{ID: into, MergedIDs: []string{from}}, e.seen(s)
 }
+
+func (e *stub) EraseContact(_ context.Context, s store.Scope, _ string) error { return e.seen(s) }

@@ -222,7 +222,7 @@ type Identity struct {
 // Event is one change.
 type Event struct {
 	Cursor       int64     `json:"cursor" doc:"Position in the log; later events have greater ones."`
-	Type         string    `json:"type" enum:"message.created,message.updated,message.removed,conversation.created,conversation.updated,contact.created,contact.updated,contact.merged"`
+	Type         string    `json:"type" enum:"message.created,message.updated,message.removed,conversation.created,conversation.updated,contact.created,contact.updated,contact.merged,contact.erased"`
 	Time         time.Time `json:"time"`
 	Namespace    string    `json:"namespace"`
 	Channel      string    `json:"channel,omitempty"`
