@@ -38,15 +38,15 @@ func (s *Store) SetAttributes(ctx context.Context, scope Scope, contact string, 
 		if err := t.remember(known.Namespace, scope.Write, ""); err != nil {
 			return err
 		}
-		n, err := t.exec(`UPDATE contacts SET attributes = ? WHERE id = ? AND attributes <> ?`, raw, contact, raw)
+		id, err := t.survivor(known.ID)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(`UPDATE contacts SET attributes = ? WHERE id = ? AND attributes <> ?`, raw, id, raw)
 		if err != nil || n == 0 {
 			return err
 		}
-		channel := known.Namespace + "/"
-		if len(known.Identities) > 0 {
-			channel = known.Identities[0].Channel
-		}
-		t.event(Event{Type: EventContactUpdated, Channel: channel, Contact: contact})
+		t.event(Event{Type: EventContactUpdated, Channel: known.Namespace + "/", Contact: id})
 		return nil
 	})
 	if err != nil {

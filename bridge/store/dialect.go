@@ -46,6 +46,9 @@ type dialect interface {
 	// forUpdate ends a SELECT whose rows are written afterwards on the strength of
 	// what they say; empty where there is one writer only.
 	forUpdate() string
+	// holds is the condition that a column of bytes has others in it, which are its one
+	// argument.
+	holds(column string) string
 	// among is the condition that a column is one of a list, which is its one
 	// argument (list).
 	among(column string) string

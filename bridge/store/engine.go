@@ -35,6 +35,7 @@ type Engine interface {
 	Explainer
 	SurveyReader
 	SurveyWriter
+	ContactWriter
 }
 
 // Internal is the engine's side of the internal API. bridge is the
@@ -232,6 +233,9 @@ type Contact struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Identities []Identity        `json:"identities"`
 	CreatedAt  time.Time         `json:"createdAt"`
+	// MergedIDs are ids that it had as contacts of their own, before those were
+	// merged into it. They go on to mean this contact.
+	MergedIDs []string `json:"mergedIds,omitempty"`
 }
 
 // Identity is an address of a contact on a channel.
@@ -263,6 +267,12 @@ const (
 	EventConversationUpdated EventType = "conversation.updated"
 	EventContactCreated      EventType = "contact.created"
 	EventContactUpdated      EventType = "contact.updated"
+	// EventContactMerged: the contact is one with another one (MergedInto) from now
+	// on; all that it had is the other one's.
+	EventContactMerged EventType = "contact.merged"
+	// EventContactErased: nothing of the contact is there any more; what others have
+	// taken down of it is theirs to erase.
+	EventContactErased EventType = "contact.erased"
 )
 
 // Places in the event log that are not a cursor.
@@ -285,6 +295,9 @@ type Event struct {
 	Contact      string           `json:"contact,omitempty"`
 	MessageID    string           `json:"messageId,omitempty"`
 	Message      *message.Message `json:"message,omitempty"`
+	// MergedInto is who the contact of EventContactMerged is by now; joined, as
+	// Message is.
+	MergedInto string `json:"mergedInto,omitempty"`
 }
 
 // SendRequest is a message to send.

@@ -96,7 +96,33 @@ func (s *Store) joinMessages(ctx context.Context, events []Event) error {
 	for i := range events {
 		events[i].Message = index[events[i].MessageID]
 	}
-	return nil
+	return s.joinMerged(ctx, events)
+}
+
+// joinMerged adds who merged contacts are by now.
+func (s *Store) joinMerged(ctx context.Context, events []Event) error {
+	var ids []any
+	for _, e := range events {
+		if e.Type == EventContactMerged {
+			ids = append(ids, e.Contact)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	into := map[string]string{}
+	_, err := all(ctx, s.read, func(rows *sql.Rows) (struct{}, error) {
+		var id, now string
+		err := rows.Scan(&id, &now)
+		into[id] = now
+		return struct{}{}, err
+	}, `SELECT id, merged_into FROM contacts WHERE id IN `+in(len(ids)), ids...)
+	for i := range events {
+		if events[i].Type == EventContactMerged {
+			events[i].MergedInto = into[events[i].Contact]
+		}
+	}
+	return err
 }
 
 // WaitEvents returns nil as soon as there are events after the cursor, in any

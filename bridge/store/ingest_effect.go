@@ -115,17 +115,23 @@ func (s *Store) migrateIdentity(t *txn, ch *Channel, from, to string) error {
 	return t.joinIdentities(oldID, newID, contact)
 }
 
-// joinIdentities gives the new identity to the contact, and the old one's
-// conversations to the new identity. It goes on with the later of the two that
-// were current, or the one that is not solved.
+// joinIdentities gives the new identity to the contact, with all that its own
+// contact had, and the old one's conversations to the new identity. It goes on with
+// the later of the two that were current, or the one that is not solved.
 func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
-	if err := t.joinSurveys(oldID, newID, contact); err != nil {
+	var other string
+	if _, err := one(background, t, []any{&other}, `SELECT contact FROM identities WHERE id = ?`, newID); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE identities SET contact = ? WHERE id = ?`, contact, newID); err != nil {
+	if other != "" && other != contact {
+		if err := t.joinContacts(other, contact, false); err != nil {
+			return err
+		}
+	}
+	if err := t.joinSurveys(oldID, newID); err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE conversations SET contact = ?, identity = ? WHERE identity IN (?, ?)`, contact, newID, oldID, newID); err != nil {
+	if _, err := t.exec(`UPDATE conversations SET identity = ? WHERE identity = ?`, newID, oldID); err != nil {
 		return err
 	}
 	_, err := t.exec(`UPDATE identities SET conversation = COALESCE((SELECT v.id FROM conversations v

@@ -98,11 +98,13 @@ func (a *arrival) identify() (wire.Result, error) {
 
 // meet makes an identity and, unless the person is known already, a contact.
 // The contact's id follows from where it was first met, so a channel that was
-// recreated under another name finds its old contacts again.
+// recreated under another name finds its old contacts again, also those that are
+// one with others since (unless these have an address there already: then it may
+// be anybody's, and is somebody new).
 func (a *arrival) meet(c *message.Contact) error {
 	p, ch := a.party, a.channel
 	for generation := 0; ; generation++ {
-		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation)
+		p.contact = contactID(ch.Namespace, ch.Platform, ch.Account, c.ExternalID, generation) // futureContact goes the same way
 		made, err := a.t.exec(insertContact, p.contact, ch.Namespace, c.DisplayName, c.Language, ms(a.t.now))
 		if err != nil {
 			return err
@@ -110,6 +112,13 @@ func (a *arrival) meet(c *message.Contact) error {
 		if made == 1 {
 			a.t.event(Event{Type: EventContactCreated, Channel: ch.Name, Contact: p.contact})
 			break
+		}
+		if p.contact, err = a.t.survivor(p.contact); err != nil {
+			return err
+		}
+		if p.contact == "" { // erased just now: somebody new, under the same id
+			generation--
+			continue
 		}
 		var moved int
 		if _, err := one(background, a.t, []any{&moved}, selectMoved, p.contact, ch.Name); err != nil {

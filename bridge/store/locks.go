@@ -274,8 +274,8 @@ func (e *element) needs(l *locks) {
 		l.outbox(ch)
 	case ev.Membership != nil:
 		l.party(ch, ev.Membership.Contact.ExternalID)
-	case ev.Migration != nil:
-		l.inbox(ch)
+	case ev.Migration != nil: // two contacts may become one, with what is sent to them
+		l.inbox(ch).outbox(ch)
 	case isEffect(ev.Message.Type):
 		l.inbox(ch).outbox(ch)
 	case e.direction == message.Outbound: // an echo, which its receipts look for

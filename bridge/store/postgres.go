@@ -74,6 +74,10 @@ func (*postgresDialect) skipLocked() string { return " FOR UPDATE SKIP LOCKED" }
 
 func (*postgresDialect) forUpdate() string { return " FOR UPDATE" }
 
+func (*postgresDialect) holds(column string) string {
+	return `position(?::bytea in ` + column + `) > 0`
+}
+
 func (*postgresDialect) maxParams() int { return 65535 } // 16 bits in the protocol
 
 func (*postgresDialect) migrations() (fs.FS, goose.Dialect) {

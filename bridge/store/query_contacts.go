@@ -36,6 +36,7 @@ func (s *Store) Contacts(ctx context.Context, scope Scope, q ContactQuery) (Page
 func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, after string, limit int) ([]sortKey, error) {
 	read := func(c conditions) ([]sortKey, error) {
 		c.add("c.id > ?", after)
+		c.add("c.merged_into = ''")
 		return all(ctx, s.read, scanKey, `SELECT 0, c.id FROM contacts c `+c.where()+`ORDER BY c.id LIMIT ?`, append(c.args, limit)...)
 	}
 	var c conditions
@@ -67,13 +68,18 @@ func (s *Store) contactKeys(ctx context.Context, scope Scope, q ContactQuery, af
 	})
 }
 
-// Contact returns one contact.
+// Contact returns one contact; by the id of one that was merged into another, that
+// other one.
 func (s *Store) Contact(ctx context.Context, scope Scope, id string) (Contact, error) {
-	list, err := s.loadContacts(ctx, []string{id})
+	now, visible, err := s.seeContact(ctx, scope, id)
+	var list []Contact
+	if err == nil && visible {
+		list, err = s.loadContacts(ctx, []string{now})
+	}
 	if err != nil {
 		return Contact{}, err
 	}
-	if len(list) == 0 || !scope.Allows(list[0].Namespace) {
+	if len(list) == 0 {
 		return Contact{}, fmt.Errorf("contact %s: %w", id, ErrNotFound)
 	}
 	return list[0], nil
@@ -87,7 +93,31 @@ func (s *Store) loadContacts(ctx context.Context, ids []string) ([]Contact, erro
 	if err != nil {
 		return nil, err
 	}
-	return list, addIdentities(ctx, s.read, list)
+	if err := addIdentities(ctx, s.read, list); err != nil {
+		return nil, err
+	}
+	return list, addMerged(ctx, s.read, list)
+}
+
+// addMerged adds the ids that contacts had before they were merged.
+func addMerged(ctx context.Context, q querier, list []Contact) error {
+	index := make(map[string]*Contact, len(list))
+	ids := make([]any, len(list))
+	for i := range list {
+		ids[i], index[list[i].ID] = list[i].ID, &list[i]
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	_, err := all(ctx, q, func(rows *sql.Rows) (struct{}, error) {
+		var id, into string
+		err := rows.Scan(&id, &into)
+		if c := index[into]; c != nil {
+			c.MergedIDs = append(c.MergedIDs, id)
+		}
+		return struct{}{}, err
+	}, `SELECT id, merged_into FROM contacts WHERE merged_into <> '' AND merged_into IN `+in(len(ids))+` ORDER BY id`, ids...)
+	return err
 }
 
 func addIdentities(ctx context.Context, q querier, list []Contact) error {

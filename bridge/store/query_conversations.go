@@ -66,9 +66,11 @@ func (s *Store) conversationKeys(ctx context.Context, scope Scope, q Conversatio
 		}
 	}
 	if q.Contact != "" {
-		if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
+		contact, visible, err := s.seeContact(ctx, scope, q.Contact)
+		if err != nil || !visible {
 			return nil, err
 		}
+		q.Contact = contact
 		return read(ofContact(q))
 	}
 	if q.Channel == "" {

@@ -80,11 +80,12 @@ func (s *Store) messageKeys(ctx context.Context, scope Scope, q MessageQuery, po
 }
 
 func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQuery, after string, limit int) (keys []sortKey, cut bool, err error) {
-	if visible, err := s.seeContact(ctx, scope, q.Contact); err != nil || !visible {
+	contact, visible, err := s.seeContact(ctx, scope, q.Contact)
+	if err != nil || !visible {
 		return nil, false, err
 	}
 	var c conditions
-	c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", q.Contact)
+	c.add("m.conversation IN (SELECT id FROM conversations WHERE contact = ?)", contact)
 	if q.Channel != "" {
 		c.add("m.channel = ?", q.Channel)
 	}
@@ -97,10 +98,11 @@ func (s *Store) contactMessageKeys(ctx context.Context, scope Scope, q MessageQu
 	})
 }
 
-func (s *Store) seeContact(ctx context.Context, scope Scope, id string) (bool, error) {
+// seeContact says who a contact is by now, and whether the scope sees them.
+func (s *Store) seeContact(ctx context.Context, scope Scope, id string) (now string, visible bool, err error) {
 	var ns string
-	found, err := one(ctx, s.read, []any{&ns}, `SELECT namespace FROM contacts WHERE id = ?`, id)
-	return found && scope.Allows(ns), err
+	found, err := one(ctx, s.read, []any{&ns, &now}, `SELECT namespace, CASE WHEN merged_into <> '' THEN merged_into ELSE id END FROM contacts WHERE id = ?`, id)
+	return now, found && scope.Allows(ns), err
 }
 
 // Message returns one message.

@@ -74,7 +74,7 @@ type sweeper struct {
 func (w *sweeper) sweep(ctx context.Context) error {
 	keep := w.s.state.Load().settings.Retention
 	for _, step := range []func(context.Context, document.Retention) error{
-		w.messages, w.surveyRows, w.decisions, w.archive, w.breakers, w.keys, w.raw, w.events, w.parked, w.mediaRows, w.mediaFiles,
+		w.messages, w.surveyRows, w.decisions, w.archive, w.breakers, w.keys, w.raw, w.events, w.parked, w.mediaRows, w.mediaFiles, w.erasedJournal,
 	} {
 		if err := step(ctx, keep); err != nil {
 			return err

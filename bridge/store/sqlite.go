@@ -57,6 +57,8 @@ func (sqliteDialect) skipLocked() string { return "" }
 
 func (sqliteDialect) forUpdate() string { return "" }
 
+func (sqliteDialect) holds(column string) string { return `instr(` + column + `, ?) > 0` }
+
 func (sqliteDialect) maxParams() int { return 32766 } // SQLITE_MAX_VARIABLE_NUMBER
 
 func (sqliteDialect) migrations() (fs.FS, goose.Dialect) {

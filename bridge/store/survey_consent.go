@@ -141,7 +141,7 @@ func (s *Store) SetConsent(ctx context.Context, scope Scope, contact, purpose st
 	case state != survey.ConsentUnknown && state != survey.ConsentOptedIn && state != survey.ConsentOptedOut:
 		return &FieldError{Field: "state", Message: fmt.Sprintf("is %q; write optedIn, optedOut, or nothing to forget what was said", state)}
 	}
-	return s.tellSurveys(ctx, scope, contact, func(t *txn) error {
+	return s.tellSurveys(ctx, scope, contact, func(t *txn, contact string) error {
 		if err := drawSalt(t); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func (s *Store) ContactEvent(ctx context.Context, scope Scope, contact string, k
 	if kind != survey.NegativeEvent {
 		return &FieldError{Field: "kind", Message: fmt.Sprintf("is %q; write NegativeEvent", kind)}
 	}
-	return s.tellSurveys(ctx, scope, contact, func(t *txn) error {
+	return s.tellSurveys(ctx, scope, contact, func(t *txn, contact string) error {
 		if err := t.later(`UPDATE survey_triggers SET negative_at = ? WHERE contact = ? AND due_at > 0 AND negative_at = 0`, ms(t.now), contact); err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (s *Store) ContactEvent(ctx context.Context, scope Scope, contact string, k
 }
 
 // tellSurveys runs a write about a contact, once by its idempotency key.
-func (s *Store) tellSurveys(ctx context.Context, scope Scope, contact string, tell func(t *txn) error) error {
+func (s *Store) tellSurveys(ctx context.Context, scope Scope, contact string, tell func(t *txn, contact string) error) error {
 	if err := scope.Write.check(); err != nil {
 		return err
 	}
@@ -182,13 +182,23 @@ func (s *Store) tellSurveys(ctx context.Context, scope Scope, contact string, te
 	if err != nil {
 		return err
 	}
-	return s.writeLocked(ctx, 1, newLocks().survey(contact), func(t *txn) error {
+	return s.writeLocked(ctx, 1, newLocks().survey(known.ID), func(t *txn) error {
 		if _, done, err := t.repeated(known.Namespace, scope.Write); err != nil || done {
 			return err
 		}
 		if err := t.remember(known.Namespace, scope.Write, ""); err != nil {
 			return err
 		}
-		return tell(t)
+		now, err := t.survivor(known.ID)
+		switch {
+		case err == nil && now == "":
+			return fmt.Errorf("contact %s: %w", contact, ErrNotFound)
+		case err == nil:
+			err = t.hold(spaceSurvey, now) // it is another one where it was merged meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		return tell(t, now)
 	})
 }

@@ -1,9 +1,6 @@
 package store
 
 import (
-	"errors"
-	"strings"
-
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
@@ -227,84 +224,14 @@ func (t *txn) forgetWords(id string) error {
 	return t.saveDialogue(d)
 }
 
-// joinSurveys is for two addresses that turn out to be one person's: what is open
-// goes on, and the later of two times that they were asked counts.
-func (t *txn) joinSurveys(oldID, newID int64, contact string) error {
-	var other string
-	if _, err := one(t.ctx, t, []any{&other}, `SELECT contact FROM identities WHERE id = ?`, newID); err != nil {
-		return err
-	}
-	if other != "" && other != contact {
-		if err := t.mergeSurveys(other, contact); err != nil {
-			return err
-		}
-	}
-	// The new address is the one that is written to from now on.
+// joinSurveys is for an address that becomes another one: the new one is written to
+// from now on, in what is open, too.
+func (t *txn) joinSurveys(oldID, newID int64) error {
 	if err := t.later(`UPDATE survey_dialogues SET identity = ? WHERE identity = ? AND open = 1`, newID, oldID); err != nil {
 		return err
 	}
 	return t.later(`UPDATE identities SET survey = COALESCE((SELECT d.id FROM survey_dialogues d WHERE d.identity = identities.id AND d.open = 1), '') WHERE id IN (?, ?)`, oldID, newID)
 }
-
-// mergeSurveys gives what surveys know of one contact to another.
-func (t *txn) mergeSurveys(from, to string) error {
-	x := t.c.surveys
-	// One dialogue is open on a channel: of two the former contact's gives way.
-	if err := t.later(`UPDATE survey_dialogues SET open = 0 WHERE contact = ? AND open = 1 AND EXISTS
-		(SELECT 1 FROM survey_dialogues o WHERE o.contact = ? AND o.channel = survey_dialogues.channel AND o.open = 1)`, from, to); err != nil {
-		return err
-	}
-	for _, query := range []string{
-		`UPDATE survey_dialogues SET contact = ? WHERE contact = ?`, `UPDATE survey_triggers SET contact = ? WHERE contact = ?`, `UPDATE survey_answers SET contact = ? WHERE contact = ?`,
-		`UPDATE contacts SET surveyed_until = COALESCE((SELECT MAX(o.surveyed_until) FROM contacts o WHERE o.id IN (contacts.id, ?)), 0) WHERE id = ?`,
-	} {
-		args := []any{to, from}
-		if strings.HasPrefix(query, "UPDATE contacts") {
-			args = []any{from, to}
-		}
-		if err := t.later(query, args...); err != nil {
-			return err
-		}
-	}
-	hashFrom, err := x.hashes.of(t.ctx, t, from)
-	if errors.Is(err, errNoSalt) {
-		return nil // there is nothing to merge
-	}
-	if err != nil {
-		return err
-	}
-	hashTo, err := x.hashes.of(t.ctx, t, to)
-	if err != nil {
-		return err
-	}
-	return t.mergeLedger(hashFrom, hashTo)
-}
-
-// mergeLedger joins the clocks of two contacts (survey.Clock.Later); the draw of the
-// earlier one stands.
-func (t *txn) mergeLedger(from, to string) error {
-	if err := t.later(`INSERT INTO survey_ledger (contact, kind, name, sent_at, answered_at, assigned_at, held_out, sampled, arm, returned_at, opted_out_at)
-		SELECT ?, kind, name, sent_at, answered_at, assigned_at, held_out, sampled, arm, returned_at, opted_out_at FROM survey_ledger WHERE contact = ?
-		ON CONFLICT (contact, kind, name) DO UPDATE SET
-			sent_at = CASE WHEN excluded.sent_at > survey_ledger.sent_at THEN excluded.sent_at ELSE survey_ledger.sent_at END,
-			answered_at = CASE WHEN excluded.answered_at > survey_ledger.answered_at THEN excluded.answered_at ELSE survey_ledger.answered_at END,
-			held_out = CASE WHEN `+earlierDraw+` THEN excluded.held_out ELSE survey_ledger.held_out END,
-			sampled = CASE WHEN `+earlierDraw+` THEN excluded.sampled ELSE survey_ledger.sampled END,
-			arm = CASE WHEN `+earlierDraw+` THEN excluded.arm ELSE survey_ledger.arm END,
-			assigned_at = CASE WHEN `+earlierDraw+` THEN excluded.assigned_at ELSE survey_ledger.assigned_at END`, to, from); err != nil {
-		return err
-	}
-	if err := t.later(`DELETE FROM survey_ledger WHERE contact = ?`, from); err != nil {
-		return err
-	}
-	if err := t.later(`INSERT INTO contact_consents (contact, purpose, state, at, source) SELECT ?, purpose, state, at, source FROM contact_consents WHERE contact = ?
-		ON CONFLICT (contact, purpose) DO UPDATE SET state = excluded.state, at = excluded.at, source = excluded.source WHERE excluded.at > contact_consents.at`, to, from); err != nil {
-		return err
-	}
-	return t.later(`DELETE FROM contact_consents WHERE contact = ?`, from)
-}
-
-const earlierDraw = `excluded.assigned_at > 0 AND (survey_ledger.assigned_at = 0 OR excluded.assigned_at < survey_ledger.assigned_at)`
 
 // surveySolved tells campaigns that a conversation was solved: by a person, or by
 // itself. What somebody should have looked at is looked at.

@@ -259,7 +259,7 @@ func TestSurveyTriggers(t *testing.T) {
 	require.Equal(t, 1, s.funnel(npsCampaign).Triggered)
 	got, err := s.TriggerSurvey(t.Context(), everything, npsCampaign, SurveyTrigger{Conversation: v, Event: survey.Manual})
 	require.NoError(t, err)
-	require.Equal(t, SurveyTriggered{Exit: survey.Deferred, Because: survey.DeferSurveyOpen, Until: fromMS(s.dialogue(npsCampaign).askedAt).Add(72 * time.Hour)}, got)
+	require.Equal(t, SurveyTriggered{Exit: survey.Deferred, Because: survey.DeferSurveyOpen, Until: fromMS(s.dialogue(npsCampaign).askedAt).Add(72 * time.Hour), Assignment: got.Assignment}, got)
 	require.NoError(t, s.ContactEvent(t.Context(), everything, contact, survey.NegativeEvent))
 	require.Equal(t, 1, s.funnel(npsCampaign).Cancelled)
 	s.clock.advance(72 * time.Hour)

@@ -19,13 +19,24 @@ func (s *Store) TriggerSurvey(ctx context.Context, scope Scope, name string, tri
 	if c == nil || !scope.Allows(namespaceOf(name)) {
 		return SurveyTriggered{}, fmt.Errorf("survey %s: %w", name, ErrNotFound)
 	}
+	return untilSent(ctx, s, func() (SurveyTriggered, error) { return s.triggerSurvey(ctx, scope, c, trigger) })
+}
+
+func (s *Store) triggerSurvey(ctx context.Context, scope Scope, c *campaignEntry, trigger SurveyTrigger) (SurveyTriggered, error) {
 	r, err := s.newTrigger(ctx, scope, c, trigger)
 	if err != nil {
 		return SurveyTriggered{}, err
 	}
-	ns := namespaceOf(name)
+	ns := namespaceOf(c.program.Name)
 	id := ""
 	err = s.surveys.decide(ctx, r.contact, func(t *txn) error {
+		now, err := t.survivor(r.contact)
+		if err == nil && now != r.contact {
+			err = errMergedSince
+		}
+		if err != nil {
+			return err
+		}
 		first, done, err := t.repeated(ns, scope.Write)
 		if id = first; err != nil || done {
 			return err
@@ -44,7 +55,7 @@ func (s *Store) TriggerSurvey(ctx context.Context, scope Scope, name string, tri
 	if err != nil {
 		return SurveyTriggered{}, err
 	}
-	return s.triggered(ctx, id)
+	return s.triggered(ctx, c, id)
 }
 
 // newTrigger checks what a caller tells and finds whom it is about.
@@ -76,7 +87,7 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 		if err != nil {
 			return nil, err
 		}
-		namespace = known.Namespace
+		r.contact, namespace = known.ID, known.Namespace
 	}
 	if !c.namespaces()[namespace] {
 		return nil, &FieldError{Field: "contact", Message: "is of a namespace in which the campaign has no channel"}
@@ -85,9 +96,9 @@ func (s *Store) newTrigger(ctx context.Context, scope Scope, c *campaignEntry, t
 }
 
 // triggered is what was decided about a trigger.
-func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, err error) {
-	var raw string
-	found, err := one(ctx, s.read, []any{&raw}, `SELECT decision FROM survey_triggers WHERE id = ?`, id)
+func (s *Store) triggered(ctx context.Context, c *campaignEntry, id string) (out SurveyTriggered, err error) {
+	var raw, contact, conversation string
+	found, err := one(ctx, s.read, []any{&raw, &contact, &conversation}, `SELECT decision, contact, conversation FROM survey_triggers WHERE id = ?`, id)
 	if err != nil {
 		return out, err
 	}
@@ -98,5 +109,7 @@ func (s *Store) triggered(ctx context.Context, id string) (out SurveyTriggered, 
 	if err := unmarshalSome(raw, &d); err != nil {
 		return out, err
 	}
-	return SurveyTriggered{Exit: d.Exit, Because: d.Because, Until: d.Until}, nil
+	out = SurveyTriggered{Exit: d.Exit, Because: d.Because, Until: d.Until}
+	out.Assignment, err = s.assignment(ctx, c.program, contact, conversation)
+	return out, err
 }

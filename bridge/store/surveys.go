@@ -30,6 +30,10 @@ type SurveyWriter interface {
 	// TriggerSurvey makes a campaign ("namespace/name") consider a contact. The
 	// answer says what was decided, which may be to wait.
 	TriggerSurvey(ctx context.Context, s Scope, name string, trigger SurveyTrigger) (SurveyTriggered, error)
+	// SurveyAssignment is where the draws of a campaign put a person, who need not
+	// have written yet. To ask for it changes nothing: they do not count as asked,
+	// nor as drawn.
+	SurveyAssignment(ctx context.Context, s Scope, name string, whom SurveyWhom) (SurveyAssignment, error)
 	// ContactEvent tells something about a contact that makes questions out of
 	// place: survey.NegativeEvent (a refund, a claim). Campaigns that say so drop
 	// what they have not asked, or has not been answered.
@@ -90,4 +94,29 @@ type SurveyTriggered struct {
 	Exit    survey.Exit
 	Because survey.Deferral // of Deferred
 	Until   time.Time       // of Deferred: when it is decided again
+	// Assignment of the contact, whatever was decided.
+	Assignment SurveyAssignment
+}
+
+// SurveyWhom names a person: by one of Contact, Conversation (whose contact is
+// meant), and an address.
+type SurveyWhom struct {
+	Contact      string
+	Conversation string
+	Channel      string // "namespace/name"
+	ExternalID   string // on that channel; it need not have written yet
+}
+
+// SurveyAssignment is where the draws of a campaign put a contact.
+type SurveyAssignment struct {
+	// Contact has this id, or will have it once they write.
+	Contact string
+	Arm     string // name; empty without an experiment, and for who has left the comparison
+	// HeldOut is not asked, so that others can be compared with them; Sampled is to
+	// be asked, once an event says so.
+	HeldOut, Sampled bool
+	// Kept: an event of theirs was drawn for, so that it does not change any more.
+	Kept bool
+	// AskedAt is when they were asked last; zero: never.
+	AskedAt time.Time
 }

@@ -33,6 +33,7 @@ type Engine interface {
 	store.Explainer
 	store.SurveyReader
 	store.SurveyWriter
+	store.ContactWriter
 }
 
 // Options of an API.

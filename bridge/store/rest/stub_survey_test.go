@@ -58,7 +58,8 @@ func (e *stub) SurveyResponses(_ context.Context, s store.Scope, _ string, perso
 
 func (e *stub) TriggerSurvey(_ context.Context, s store.Scope, _ string, trigger store.SurveyTrigger) (store.SurveyTriggered, error) {
 	e.trigger = trigger
-	return store.SurveyTriggered{Exit: survey.Deferred, Because: survey.DeferDelay, Until: surveyStart}, e.seen(s)
+	return store.SurveyTriggered{Exit: survey.Deferred, Because: survey.DeferDelay, Until: surveyStart,
+		Assignment: store.SurveyAssignment{Contact: "c", Arm: "with", Sampled: true, Kept: true}}, e.seen(s)
 }
 
 func (e *stub) ContactEvent(_ context.Context, s store.Scope, _ string, _ survey.CancelEvent) error {
@@ -68,3 +69,14 @@ func (e *stub) ContactEvent(_ context.Context, s store.Scope, _ string, _ survey
 func (e *stub) SetConsent(_ context.Context, s store.Scope, _, _ string, _ survey.ConsentState) error {
 	return e.seen(s)
 }
+
+func (e *stub) SurveyAssignment(_ context.Context, s store.Scope, _ string, whom store.SurveyWhom) (store.SurveyAssignment, error) {
+	e.whom = whom
+	return store.SurveyAssignment{Contact: "c", Arm: "with", Sampled: true, AskedAt: surveyStart}, e.seen(s)
+}
+
+func (e *stub) MergeContacts(_ context.Context, s store.Scope, into, from string) (store.Contact, error) {
+	return store.Contact{ID: into, MergedIDs: []string{from}}, e.seen(s)
+}
+
+func (e *stub) EraseContact(_ context.Context, s store.Scope, _ string) error { return e.seen(s) }

@@ -40,6 +40,7 @@ type stub struct {
 	responses []store.SurveyResponse
 	personal  bool
 	trigger   store.SurveyTrigger
+	whom      store.SurveyWhom
 }
 
 func newStub() *stub {

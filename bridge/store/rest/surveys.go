@@ -40,6 +40,7 @@ func (a *API) registerSurveys() {
 	trigger := operation(http.MethodPost, one+":trigger", "trigger-survey", tag, "Let a survey campaign consider a contact", document.AccessWrite, 400, 404, 409, 413)
 	trigger.Description = "For campaigns that are triggered by Manual or API events. The answer says what was decided: to ask, to wait, or why not. Needs access write."
 	huma.Register(a.huma, trigger, a.triggerSurvey)
+	a.registerAssignments()
 	event := operation(http.MethodPost, "/v1/contacts/{id}/events", "tell-contact-event", "Contacts", "Tell something about a contact", document.AccessWrite, 400, 404, 409, 413)
 	event.Description = "NegativeEvent: a refund, a claim. Survey campaigns that say so do not ask about it then. Needs access write."
 	event.DefaultStatus = http.StatusNoContent
@@ -176,6 +177,8 @@ type SurveyTriggered struct {
 	Decision string     `json:"decision" doc:"Asked; Deferred; or why nobody is asked, by the names of the funnel's exits."`
 	Because  string     `json:"because,omitempty" enum:"Delay,QuietTimes,CampaignCooldown,GroupCooldown,SurveyOpen" doc:"Of Deferred."`
 	Until    *time.Time `json:"until,omitempty" doc:"Of Deferred: when it is decided again."`
+	// Assignment whatever was decided.
+	Assignment SurveyAssignment `json:"assignment"`
 }
 
 func (a *API) triggerSurvey(ctx context.Context, in *triggerSurveyInput) (*output[SurveyTriggered], error) {
@@ -190,7 +193,7 @@ func (a *API) triggerSurvey(ctx context.Context, in *triggerSurveyInput) (*outpu
 	if err != nil {
 		return nil, a.problemOf(err, "body")
 	}
-	out := SurveyTriggered{Decision: done.Exit.String(), Because: string(done.Because)}
+	out := SurveyTriggered{Decision: done.Exit.String(), Because: string(done.Because), Assignment: viewAssignment(done.Assignment)}
 	if !done.Until.IsZero() {
 		out.Until = &done.Until
 	}

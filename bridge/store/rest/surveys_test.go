@@ -162,7 +162,23 @@ func TestTriggerSaysWhatWasDecided(t *testing.T) {
 	api, _ := newAPI(t, e, Options{})
 	w := ask(t, api, "writer", "POST", "/v1/surveys/shop/nps:trigger", `{"conversation":"v1","occurredAt":"2026-10-05T00:00:00Z"}`, "Idempotency-Key", "k")
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	assert.JSONEq(t, `{"decision":"Deferred","because":"Delay","until":"2026-10-01T00:00:00Z"}`, w.Body.String())
+	assert.JSONEq(t, `{"decision":"Deferred","because":"Delay","until":"2026-10-01T00:00:00Z",
+		"assignment":{"contact":"c","arm":"with","heldOut":false,"sampled":true,"kept":true}}`, w.Body.String())
 	assert.Equal(t, store.SurveyTrigger{Conversation: "v1", Event: survey.API, OccurredAt: time.Date(2026, 10, 5, 0, 0, 0, 0, time.UTC)}, e.trigger)
 	assert.Equal(t, "k", e.scope.Write.Key)
+}
+
+func TestAnAssignmentIsAskedForWithTheAddressInTheBody(t *testing.T) {
+	engine := newStub()
+	api, _ := newAPI(t, engine, Options{})
+	w := ask(t, api, "reader", "POST", "/v1/surveys/shop/nps:assignment", `{"channel":"shop/messenger","externalId":"1254"}`)
+	require.JSONEq(t, `{"contact":"c","arm":"with","heldOut":false,"sampled":true,"kept":false,"askedAt":"2026-10-01T00:00:00Z"}`, w.Body.String())
+	require.Equal(t, store.SurveyWhom{Channel: "shop/messenger", ExternalID: "1254"}, engine.whom)
+}
+
+func TestAMergeAnswersWithTheContactThatStays(t *testing.T) {
+	api, _ := newAPI(t, newStub(), Options{})
+	w := ask(t, api, "writer", "POST", "/v1/contacts/c:merge", `{"from":"d"}`)
+	require.Contains(t, w.Body.String(), `"id":"c"`)
+	require.Contains(t, w.Body.String(), `"mergedIds":["d"]`)
 }

@@ -216,6 +216,7 @@ type Contact struct {
 	Attributes  map[string]string `json:"attributes,omitempty" doc:"What rules of RoutingPolicies go by."`
 	Identities  []Identity        `json:"identities" nullable:"false"`
 	CreatedAt   time.Time         `json:"createdAt"`
+	MergedIDs   []string          `json:"mergedIds,omitempty" nullable:"false" doc:"Ids that it had as contacts of their own, before those were merged into it. They go on to mean this contact."`
 }
 
 // Identity is an address of a contact on a channel.
@@ -229,13 +230,14 @@ type Identity struct {
 // Event is one change.
 type Event struct {
 	Cursor       int64     `json:"cursor" doc:"Position in the log; later events have greater ones."`
-	Type         string    `json:"type" enum:"message.created,message.updated,message.removed,conversation.created,conversation.updated,contact.created,contact.updated"`
+	Type         string    `json:"type" enum:"message.created,message.updated,message.removed,conversation.created,conversation.updated,contact.created,contact.updated,contact.merged,contact.erased"`
 	Time         time.Time `json:"time"`
 	Namespace    string    `json:"namespace"`
 	Channel      string    `json:"channel,omitempty"`
 	Conversation string    `json:"conversation,omitempty"`
 	Contact      string    `json:"contact,omitempty"`
 	MessageID    string    `json:"messageId,omitempty"`
+	MergedInto   string    `json:"mergedInto,omitempty" doc:"Of contact.merged: who the contact is by now."`
 	Message      *Message  `json:"message,omitempty" doc:"As it is now, not as it was when the event happened; absent when it is gone."`
 }
 
@@ -368,13 +370,13 @@ func viewLanguage(l routing.Language) *SpokenLanguage {
 func viewContact(c store.Contact) Contact {
 	return Contact{
 		ID: c.ID, Namespace: c.Namespace, DisplayName: c.DisplayName, Language: c.Language, Attributes: c.Attributes,
-		Identities: viewAll(c.Identities, viewIdentity), CreatedAt: c.CreatedAt,
+		Identities: viewAll(c.Identities, viewIdentity), CreatedAt: c.CreatedAt, MergedIDs: c.MergedIDs,
 	}
 }
 
 func viewEvent(e store.Event) Event {
 	return Event{
 		Cursor: e.Cursor, Type: string(e.Type), Time: e.Time, Namespace: e.Namespace, Channel: e.Channel,
-		Conversation: e.Conversation, Contact: e.Contact, MessageID: e.MessageID, Message: viewPointer(e.Message, viewMessage),
+		Conversation: e.Conversation, Contact: e.Contact, MessageID: e.MessageID, MergedInto: e.MergedInto, Message: viewPointer(e.Message, viewMessage),
 	}
 }
