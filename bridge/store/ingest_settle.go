@@ -104,6 +104,11 @@ func afterwards(set []*arrival) error {
 var (
 	insertKeys = bulkInsert("external_ids", "ON CONFLICT DO NOTHING", "channel text", "kind text", "external_id text", "direction text", "id text")
 	touchRows  = bulkUpdate("conversations", []string{"id text"}, "updated_at bigint", "last_inbound_at bigint")
+	// touchMany is touchRows with SQLite, for conversations that were written into at
+	// the same time: a third of the price of a statement for each. OR FAIL: see
+	// bulkInsert; the table has a trigger, which else makes SQLite copy each page that
+	// it changes.
+	touchMany = `UPDATE OR FAIL conversations SET updated_at = ?, last_inbound_at = ? WHERE ` + sqliteDialect{}.among("id")
 )
 
 // dedupeAll takes the messages under their unique keys and returns those that
@@ -189,12 +194,23 @@ func (t *txn) withoutDuplicates(set []*arrival, keys [][2]string) ([]*arrival, e
 // touchAll makes the conversations that were written into those with the latest
 // activity.
 func (t *txn) touchAll(set []*arrival) error {
-	var rows [][]any
+	var ids []string
 	for _, a := range set {
 		if a.party.written {
 			a.party.written = false // once is enough
-			rows = append(rows, []any{ms(t.now), ms(t.now), a.party.conversation})
+			ids = append(ids, a.party.conversation)
 		}
+	}
+	now := ms(t.now)
+	switch {
+	case len(ids) == 0:
+		return nil
+	case t.c.db.postgres == nil:
+		return t.later(touchMany, now, now, inJSON(ids))
+	}
+	rows := make([][]any, len(ids))
+	for i, id := range ids {
+		rows[i] = []any{now, now, id}
 	}
 	return t.bulk(touchRows, rows)
 }

@@ -324,17 +324,27 @@ func (ch *servedChannel) due(t *txn) []*laneRow {
 }
 
 // askLanes reads the lanes of channels that are due first, and one more, which
-// says when a channel is due again.
+// says when a channel is due again. PostgreSQL is asked once for all: a statement
+// for each channel costs it more than the lanes, as it is planned anew each time
+// (for so few rows the planner takes no plan that was made before).
 func (c *claim) askLanes(channels []*servedChannel) error {
 	questions := make([]question, len(channels))
+	names, most, byName := make([]string, len(channels)), make([]int64, len(channels)), make(map[string]*servedChannel, len(channels))
+	take := func(scan func(...any) error) error {
+		l := &laneRow{}
+		err := scan(l.fields()...)
+		if ch := byName[l.channel]; ch != nil {
+			ch.lanes = append(ch.lanes, c.lane(l))
+		}
+		return err
+	}
 	for i, ch := range channels {
 		ch.lanes = nil
-		questions[i] = question{c.s.outbox.sql.dueLanes, []any{ch.Name, ch.share + 1}, func(scan func(...any) error) error {
-			l := &laneRow{}
-			err := scan(l.fields()...)
-			ch.lanes = append(ch.lanes, c.lane(l))
-			return err
-		}}
+		names[i], most[i], byName[ch.Name] = ch.Name, int64(ch.share+1), ch
+		questions[i] = question{c.s.outbox.sql.dueLanes, []any{ch.Name, most[i]}, take}
+	}
+	if c.s.db.postgres != nil {
+		questions = []question{{c.s.outbox.sql.dueLanesOfAll, []any{names, most}, take}}
 	}
 	return c.t.ask(questions...)
 }

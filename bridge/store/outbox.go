@@ -138,8 +138,15 @@ func sendRate(ch *Channel, caps platform.Capabilities) float64 {
 type outboxSQL struct {
 	ledgerSQL
 	sendSQL
-	expiredLeases, dueChannels, heldChannels, dueLanes string
-	heads, headParts                                   string
+	expiredLeases, dueChannels, heldChannels string
+	dueLanes                                 string
+	dueLanesOfAll                            string // of several channels (PostgreSQL)
+	heads, headParts                         string
+}
+
+// dueLanes are a channel's lanes that are due first.
+func dueLanes(d dialect, channel, most string) string {
+	return `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ` + channel + ` AND due_at > 0 ORDER BY due_at, id LIMIT ` + most + d.skipLocked()
 }
 
 func newOutboxSQL(d dialect) outboxSQL {
@@ -150,7 +157,8 @@ func newOutboxSQL(d dialect) outboxSQL {
 		expiredLeases: `SELECT ` + laneColumns + ` FROM lanes WHERE lease_until > 0 AND lease_until <= ? ORDER BY lease_until LIMIT ?` + d.skipLocked(),
 		dueChannels:   `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? ORDER BY due_at, rounds LIMIT ?`,
 		heldChannels:  `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? AND ` + d.among("channel") + ` ORDER BY due_at, rounds`,
-		dueLanes:      `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at, id LIMIT ?` + d.skipLocked(),
+		dueLanes:      dueLanes(d, "?", "?"),
+		dueLanesOfAll: `SELECT l.* FROM unnest(?::text[], ?::bigint[]) AS w (name, most) CROSS JOIN LATERAL (` + dueLanes(d, "w.name", "w.most") + `) AS l`,
 		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable, ` + staleSurvey + `,
 			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)
 			` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 )
@@ -88,43 +88,45 @@ func (*postgresDialect) migrations() (fs.FS, goose.Dialect) {
 	return sub, goose.DialectPostgres
 }
 
+const (
+	beginTransaction = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	takeLocks        = `SELECT CASE WHEN l.shared THEN pg_advisory_xact_lock_shared(l.key)::text ELSE pg_advisory_xact_lock(l.key)::text END
+		FROM unnest($1::bigint[], $2::boolean[]) AS l (key, shared)`
+	readClock = `SELECT clock, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint FROM event_head WHERE id = 1`
+)
+
 // begin sends everything at once: the transaction, the locks in their order,
-// and then what must be read after them.
+// and then what must be read after them. They are prepared, as planning them
+// costs the server as much as carrying them out.
 func (d *postgresDialect) begin(ctx context.Context, conn *sql.Conn, list []lock) (o opening, err error) {
-	var b strings.Builder
-	b.WriteString("BEGIN ISOLATION LEVEL READ COMMITTED;")
+	var batch pgx.Batch
+	batch.Queue(beginTransaction)
 	if len(list) > 0 {
-		b.WriteString("SELECT CASE WHEN l.shared THEN pg_advisory_xact_lock_shared(l.key)::text ELSE pg_advisory_xact_lock(l.key)::text END FROM unnest('{")
+		keys, shared := make([]int64, len(list)), make([]bool, len(list))
 		for i, l := range list {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			b.WriteString(strconv.FormatInt(l.key, 10))
+			keys[i], shared[i] = l.key, l.shared
 		}
-		b.WriteString("}'::bigint[],'{")
-		for i, l := range list {
-			if i > 0 {
-				b.WriteByte(',')
+		batch.Queue(takeLocks, keys, shared)
+	}
+	batch.Queue(readClock)
+	var micros int64
+	err = onConnection(conn, func(c *pgx.Conn) error {
+		results := c.SendBatch(ctx, &batch)
+		defer results.Close()
+		for range batch.Len() - 1 {
+			if _, err := results.Exec(); err != nil {
+				return err
 			}
-			b.WriteString(strconv.FormatBool(l.shared))
 		}
-		b.WriteString("}'::boolean[]) AS l (key, shared);")
+		err := results.QueryRow().Scan(&o.clock, &micros)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return errors.New("table event_head has no row")
+		}
+		return errors.Join(err, results.Close())
+	})
+	if err == nil {
+		d.observe(time.UnixMicro(micros))
 	}
-	b.WriteString("SELECT clock, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint FROM event_head WHERE id = 1")
-	results, err := direct(ctx, conn, b.String())
-	if err != nil {
-		return o, err
-	}
-	last := results[len(results)-1]
-	if len(last.Rows) != 1 {
-		return o, errors.New("table event_head has no row")
-	}
-	o.clock, err = strconv.ParseInt(string(last.Rows[0][0]), 10, 64)
-	if err != nil {
-		return o, err
-	}
-	micros, err := strconv.ParseInt(string(last.Rows[0][1]), 10, 64)
-	d.observe(time.UnixMicro(micros))
 	return o, err
 }
 
@@ -168,15 +170,6 @@ func (*postgresDialect) commit(t *txn) error {
 		return fmt.Errorf("%w: the database answered COMMIT with %s", ErrUnavailable, tag)
 	}
 	return err
-}
-
-// direct sends statements in one message of the simple protocol.
-func direct(ctx context.Context, conn *sql.Conn, statements string) (results []*pgconn.Result, err error) {
-	err = conn.Raw(func(c any) error {
-		results, err = c.(*stdlib.Conn).Conn().PgConn().Exec(ctx, statements).ReadAll()
-		return err
-	})
-	return results, err
 }
 
 func (*postgresDialect) lock(t *txn, l lock, wait bool) (taken bool, err error) {

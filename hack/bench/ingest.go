@@ -41,6 +41,9 @@ type part struct {
 	pids func() []int
 }
 
+// load is the load generator, this process: it is on the same cores.
+var load = part{"load", func() []int { return []int{os.Getpid()} }}
+
 // ingest measures every target at 64 and 256 connections and prints the table.
 func (b *bench) ingest(ctx context.Context) error {
 	fmt.Printf("\ndurable ingest: %d contacts, %d messages a run, one per request\n", contacts, b.messages)
@@ -160,7 +163,7 @@ func (b *bench) bare(_ context.Context, name string) (*target, error) {
 	}
 	return &target{
 		name: name, address: strings.TrimSpace(line),
-		parts: []part{{"server", func() []int { return []int{cmd.Process.Pid} }}},
+		parts: []part{{"server", func() []int { return []int{cmd.Process.Pid} }}, load},
 		close: func() { _ = cmd.Process.Kill(); _ = cmd.Wait() },
 	}, nil
 }
@@ -212,6 +215,7 @@ func (b *bench) world(ctx context.Context, name, dsn string, database func() []i
 	if database != nil {
 		parts = append(parts, part{"postgres", database})
 	}
+	parts = append(parts, load)
 	return &target{
 		// The bridge itself, not the balancer: that one is a part of the test only.
 		name: name, address: w.Bridges[0].Listen, close: stop,

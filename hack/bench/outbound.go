@@ -142,6 +142,8 @@ func (b *bench) deliver(ctx context.Context, name string, t *target, w *processe
 	if err := w.Bridges[0].Start(ready); err != nil {
 		return err
 	}
+	t.parts = append(t.parts, part{"bridge", func() []int { return []int{w.Bridges[0].PID()} }})
+	b.profile(t)
 	select {
 	case <-s.done:
 	case <-time.After(5 * time.Minute):
@@ -149,7 +151,7 @@ func (b *bench) deliver(ctx context.Context, name string, t *target, w *processe
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	t.parts = append(t.parts, part{"bridge", func() []int { return []int{w.Bridges[0].PID()} }})
+	b.profile(t)
 	after, err := t.usage()
 	if err != nil {
 		return err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,10 +73,17 @@ func (r *Result) Percentile(p float64) time.Duration {
 }
 
 // ExternalID of a contact's message.
-func ExternalID(contact, number int) string { return fmt.Sprintf("m_%d_%d", contact, number) }
+func ExternalID(contact, number int) string { return string(appendExternalID(nil, contact, number)) }
+
+func appendExternalID(to []byte, contact, number int) []byte {
+	to = strconv.AppendInt(append(to, "m_"...), int64(contact), 10)
+	return strconv.AppendInt(append(to, '_'), int64(number), 10)
+}
 
 // ContactID is the contact's id at the platform (a page-scoped id).
-func ContactID(contact int) string { return fmt.Sprintf("%d", 7_000_000_000+contact) }
+func ContactID(contact int) string { return strconv.FormatInt(contactID(contact), 10) }
+
+func contactID(contact int) int64 { return 7_000_000_000 + int64(contact) }
 
 // Run writes until o.Messages are accepted or ctx is done; then what is under
 // way is repeated until it is accepted, as a platform would.
@@ -122,6 +131,8 @@ type worker struct {
 	conn      connection
 	request   []byte
 	body      []byte
+	mac       hash.Hash // of the app's secret
+	sum       []byte
 	latencies []time.Duration
 	repeats   map[int]int
 	refused   int
@@ -156,11 +167,10 @@ const (
 
 func (w *worker) write(contact int) error {
 	first := w.accepted[contact]
-	w.build(contact, first, time.Now())
 	began, pause := time.Now(), firstPause
-	for {
-		asked := time.Now()
-		status := w.conn.do(w.o.Address(), w.request)
+	w.build(contact, first, began)
+	for asked := began; ; asked = time.Now() {
+		status := w.conn.do(w.o.Address(), w.request, asked)
 		if status/100 == 2 {
 			w.latencies = append(w.latencies, time.Since(began))
 			w.accepted[contact] = first + w.o.Batch

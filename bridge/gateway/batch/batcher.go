@@ -9,7 +9,9 @@
 // just answered and are not there again. So two halves take turns: one is being
 // committed while the other one gathers. With smaller shares, three of them would
 // go round, one waiting in front of the store for nothing, each at the price of a
-// request and a commit. A request that the store could not carry out is tried
+// request and a commit. Halves of very many would leave processors idle while they
+// wait for each other, so Options.Enough of them go whatever else is on the way. A
+// request that the store could not carry out is tried
 // again while one of its callers still waits.
 package batch
 
@@ -40,7 +42,7 @@ const gather = 3 * time.Millisecond
 // taken. It is store.ErrUnavailable for those who do not care.
 var ErrOverloaded = fmt.Errorf("%w: too much waits for the store", store.ErrUnavailable)
 
-// Options of a Batcher. All numbers are positive.
+// Options of a Batcher. All numbers are positive, but where zero is told of.
 type Options[T, R any] struct {
 	// Send carries a batch to the store and returns one result per element, in
 	// order. store.ErrUnavailable (or a deadline) is tried again; any other
@@ -52,6 +54,9 @@ type Options[T, R any] struct {
 	Concurrency int
 	// MaxItems and MaxBytes bound a batch; a larger element goes alone.
 	MaxItems, MaxBytes int
+	// Enough elements go without being half of all callers; 0: MaxItems. It is where
+	// what a request costs however little is in it has become little per element.
+	Enough int
 	// MaxPending and MaxPendingBytes bound what waits or is on the way.
 	MaxPending, MaxPendingBytes int
 	// CallTimeout bounds one Send.
@@ -96,6 +101,9 @@ func New[T, R any](o Options[T, R]) *Batcher[T, R] {
 	if o.Pending == nil {
 		o.Pending = func(int) {}
 	}
+	if o.Enough == 0 {
+		o.Enough = o.MaxItems
+	}
 	return &Batcher[T, R]{opts: o}
 }
 
@@ -134,10 +142,10 @@ func (b *Batcher[T, R]) enqueue(it *item[T, R]) bool {
 }
 
 // worthwhile says that what is in the queue is enough for a request of its own:
-// half of all callers, or as much as a request holds. While one is on the way, or
-// wake is due, somebody comes back to ask again.
+// half of all callers, or enough, or as much as a request holds. While one is on
+// the way, or wake is due, somebody comes back to ask again.
 func (b *Batcher[T, R]) worthwhile() bool {
-	return len(b.queue) >= min(b.onWay+b.back, b.opts.MaxItems)
+	return len(b.queue) >= min(b.onWay+b.back, b.opts.MaxItems, b.opts.Enough)
 }
 
 // returned notes that a batch came back, and whether its callers are answered.

@@ -302,6 +302,37 @@ func TestASecondRequestIsHalfOfAllCallers(t *testing.T) {
 	})
 }
 
+// Enough of them go, although they are far from half of all callers; and what has
+// gathered while all slots were busy shares a request, beyond what is enough.
+func TestEnoughGoWhateverIsOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := &backend{latency: time.Second}
+		o := back.options()
+		o.Concurrency, o.MaxItems, o.Enough = 1, 16, 3
+		b := New(o)
+		var callers sync.WaitGroup
+		ask := func(values ...int) {
+			for _, v := range values {
+				callers.Go(func() { _, _ = b.Do(t.Context(), v) })
+				synctest.Wait()
+			}
+		}
+		ask(1, 2, 3, 4, 5, 6, 7)
+		time.Sleep(time.Second + gather)
+		synctest.Wait()
+		require.Equal(t, [][]int{{1}, {2, 3, 4, 5, 6, 7}}, back.made())
+		b.mu.Lock()
+		b.opts.Concurrency = 2
+		b.mu.Unlock()
+		ask(8, 9)
+		require.Len(t, back.made(), 2, "two are neither half nor enough")
+		ask(10)
+		require.Equal(t, []int{8, 9, 10}, back.made()[2])
+		callers.Wait()
+		b.Wait()
+	})
+}
+
 // A request that is full waits for nobody.
 func TestAFullRequestGoesWhateverIsOnTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

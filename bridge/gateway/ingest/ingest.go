@@ -22,6 +22,13 @@ const (
 	// maxEnvelopes share a request: at 20 ms a commit, 2 requests of 256 are
 	// 25 000 messages a second, above what one pod takes.
 	maxEnvelopes = 256
+	// enoughEnvelopes go without being half of all that are under way. A request and
+	// a commit cost 1.6 ms of processor time however little is in them, a message
+	// some 200 µs: with 32 the one is a quarter of the other, and a request of them
+	// is what one processor takes 6 ms for. Halves of 128 wait 25 ms for each other,
+	// while a processor stands idle (256 connections, SQLite: 6 900/s, with 32 7 400).
+	// More than 32 share a request all the same where they gather meanwhile: 82 then.
+	enoughEnvelopes = 32
 	// maxBytes bounds a request; a single larger envelope goes alone. An
 	// envelope is 1 to 5 KiB, so 4 MiB do not bind before maxEnvelopes does,
 	// except for polled batches.
@@ -55,7 +62,7 @@ type Batcher struct {
 func New(s Store, m *metrics.Metrics) *Batcher {
 	b := &Batcher{store: s, metrics: m}
 	b.batches = batch.New(batch.Options[wire.Envelope, wire.EnvelopeResult]{
-		Send: b.send, Size: sizeOf, Concurrency: maxConcurrent, MaxItems: maxEnvelopes, MaxBytes: maxBytes,
+		Send: b.send, Size: sizeOf, Concurrency: maxConcurrent, MaxItems: maxEnvelopes, MaxBytes: maxBytes, Enough: enoughEnvelopes,
 		MaxPending: maxPending, MaxPendingBytes: maxPendingBytes, CallTimeout: callTimeout,
 		Pending: func(n int) { m.IngestPending.Set(float64(n)) },
 	})

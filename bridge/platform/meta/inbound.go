@@ -46,7 +46,7 @@ func (p *Platform) parseParts(account string, body []byte) ([]message.Event, err
 // which are read part by part, with the same result where both can be done.
 func (p *Platform) parsePlain(account string, body []byte) (events []message.Event, ok bool) {
 	var req plain
-	if json.Unmarshal(body, &req) != nil || req.Object != p.product.Object {
+	if !req.decode(body) || req.Object != p.product.Object {
 		return nil, false
 	}
 	for _, in := range req.Entry {

@@ -30,14 +30,16 @@ type entry struct {
 // plain is a request as nearly all are: every part of it is what the platform
 // describes. One is read at once instead of part by part, for a fifth of the time.
 type plain struct {
-	Object string `json:"object"`
-	Entry  []struct {
-		ID        text            `json:"id"`
-		Messaging []element       `json:"messaging"`
-		Standby   []element       `json:"standby"`
-		Changes   json.RawMessage `json:"changes"`
-		Field     json.RawMessage `json:"field"`
-	} `json:"entry"`
+	Object string       `json:"object"`
+	Entry  []plainEntry `json:"entry"`
+}
+
+type plainEntry struct {
+	ID        text            `json:"id"`
+	Messaging []element       `json:"messaging"`
+	Standby   []element       `json:"standby"`
+	Changes   json.RawMessage `json:"changes"`
+	Field     json.RawMessage `json:"field"`
 }
 
 // change is one element of entry.Changes.

@@ -43,6 +43,11 @@ func jsonCall[Request, Answer any](call func(ctx context.Context, bridge string,
 	}
 }
 
+// plain is a request that reads what it mostly is by itself.
+type plain interface {
+	ReadPlain(body []byte) bool
+}
+
 // decode reads a body to its end and then takes it apart, which costs half of
 // what a json.Decoder does: that one grows its buffer as it goes.
 func decode(w http.ResponseWriter, r *http.Request, into any) error {
@@ -54,6 +59,9 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxJSON))
 	if err == nil {
 		limitReading(w, 0) // a deadline that outlives the body would end the request
+		if p, able := into.(plain); able && p.ReadPlain(body.Bytes()) {
+			return nil
+		}
 		err = json.Unmarshal(body.Bytes(), into)
 	}
 	var tooLarge *http.MaxBytesError
