@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
