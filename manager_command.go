@@ -30,6 +30,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
+	"github.com/bridgekeeper/bridgekeeper/bridge/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/controllers"
 	"github.com/bridgekeeper/bridgekeeper/controllers/workload"
 )
@@ -123,7 +124,7 @@ func runManager(f managerFlags) error {
 	if err != nil {
 		return err
 	}
-	logger.Info("starting", "version", version, "image", f.image, "watchNamespaces", strings.Join(f.watchNamespaces, ","))
+	logger.Info("starting", "version", version, "image", f.image, "watchNamespaces", strings.Join(f.watchNamespaces, ","), "memoryLimit", memlimit.Apply())
 	return mgr.Start(ctx)
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/outbox"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/docload"
-	"github.com/bridgekeeper/bridgekeeper/bridge/internal/memlimit"
+	"github.com/bridgekeeper/bridgekeeper/bridge/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/storeclient"
 )
 

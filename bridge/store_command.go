@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/cli"
-	"github.com/bridgekeeper/bridgekeeper/bridge/internal/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/internal/storeserver"
+	"github.com/bridgekeeper/bridgekeeper/bridge/memlimit"
 	"github.com/bridgekeeper/bridgekeeper/bridge/platform/all"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store/rest"

@@ -257,7 +257,7 @@ func TestAForeignBridgeTellsNothing(t *testing.T) {
 
 	ch := telegramChannel(home, "there", "")
 	update(t, &v1alpha1.Bridge{ObjectMeta: metav1.ObjectMeta{Namespace: target, Name: "there"}}, func(b *v1alpha1.Bridge) {
-		b.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": home}}}
+		b.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": home}}}
 	})
 	update(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: home}}, func(n *corev1.Namespace) { n.Labels["team"] = home })
 	wait(t, ch, v1alpha1.ConditionReady, metav1.ConditionTrue, "")

@@ -169,7 +169,8 @@ func (c *compiler) untouched(ctx context.Context, o output, doc *document.Docume
 	for i := range doc.Shards {
 		name := types.NamespacedName{Namespace: o.name.Namespace, Name: workload.DocumentSecret(o.child, i)}
 		secret := &corev1.Secret{}
-		if err := c.client.Get(ctx, name, secret); err != nil || secret.ResourceVersion != c.versions[name] {
+		// Only read: no copies of what may be a MiB each.
+		if err := c.client.Get(ctx, name, secret, client.UnsafeDisableDeepCopy); err != nil || secret.ResourceVersion != c.versions[name] {
 			return false
 		}
 	}

@@ -438,7 +438,7 @@ func watchTransitions(ctx context.Context, c client.WithWatch) (*transitions, er
 
 // look checks one status. One of an older generation is InProgress by that alone.
 func (w *transitions) look(kind string, obj conditioned) {
-	if observed(obj) != obj.GetGeneration() {
+	if conditions.ObservedGeneration(obj) != obj.GetGeneration() {
 		return
 	}
 	name := kind + " " + client.ObjectKeyFromObject(obj).String()

@@ -250,7 +250,7 @@ func TestPoliciesAcrossNamespaces(t *testing.T) {
 
 	ch, limit := telegramChannel(ns, "main", ""), int32(50)
 	update(t, ch, func(ch *v1alpha1.Channel) {
-		ch.Spec.AllowedPolicies = []v1alpha1.AllowedPolicies{{MaxPriority: &limit, Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "cx"}}}}}
+		ch.Spec.AllowedPolicies = []v1alpha1.AllowedPolicies{{MaxPriority: &limit, Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "cx"}}}}}
 	})
 	update(t, &v1alpha1.ConversationStore{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "default"}}, func(s *v1alpha1.ConversationStore) {
 		s.Spec.AllowedBridges = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
@@ -270,7 +270,7 @@ func TestPoliciesAcrossNamespaces(t *testing.T) {
 func TestPolicyChoosesChannelsByLabel(t *testing.T) {
 	ns := aRoutedChannel(t)
 	p := routingPolicy(ns, "inbound", "")
-	p.Spec.ParentRefs, p.Spec.ChannelSelector = nil, &metav1.LabelSelector{MatchLabels: map[string]string{"routed": "yes"}}
+	p.Spec.ParentRefs, p.Spec.ChannelSelector = nil, &v1alpha1.LabelSelector{MatchLabels: map[string]string{"routed": "yes"}}
 	create(t, p)
 	wait(t, p, v1alpha1.ConditionProgrammed, metav1.ConditionFalse, v1alpha1.ReasonNotAttached)
 	wait(t, p, v1alpha1.ConditionReady, metav1.ConditionTrue, "")

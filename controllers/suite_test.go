@@ -187,7 +187,7 @@ func wait(t *testing.T, obj conditioned, conditionType string, status metav1.Con
 		if err := k8s.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
 			return false
 		}
-		if observed(obj) == obj.GetGeneration() { // before, kstatus says InProgress by that alone
+		if conditions.ObservedGeneration(obj) == obj.GetGeneration() { // before, kstatus says InProgress by that alone
 			require.Empty(t, conditions.Check(obj), "the status breaks a rule")
 		}
 		found = apimeta.FindStatusCondition(*obj.GetConditions(), conditionType)
@@ -222,28 +222,6 @@ func describe(obj conditioned) string {
 		fmt.Fprintf(&b, "%s=%s %s (%d): %s\n", c.Type, c.Status, c.Reason, c.ObservedGeneration, c.Message)
 	}
 	return b.String()
-}
-
-func observed(obj conditioned) int64 {
-	switch o := obj.(type) {
-	case *v1alpha1.ConversationStore:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.Bridge:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.Channel:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.Schedule:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.AgentQueue:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.Bot:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.RoutingPolicy:
-		return o.Status.ObservedGeneration
-	case *v1alpha1.SurveyCampaign:
-		return o.Status.ObservedGeneration
-	}
-	return 0
 }
 
 // logLevel: TEST_LOG=debug shows what the operator does.

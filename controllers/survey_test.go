@@ -280,7 +280,7 @@ func TestCampaignsAcrossNamespaces(t *testing.T) {
 		return strings.Contains(wait(t, o, v1alpha1.ConditionResolvedRefs, metav1.ConditionFalse, v1alpha1.ReasonRefNotPermitted).Message, "spec.allowedCampaigns")
 	}))
 	update(t, telegramChannel(ns, "main", ""), func(ch *v1alpha1.Channel) {
-		ch.Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "cx"}}}}}
+		ch.Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "cx"}}}}}
 	})
 	wait(t, o, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }

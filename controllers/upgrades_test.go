@@ -112,7 +112,7 @@ func (c *cluster) pending(obj conditioned) string {
 	if c.client.Get(c.t.Context(), client.ObjectKeyFromObject(obj), obj) != nil {
 		return "?"
 	}
-	if observed(obj) == obj.GetGeneration() {
+	if conditions.ObservedGeneration(obj) == obj.GetGeneration() {
 		require.Empty(c.t, conditions.Check(obj))
 	}
 	if obj.GetGeneration() == 1 {

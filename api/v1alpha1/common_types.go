@@ -1,9 +1,5 @@
 package v1alpha1
 
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
-
 const (
 	// DefaultName is the name of the Bridge and the ConversationStore that a
 	// resource without a reference uses.
@@ -68,12 +64,11 @@ const (
 
 // AllowedNamespaces is an allow-list of namespaces on the target of a reference.
 // +kubebuilder:validation:XValidation:rule="self.from == 'Selector' ? has(self.selector) : !has(self.selector)",message="selector is required when from is Selector, and forbidden otherwise"
-// +kubebuilder:validation:XValidation:rule="!has(self.selector) || ((!has(self.selector.matchLabels) || self.selector.matchLabels.size() <= 32) && (!has(self.selector.matchExpressions) || self.selector.matchExpressions.size() <= 32))",message="selector can have at most 32 matchLabels and 32 matchExpressions"
 type AllowedNamespaces struct {
 	// From is Same (the resource's own namespace), All, or Selector.
 	From FromNamespaces `json:"from"`
 
 	// Selector picks namespaces by their labels.
 	// +optional
-	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+	Selector *LabelSelector `json:"selector,omitempty"`
 }

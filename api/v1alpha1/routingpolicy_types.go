@@ -16,8 +16,7 @@ type RoutingPolicySpec struct {
 	// ChannelSelector chooses further Channels of this namespace by their labels.
 	// An empty one chooses all.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="(!has(self.matchLabels) || self.matchLabels.size() <= 32) && (!has(self.matchExpressions) || self.matchExpressions.size() <= 32)",message="selector can have at most 32 matchLabels and 32 matchExpressions"
-	ChannelSelector *metav1.LabelSelector `json:"channelSelector,omitempty"`
+	ChannelSelector *LabelSelector `json:"channelSelector,omitempty"`
 
 	// Priority orders the policies of one Channel: higher first, then by
 	// namespace/name; 0 when left out.

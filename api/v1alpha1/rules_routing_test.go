@@ -90,7 +90,7 @@ var (
 		{covers: "no option", field: "spec", bad: fields{"builtIn": builtIn.and(fields{"menus": list{fields{"name": "m", "text": fields{"en": "x"}, "options": list{}}}})}, want: tooFew},
 		{covers: "text", field: "spec", bad: fields{"builtIn": builtIn.and(fields{"greeting": fields{"en": letters(4097)}})}, good: fields{"builtIn": builtIn.and(fields{"greeting": fields{"en": letters(4096)}})}, want: "Too long"},
 	})
-	policyRules = concat(nameOf63(), bounds("spec.priority", 0, 1000), durations("spec.reopen.within"), []rule{
+	policyRules = concat(selectorRules("channelSelector", "spec.channelSelector", func(selector any) any { return selector }), nameOf63(), bounds("spec.priority", 0, 1000), durations("spec.reopen.within"), []rule{
 		{covers: "default route", field: "spec.defaultRoute", bad: nil, want: required},
 		{covers: "default route of nothing", field: "spec.defaultRoute.backendRefs", bad: list{}, want: tooFew},
 		{covers: "default route to a bot", field: "spec.defaultRoute.backendRefs", bad: list{fields{"kind": "Bot", "name": "b"}}, want: "the default route takes AgentQueues only"},

@@ -192,22 +192,51 @@ func reference(field string) []rule {
 }
 
 func allowList(field string) []rule {
-	const (
-		message = "selector is required when from is Selector, and forbidden otherwise"
-		size    = "selector can have at most 32 matchLabels and 32 matchExpressions"
-	)
-	selected := func(by string, what any) fields {
-		return fields{"from": "Selector", "selector": fields{by: what}}
-	}
-	expression := func(i int) any { return fields{"key": fmt.Sprintf("example.com/l%d", i), "operator": "Exists"} }
+	const message = "selector is required when from is Selector, and forbidden otherwise"
 	selector := fields{"matchLabels": fields{"team": "sales"}}
-	return []rule{
+	return append([]rule{
 		{covers: field + " required from", field: field, bad: fields{"selector": selector}, good: fields{"from": "All"}, want: field + ".from: " + required},
 		{covers: field + ".from enum", field: field, bad: fields{"from": "Some"}, good: fields{"from": "Same"}, want: enum},
 		{covers: field + " rule: " + message, field: field, bad: fields{"from": "Selector"}, good: fields{"from": "Selector", "selector": selector}, want: message},
 		{covers: field + " rule: " + message, field: field, bad: fields{"from": "All", "selector": selector}, good: fields{"from": "All"}, want: message},
-		{covers: field + " rule: " + size, field: field, bad: selected("matchLabels", annotations(33)), good: selected("matchLabels", annotations(32)), want: size},
-		{covers: field + " rule: " + size, field: field, bad: selected("matchExpressions", many(33, expression)), good: selected("matchExpressions", many(32, expression)), want: size},
+	}, selectorRules(field+".selector", field, func(selector any) any { return fields{"from": "Selector", "selector": selector} })...)
+}
+
+// selectorRules are those of a LabelSelector; wrap puts one where field wants it.
+func selectorRules(covers, field string, wrap func(selector any) any) []rule {
+	const (
+		keys   = "matchLabels must have keys of labels, like example.com/team or team"
+		values = "matchLabels must have values of at most 63 characters"
+		key    = "key must be that of a label, like example.com/team or team"
+		listed = "values are required with the operators In and NotIn, and forbidden with Exists and DoesNotExist"
+	)
+	row := func(what, constraint string, bad, good any, want string) rule {
+		return rule{covers: covers + "." + what + constraint, field: field, bad: wrap(fields{what: bad}), good: wrap(fields{what: good}), want: want}
+	}
+	labels := func(constraint string, bad, good fields, want string) rule {
+		return row("matchLabels", constraint, bad, good, want)
+	}
+	one := func(constraint string, bad, good fields, want string) rule { // of an expression, with these fields replaced
+		usable := fields{"key": "team", "operator": "In", "values": list{"sales"}}
+		return row("matchExpressions", "[]"+constraint, list{usable.and(bad)}, list{usable.and(good)}, want)
+	}
+	exists := func(i int) any { return fields{"key": fmt.Sprintf("example.com/l%d", i), "operator": "Exists"} }
+	value := func(i int) any { return fmt.Sprintf("v%d", i) }
+	return []rule{
+		labels(" maxProperties", annotations(33), annotations(32), tooMany),
+		labels(" rule: "+keys, fields{"a b": "x"}, fields{"example.com/a": "x"}, keys),
+		labels(" rule: "+values, fields{"a": letters(64)}, fields{"a": letters(63)}, values),
+		row("matchExpressions", " maxItems", many(33, exists), many(32, exists), tooMany),
+		row("matchExpressions", "[] required key", list{fields{"operator": "Exists"}}, list{exists(1)}, required),
+		row("matchExpressions", "[] required operator", list{fields{"key": "a"}}, list{exists(1)}, required),
+		one(" rule: "+listed, fields{"operator": "Exists"}, fields{"operator": "NotIn"}, listed),
+		one(" rule: "+listed, fields{"values": list{}}, nil, listed),
+		one(".key minLength", fields{"key": ""}, fields{"key": "a"}, tooShort),
+		one(".key maxLength", fields{"key": strings.Repeat("a", 318)}, fields{"key": letters(63)}, "Too long"),
+		one(".key rule: "+key, fields{"key": "a b"}, fields{"key": "example.com/a"}, key),
+		one(".operator enum", fields{"operator": "Inn"}, nil, enum),
+		one(".values maxItems", fields{"values": many(65, value)}, fields{"values": many(64, value)}, tooMany),
+		one(".values[] maxLength", fields{"values": list{letters(64)}}, fields{"values": list{letters(63)}}, "Too long"),
 	}
 }
 

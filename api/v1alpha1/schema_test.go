@@ -39,7 +39,7 @@ func schemaOf(t *testing.T, kind string) *apiextensionsv1.JSONSchemaProps {
 }
 
 // foreign are parts of the schemas that are Kubernetes' own types.
-var foreign = regexp.MustCompile(`^(metadata|apiVersion$|kind$)|\.conditions\[\]|\.(selector|channelSelector)\.match|\.resources\.`)
+var foreign = regexp.MustCompile(`^(metadata|apiVersion$|kind$)|\.conditions\[\]|\.resources\.`)
 
 // walk visits a schema and everything within it by dotted path; elements of a
 // list have [] and values of a map {} at their end.

@@ -1,7 +1,5 @@
 package bot
 
-import "github.com/bridgekeeper/bridgekeeper/bridge/routing"
-
 // Bounds of a Spec, and defaults.
 const (
 	MaxMenus        = 64
@@ -99,9 +97,3 @@ const (
 	ReasonMaxTurns      Reason = "MaxTurns"
 	ReasonFailure       Reason = "Failure" // an external bot did not answer
 )
-
-// ParseSpec reads a spec from JSON strictly: unknown fields are findings.
-func ParseSpec(data []byte) (Spec, []routing.Finding) {
-	var spec Spec
-	return spec, routing.ParseStrictly(data, &spec)
-}

@@ -31,6 +31,11 @@ const (
 	// idleConns per host: a bridge sends through one client to one host at up to
 	// some hundred messages a second with 100 to 300 ms each.
 	idleConns = 64
+	// connBuffer is what a connection's reader and writer hold each, of HTTP/1.1: a
+	// platform's head fits in. A long poll has a connection to itself for as long as
+	// it waits, and Go's own 4 KiB are 8 MB for a thousand of them. Bodies of more
+	// pass the buffers by.
+	connBuffer = 1 << 10
 )
 
 // NewClient makes an HTTP client that
@@ -58,6 +63,8 @@ func NewClient(o GuardOptions) *http.Client {
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   dialTimeout,
 			ExpectContinueTimeout: time.Second,
+			ReadBufferSize:        connBuffer,
+			WriteBufferSize:       connBuffer,
 		},
 	}
 }

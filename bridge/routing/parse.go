@@ -26,10 +26,8 @@ func ParseFacts(data []byte) (Facts, []Finding) {
 	return facts, parseStrictly(data, &facts)
 }
 
-// ParseStrictly reads JSON into a struct and reports unknown fields, with their
+// parseStrictly reads JSON into a struct and reports unknown fields, with their
 // paths, and values of another type.
-func ParseStrictly(data []byte, into any) []Finding { return parseStrictly(data, into) }
-
 func parseStrictly(data []byte, into any) []Finding {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if err := decoder.Decode(into); err != nil {

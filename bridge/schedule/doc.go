@@ -32,12 +32,8 @@
 // The rule keeps order: intervals that do not overlap on the wall do not overlap
 // in time. Durations are counted on instants, never on minutes of the wall.
 //
-// # Where this departs from the sketch
-//
-// A holiday set arrives resolved: who compiles a Schedule resource reads the
-// ConfigMap with [ParseHolidays]. A schedule with only dated hours is allowed
-// (a fair, a hotline for one week); once they are over it is closed and has no
-// next transition.
+// A schedule with only dated hours is allowed (a fair, a hotline for one week);
+// once they are over it is closed and has no next transition.
 //
 // # Zone data
 //

@@ -206,14 +206,6 @@ func TestBusinessBetweenIsBounded(t *testing.T) {
 	assert.Equal(t, Reach/24, s.BusinessBetween(time.Time{}, at(t, "2026-01-01T00:00:00Z")))
 }
 
-func TestParseHolidays(t *testing.T) {
-	set, err := ParseHolidays("de-be", "# Berlin\n\n2026-12-25 Christmas\n  2026-12-26\tBoxing Day\r\n")
-	require.NoError(t, err)
-	assert.Equal(t, HolidaySet{Name: "de-be", Dates: []string{"2026-12-25", "2026-12-26"}}, set)
-	_, err = ParseHolidays("de-be", "2026-12-25\n25.12.2027\n")
-	assert.ErrorContains(t, err, `line 2: "25.12.2027" is not a date`)
-}
-
 func ExampleSchedule_AddBusiness() {
 	s, err := Compile(Spec{TimeZone: "Europe/Berlin", Weekly: []Weekly{{Days: []Day{Monday, Tuesday, Wednesday, Thursday, Friday}, From: "09:00", To: "17:00"}}})
 	if err != nil {

@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -93,30 +92,4 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Message }
 
 func fieldErrorf(field, format string, args ...any) *FieldError {
 	return &FieldError{Field: field, Message: fmt.Sprintf(format, args...)}
-}
-
-// ParseHolidays reads the text form of a holiday set: a date at the beginning of
-// each line, then anything (its name); empty lines and lines that begin with #
-// are skipped. Errors name the line.
-//
-//	# Berlin
-//	2026-12-25 Christmas
-func ParseHolidays(name, text string) (HolidaySet, error) {
-	set := HolidaySet{Name: name}
-	line := 0
-	for row := range strings.Lines(text) {
-		line++
-		fields := strings.Fields(row)
-		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
-			continue
-		}
-		if _, err := parseDate(fields[0]); err != nil {
-			return HolidaySet{}, fmt.Errorf("line %d: %w", line, err)
-		}
-		set.Dates = append(set.Dates, fields[0])
-	}
-	if len(set.Dates) > MaxHolidays {
-		return HolidaySet{}, fmt.Errorf("has %d dates, %d is the limit; leave out years that are over", len(set.Dates), MaxHolidays)
-	}
-	return set, nil
 }

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
@@ -27,7 +26,7 @@ func newAllowList(own string, spec *v1alpha1.AllowedNamespaces) allowList {
 	}
 	a.from = spec.From
 	if a.from == v1alpha1.FromSelector {
-		a.selector, a.err = metav1.LabelSelectorAsSelector(spec.Selector)
+		a.selector, a.err = spec.Selector.AsSelector()
 	}
 	return a
 }

@@ -169,7 +169,7 @@ func hours(n int) *metav1.Duration {
 }
 
 func selectNamespaces(l map[string]string) *v1alpha1.AllowedNamespaces {
-	return &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: l}}
+	return &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: l}}
 }
 
 func TestUnlabelledSecretLooksLikeNone(t *testing.T) {
@@ -251,8 +251,8 @@ func TestSelectorTypoThrowsNobodyOut(t *testing.T) {
 	w.Bridges[0].Spec.AllowedChannels = selectNamespaces(map[string]string{"team": "desk"})
 	w.Namespaces = map[string]map[string]string{"shop": {"team": "desk"}}
 	w.write()
-	w.Bridges[0].Spec.AllowedChannels.Selector = &metav1.LabelSelector{
-		MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "team", Operator: "Inn", Values: []string{"desk"}}},
+	w.Bridges[0].Spec.AllowedChannels.Selector = &v1alpha1.LabelSelector{
+		MatchExpressions: []v1alpha1.LabelSelectorRequirement{{Key: "team", Operator: "Inn", Values: []string{"desk"}}},
 	}
 	late := newChannel("shop", "late", "43")
 	w.Channels = append(w.Channels, late)

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
@@ -65,7 +63,7 @@ func (c *compiler) parents(p *policyState) []target {
 		return targets
 	}
 	const field = "spec.channelSelector"
-	selector, err := metav1.LabelSelectorAsSelector(p.resource.Spec.ChannelSelector)
+	selector, err := p.resource.Spec.ChannelSelector.AsSelector()
 	if err != nil {
 		p.result.Findings = append(p.result.Findings, *invalidSpec(field, fmt.Sprintf("cannot be used: %s; it chooses nothing until it is corrected", err)))
 		return targets

@@ -123,7 +123,7 @@ func drawRouting(t *rapid.T, s *Snapshot, fresh func(kind, ns, n string) bool, n
 			o.Spec.ParentRefs = []v1alpha1.ObjectReference{*r}
 		}
 		if rapid.Bool().Draw(t, "selector") {
-			o.Spec.ChannelSelector = &metav1.LabelSelector{}
+			o.Spec.ChannelSelector = &v1alpha1.LabelSelector{}
 		}
 		s.Policies = append(s.Policies, o)
 	}
@@ -411,7 +411,7 @@ func BenchmarkCompile10000(b *testing.B) {
 		routed.AgentQueues = []*v1alpha1.AgentQueue{newQueue("shop", "general")}
 		for i := range 20 {
 			p := newPolicy("shop", fmt.Sprintf("p%d", i), int32(i)) //nolint:gosec // small
-			p.Spec.ParentRefs, p.Spec.ChannelSelector = nil, &metav1.LabelSelector{}
+			p.Spec.ParentRefs, p.Spec.ChannelSelector = nil, &v1alpha1.LabelSelector{}
 			for j := range 8 {
 				r := rule(fmt.Sprintf("r%d", j), step("s", toQueue("general")))
 				r.Matches = []v1alpha1.RoutingMatch{{Expression: fmt.Sprintf(`contact.attributes.?tier.orValue("") == "%d-%d"`, i, j)}}

@@ -178,7 +178,7 @@ func TestPermissionOfTheChannel(t *testing.T) {
 	maxPriority := int32(50)
 	all := v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
 	same := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSame}
-	desk := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}
+	desk := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}
 	for name, tc := range map[string]struct {
 		allowed  []v1alpha1.AllowedPolicies
 		from     string
@@ -242,7 +242,7 @@ func TestSelectorChoosesChannelsOfTheNamespace(t *testing.T) {
 	w.Channels = append(w.Channels, elsewhere)
 	w.Policies[0].Spec.ParentRefs = nil
 	require.Empty(t, w.compile().Policies[thePolicy].Parents, "attached to nothing")
-	w.Policies[0].Spec.ChannelSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "sales"}}
+	w.Policies[0].Spec.ChannelSelector = &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "sales"}}
 	parents := w.compile().Policies[thePolicy].Parents
 	require.Len(t, parents, 1)
 	require.Equal(t, theChannel, parents[0].Channel)

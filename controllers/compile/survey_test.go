@@ -213,7 +213,7 @@ func TestACampaignWithoutAStore(t *testing.T) {
 func TestPermissionToAsk(t *testing.T) {
 	all := v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}
 	same := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSame}
-	desk := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}
+	desk := v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}
 	for name, tc := range map[string]struct {
 		allowed []v1alpha1.AllowedCampaigns
 		from    string
@@ -268,7 +268,7 @@ func TestASelectorOfAllowedCampaignsThatCannotBeUsed(t *testing.T) {
 	w.Channels[0].Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromAll}}}
 	w.write()
 	w.Channels[0] = w.Channels[0].DeepCopy()
-	w.Channels[0].Spec.AllowedCampaigns[0].Namespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "!"}}}
+	w.Channels[0].Spec.AllowedCampaigns[0].Namespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "!"}}}
 	r := w.compile()
 	require.Contains(t, messages(r.Channels[theChannel].Findings), "spec.allowedCampaigns[0].namespaces.selector: cannot be used")
 	require.Empty(t, r.Campaigns[theCampaign].Findings, "who is in stays in")
@@ -314,7 +314,7 @@ func TestACampaignThatLostWhatItNames(t *testing.T) {
 	for name, change := range map[string]func(*world){
 		"its Channel": func(w *world) { w.Channels = nil },
 		"its permission": func(w *world) {
-			w.Channels[0].Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}}}
+			w.Channels[0].Spec.AllowedCampaigns = []v1alpha1.AllowedCampaigns{{Namespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{MatchLabels: map[string]string{"team": "desk"}}}}}
 		},
 		"its queue": func(w *world) { w.AgentQueues = nil },
 		"itself":    func(w *world) { w.Campaigns = nil },

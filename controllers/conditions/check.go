@@ -62,7 +62,7 @@ func (c *checker) shape() {
 // of its generation; what the platform said may be older.
 func (c *checker) generations() {
 	generation := c.obj.GetGeneration()
-	if observed := observedGeneration(c.obj); observed != generation {
+	if observed := ObservedGeneration(c.obj); observed != generation {
 		c.add("status.observedGeneration is %d, generation %d", observed, generation)
 	}
 	paused := reasonOf(c.conditions, v1alpha1.ConditionReady) == v1alpha1.ReasonSuspended || c.obj.GetDeletionTimestamp() != nil
@@ -123,7 +123,9 @@ func reasonOf(conditions []metav1.Condition, typ string) string {
 	return ""
 }
 
-func observedGeneration(obj Object) int64 {
+// ObservedGeneration is what the status of a resource says it is about; -1 of an
+// object that is none of ours.
+func ObservedGeneration(obj Object) int64 {
 	switch o := obj.(type) {
 	case *v1alpha1.Channel:
 		return o.Status.ObservedGeneration

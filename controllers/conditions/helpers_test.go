@@ -1,6 +1,7 @@
 package conditions
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -162,4 +163,12 @@ func eventsOf(before, after []metav1.Condition) []string {
 		out = append(out, map[string]string{corev1.EventTypeNormal: "+", corev1.EventTypeWarning: "-"}[t.Type]+t.Condition+"/"+t.Reason)
 	}
 	return out
+}
+
+// equal says whether two statuses' conditions are the same, time included.
+func equal(a, b []metav1.Condition) bool {
+	return slices.EqualFunc(a, b, func(x, y metav1.Condition) bool {
+		return x.Type == y.Type && x.Status == y.Status && x.Reason == y.Reason && x.Message == y.Message &&
+			x.ObservedGeneration == y.ObservedGeneration && x.LastTransitionTime.Equal(&y.LastTransitionTime)
+	})
 }

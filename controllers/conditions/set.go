@@ -2,7 +2,6 @@ package conditions
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -174,12 +173,4 @@ func clip(message string) string {
 		cut--
 	}
 	return message[:cut] + "…"
-}
-
-// equal says whether two statuses' conditions are the same, time included.
-func equal(a, b []metav1.Condition) bool {
-	return slices.EqualFunc(a, b, func(x, y metav1.Condition) bool {
-		return x.Type == y.Type && x.Status == y.Status && x.Reason == y.Reason && x.Message == y.Message &&
-			x.ObservedGeneration == y.ObservedGeneration && x.LastTransitionTime.Equal(&y.LastTransitionTime)
-	})
 }

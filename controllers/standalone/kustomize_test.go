@@ -53,7 +53,7 @@ patches:
 
 func TestKustomizationIsBuilt(t *testing.T) {
 	dir := folders(t, overlay)
-	m, err := source(filepath.Join(dir, "live")).Read(nil)
+	m, err := source(filepath.Join(dir, "live")).read(nil, newWatch())
 	require.NoError(t, err)
 	require.Len(t, m.Channels, 1)
 	require.Equal(t, "shop/live-bot", keyOf(m.Channels[0]).String(), "namespace and prefix")
@@ -135,7 +135,7 @@ func TestKustomizationErrorsQuoteNoContent(t *testing.T) {
 			for file, content := range tt.files {
 				write(t, dir, file, content)
 			}
-			_, err := source(filepath.Join(dir, "live")).Read(nil)
+			_, err := source(filepath.Join(dir, "live")).read(nil, newWatch())
 			require.ErrorContains(t, err, tt.want)
 			require.NotContains(t, err.Error(), secret)
 			require.NotContains(t, err.Error(), secret[10:])
@@ -155,7 +155,7 @@ func TestAFileThatWasMissingIsNoticed(t *testing.T) {
 
 func TestAKustomizationIsGivenByItsFolder(t *testing.T) {
 	dir := folders(t, overlay)
-	_, err := source(filepath.Join(dir, "live", "kustomization.yaml")).Read(nil)
+	_, err := source(filepath.Join(dir, "live", "kustomization.yaml")).read(nil, newWatch())
 	require.ErrorContains(t, err, "give its folder, -f "+filepath.Join(dir, "live"))
 }
 

@@ -72,16 +72,14 @@ func (e *ManifestError) Error() string {
 	return fmt.Sprintf("%s: document %d%s: %s", e.File, e.Document, object, e.Message)
 }
 
-// Read reads and checks all manifests. previous are those in force, against
-// which immutable fields are checked; nil at the start. The error joins all
-// mistakes that were found, as *ManifestError where they are in a manifest.
-func (s Source) Read(previous *Manifests) (*Manifests, error) { return s.read(previous, newWatch()) }
-
 // Objects reads and checks manifests that need not be enough to run, such as a
 // policy alone.
 func (s Source) Objects() (*Manifests, error) { return s.objects(nil, newWatch()) }
 
-// read notes in w what it looks at, also when it fails.
+// read reads and checks all manifests. previous are those in force, against
+// which immutable fields are checked; nil at the start. The error joins all
+// mistakes that were found, as *ManifestError where they are in a manifest. w is
+// told what it looks at, also when it fails.
 func (s Source) read(previous *Manifests, w *watch) (*Manifests, error) {
 	m, err := s.objects(previous, w)
 	if err != nil {

@@ -53,7 +53,7 @@ metadata:
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "below"), 0o700))
 	write(t, filepath.Join(dir, "below"), "c.yaml", "also not read")
 
-	m, err := source(dir).Read(nil)
+	m, err := source(dir).read(nil, newWatch())
 	require.NoError(t, err)
 	require.Len(t, m.Channels, 1)
 	require.Equal(t, "default", m.Channels[0].Namespace)
@@ -72,15 +72,15 @@ func TestSamplesAreValid(t *testing.T) {
 	for _, k := range kustomizations {
 		dir := filepath.Dir(k)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			m, err := source(dir).Read(nil)
+			m, err := source(dir).read(nil, newWatch())
 			require.NoError(t, err)
 			require.Empty(t, m.Notices)
 		})
 	}
-	m, err := source("../../config/samples/quickstart").Read(nil)
+	m, err := source("../../config/samples/quickstart").read(nil, newWatch())
 	require.NoError(t, err)
 	require.Equal(t, "default", m.Channels[0].Namespace)
-	m, err = source("../../config/samples/shop").Read(nil)
+	m, err = source("../../config/samples/shop").read(nil, newWatch())
 	require.NoError(t, err)
 	require.NotEmpty(t, m.Channels)
 	for _, ch := range m.Channels {
@@ -117,7 +117,7 @@ func TestManifestErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "x.yaml", tt.content)
-			_, err := source(dir).Read(nil)
+			_, err := source(dir).read(nil, newWatch())
 			require.Error(t, err)
 			for _, want := range tt.want {
 				require.ErrorContains(t, err, want)
@@ -130,12 +130,12 @@ func TestImmutableFieldsHoldAcrossReloads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "x.yaml", goodChannel)
 	s := source(dir)
-	before, err := s.Read(nil)
+	before, err := s.read(nil, newWatch())
 	require.NoError(t, err)
 	write(t, dir, "x.yaml", strings.Replace(goodChannel, `"42"`, `"43"`, 1))
-	_, err = s.Read(before)
+	_, err = s.read(before, newWatch())
 	require.ErrorContains(t, err, "botID is immutable")
-	_, err = s.Read(nil)
+	_, err = s.read(nil, newWatch())
 	require.NoError(t, err)
 }
 
@@ -151,13 +151,13 @@ func FuzzRead(f *testing.F) {
 
 // What was given on the command line is what the mistake is about.
 func TestMistakesAboutWhatWasGiven(t *testing.T) {
-	_, err := source(filepath.Join(t.TempDir(), "nope")).Read(nil)
+	_, err := source(filepath.Join(t.TempDir(), "nope")).read(nil, newWatch())
 	require.ErrorContains(t, err, "-f: stat ")
 	require.ErrorContains(t, err, "name a file or a folder")
 
-	_, err = Source{Paths: []string{Stdin}}.Read(nil)
+	_, err = Source{Paths: []string{Stdin}}.read(nil, newWatch())
 	require.EqualError(t, err, "standard input: no Channel, Bridge or ConversationStore there")
 
-	_, err = source(t.TempDir()).Read(nil)
+	_, err = source(t.TempDir()).read(nil, newWatch())
 	require.ErrorContains(t, err, "folders below are read only when a kustomization names them")
 }

@@ -23,7 +23,7 @@ var routingSamples = map[string]string{"shop": "routing-shop", "telecom": "routi
 func TestRoutingSamplesWork(t *testing.T) {
 	for example, sample := range routingSamples {
 		t.Run(sample, func(t *testing.T) {
-			m, err := source("../../config/samples/" + sample).Read(nil)
+			m, err := source("../../config/samples/"+sample).read(nil, newWatch())
 			require.NoError(t, err)
 			w := newWorld(all.Capabilities(), func(compile.Key) (string, error) { return strings.Repeat("x", 40), nil })
 			require.NoError(t, w.compile(m, morning))
@@ -65,7 +65,7 @@ var surveySamples = map[string]int{"survey-nps": 1, "survey-csat": 2, "survey-me
 func TestSurveySamplesWork(t *testing.T) {
 	for sample, campaigns := range surveySamples {
 		t.Run(sample, func(t *testing.T) {
-			m, err := source("../../config/samples/" + sample).Read(nil)
+			m, err := source("../../config/samples/"+sample).read(nil, newWatch())
 			require.NoError(t, err)
 			w := newWorld(all.Capabilities(), func(compile.Key) (string, error) { return strings.Repeat("x", 40), nil })
 			require.NoError(t, w.compile(m, morning))
@@ -92,7 +92,7 @@ func TestEveryKindAndPlatformHasASample(t *testing.T) {
 	there := map[string]bool{"v1/Secret": true, "v1/Namespace": true}
 	channels := map[string]bool{}
 	for _, k := range dirs {
-		m, err := source(filepath.Dir(k)).Read(nil)
+		m, err := source(filepath.Dir(k)).read(nil, newWatch())
 		require.NoError(t, err)
 		for identity := range m.from {
 			kind, _, _ := strings.Cut(identity, "/")

@@ -73,7 +73,7 @@ func (s *shelf) restart() {
 // apply compiles the files as they are, and keeps what came of it.
 func (s *shelf) apply(now time.Time) {
 	s.t.Helper()
-	m, err := Source{Paths: []string{s.dir}, Namespace: "shop"}.Read(s.manifests)
+	m, err := Source{Paths: []string{s.dir}, Namespace: "shop"}.read(s.manifests, newWatch())
 	require.NoError(s.t, err)
 	s.manifests = m
 	require.NoError(s.t, s.world.compile(m, now))

@@ -19,6 +19,7 @@ const (
 	kubernetesVersion = "v1.36.3"
 	etcdVersion       = "v3.6.8"
 	corednsVersion    = "v1.14.4"
+	helmVersion       = "v4.2.4"
 )
 
 // program is one binary that is built from a Go module into the cache.
@@ -28,7 +29,7 @@ type program struct {
 	folder  string // of the module, below this one's
 	pkg     string
 	ldflags string
-	envtest bool // one of the three that envtest wants
+	envtest bool // one of the three that envtest wants, or a client that its tests run
 }
 
 func kubernetesProgram(name string, envtest bool) program {
@@ -67,6 +68,10 @@ func programs(cfg Config) ([]program, error) {
 		{name: "etcd", version: etcdVersion, folder: "etcd", pkg: "go.etcd.io/etcd/server/v3", envtest: true},
 		kubernetesProgram("kube-apiserver", true),
 		kubernetesProgram("kubectl", true),
+		{
+			name: "helm", version: helmVersion, folder: "helm", pkg: "helm.sh/helm/v4/cmd/helm",
+			ldflags: " -X helm.sh/helm/v4/internal/version.version=" + helmVersion, envtest: true,
+		},
 		kubernetesProgram("kubelet", false),
 		kubernetesProgram("kube-controller-manager", false),
 		kubernetesProgram("kube-scheduler", false),
@@ -111,7 +116,7 @@ func (c Config) binFolder() string {
 
 func runBinaries(ctx context.Context, cfg Config, args []string) error {
 	flags := flag.NewFlagSet("binaries", flag.ContinueOnError)
-	envtest := flags.Bool("envtest", false, "only kube-apiserver, etcd and kubectl; prints their folder")
+	envtest := flags.Bool("envtest", false, "only kube-apiserver, etcd, kubectl and helm; prints their folder")
 	if err := flags.Parse(args); err != nil {
 		return errQuiet
 	}

@@ -241,6 +241,8 @@ func TestVersionsMatchModules(t *testing.T) {
 		"go.mod":         "k8s.io/kubernetes " + kubernetesVersion,
 		"etcd/go.mod":    "go.etcd.io/etcd/server/v3 " + etcdVersion,
 		"coredns/go.mod": "github.com/coredns/coredns " + corednsVersion,
+		"helm/go.mod":    "helm.sh/helm/v4 " + helmVersion,
+		"../helm/go.mod": "helm.sh/helm/v4 " + helmVersion, // the library, of the same release
 	} {
 		data, err := os.ReadFile(filepath.FromSlash(file))
 		if err != nil {

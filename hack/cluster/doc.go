@@ -19,8 +19,8 @@
 //	                           │        10.244.0.0/23, no way out         │
 //	                           └──────────────────────────────────────────┘
 //
-// The Kubernetes commands, etcd and CoreDNS are compiled from their Go modules
-// (see go.mod, etcd/go.mod and coredns/go.mod, which also pin the versions) into
+// The Kubernetes commands, etcd, CoreDNS and Helm are compiled from their Go modules
+// (see go.mod and those of etcd, coredns and helm, which also pin the versions) into
 // a cache outside the work tree. containerd, runc and the CNI plugins are
 // Debian's. The modules are apart from the product's, so that none of this
 // reaches its go.mod.

@@ -13,7 +13,8 @@ import (
 const usage = `usage: cluster [--dir DIR] [--cache DIR] COMMAND
 
   binaries [--envtest]      build what is missing; --envtest: only kube-apiserver,
-                            etcd and kubectl, and print the folder for KUBEBUILDER_ASSETS
+                            etcd, kubectl and helm, and print the folder for
+                            KUBEBUILDER_ASSETS
   up                        start the cluster, repair it, or say that it runs
   down                      stop it and remove everything it made
   status [-o json]          what runs and what does not

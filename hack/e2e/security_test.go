@@ -178,7 +178,7 @@ func TestAcrossNamespaces(t *testing.T) {
 
 	bridge := owner.bridge()
 	change(t, bridge, func(br *v1alpha1.Bridge) {
-		br.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &metav1.LabelSelector{
+		br.Spec.AllowedChannels = &v1alpha1.AllowedNamespaces{From: v1alpha1.FromSelector, Selector: &v1alpha1.LabelSelector{
 			MatchLabels: map[string]string{corev1.LabelMetadataName: guest.namespace},
 		}}
 	})

@@ -46,14 +46,6 @@ func (b *Balancer) Port() string {
 	return port
 }
 
-// Set replaces the backends for connections from now on, as a change of
-// endpoints does; open connections stay.
-func (b *Balancer) Set(backends ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.backends = slices.Clone(backends)
-}
-
 // Cut breaks the network: open connections end, new ones are closed at once.
 func (b *Balancer) Cut() {
 	b.mu.Lock()

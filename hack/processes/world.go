@@ -152,9 +152,6 @@ func (w *World) store(i int) (*Process, error) {
 	return p, os.MkdirAll(filepath.Join(w.opts.Dir, p.Name, "data"), 0o700)
 }
 
-// Data is the data folder of a store.
-func (w *World) Data(i int) string { return filepath.Join(w.opts.Dir, w.Stores[i].Name, "data") }
-
 func (w *World) bridge(i int) (*Process, error) {
 	p, err := w.process(fmt.Sprintf("bridge-%d", i))
 	if err != nil {
@@ -215,9 +212,6 @@ func (w *World) WebhookURL(path string) string { return "http://" + w.Public.Add
 func (w *World) Desk() *actors.Desk {
 	return actors.NewDesk("http://"+w.REST.Addr(), restToken, nil)
 }
-
-// Token is the REST token of Desk.
-func (w *World) Token() string { return restToken }
 
 // SetChannels writes the documents of bridges and stores anew.
 func (w *World) SetChannels(channels map[string]document.Channel) error {

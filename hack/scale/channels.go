@@ -133,8 +133,8 @@ func (r *readiness) see(o any) {
 	}
 }
 
-// wait returns when n are ready.
-func (r *readiness) wait(ctx context.Context, n int) error {
+// wait returns when n are ready, or when who makes them so has ended.
+func (r *readiness) wait(ctx context.Context, n int, ended <-chan struct{}) error {
 	for {
 		r.mu.Lock()
 		have := len(r.ready)
@@ -144,6 +144,8 @@ func (r *readiness) wait(ctx context.Context, n int) error {
 		}
 		select {
 		case <-r.moved:
+		case <-ended:
+			return fmt.Errorf("%d of %d Channels are ready, and the operator has ended", have, n)
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d Channels are ready: %w", have, n, ctx.Err())
 		case <-time.After(time.Second):

@@ -186,7 +186,7 @@ func (s *scale) apply(ctx context.Context, n int) (time.Duration, error) {
 		return 0, err
 	}
 	s.channels = n
-	err := s.ready.wait(ctx, n)
+	err := s.ready.wait(ctx, n, s.operator.exited)
 	return time.Since(began), err
 }
 
