@@ -149,8 +149,7 @@ func newOutboxSQL(d dialect) outboxSQL {
 		heldChannels:  `SELECT ` + channelColumns + ` FROM outbox_channels WHERE bridge = ? AND due_at > 0 AND due_at <= ? AND ` + d.among("channel") + ` ORDER BY due_at, rounds`,
 		dueLanes:      `SELECT ` + laneColumns + ` FROM lanes WHERE channel = ? AND due_at > 0 ORDER BY due_at, id LIMIT ?` + d.skipLocked(),
 		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable, ` + staleSurvey + `,
-			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)
-			` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
+			` + actsColumns + ` ` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
 		headParts: `SELECT p.message, p.part, p.state, p.lease, p.unknowns, p.payload ` + first + `JOIN delivery_parts p ON p.message = f.message ORDER BY p.message, p.part`,
 	}
 }

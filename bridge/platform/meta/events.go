@@ -183,6 +183,9 @@ func (r *reader) optInEvents() []message.Event {
 
 const sourceOptIn = "OPTIN"
 
+// sourceAds is Meta's word for a click-to-message ad.
+const sourceAds = "ADS"
+
 // reactions of the API that name no emoji themselves.
 var reactionEmojis = map[text]string{
 	"smile": "😆", "laugh": "😆", "angry": "😠", "sad": "😢", "wow": "😮", "love": "❤", "like": "👍", "dislike": "👎",
