@@ -1,4 +1,4 @@
--- The messaging window knows what else opens it, and a lane who had it before.
+-- The messaging window knows what else opens it, and a lane which Bridge had it before.
 
 -- +goose Up
 
@@ -11,7 +11,7 @@ ALTER TABLE identities ADD COLUMN ad_at BIGINT NOT NULL DEFAULT 0;
 -- The Bridge that leased the lane before the channel moved to another one, and the
 -- last lease that it had: what it sent under that and tells late is still recorded.
 -- (A replica of the version before notes no moves meanwhile.)
-ALTER TABLE lanes ADD COLUMN former_bridge TEXT NOT NULL DEFAULT '';
+ALTER TABLE lanes ADD COLUMN former_bridge TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE lanes ADD COLUMN former_lease BIGINT NOT NULL DEFAULT 0;
 
 -- +goose Down

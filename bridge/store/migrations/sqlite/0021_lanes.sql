@@ -1,4 +1,4 @@
--- The messaging window knows what else opens it, and a lane who had it before.
+-- The messaging window knows what else opens it, and a lane which Bridge had it before.
 
 -- +goose Up
 
