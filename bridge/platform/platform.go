@@ -134,6 +134,15 @@ type Capabilities struct {
 	ReplyTo    bool
 	Receipts   []message.Status // what the platform tells beyond sent
 	Window     time.Duration    // 0: no messaging window
+	// WindowOpeners are what a contact can do beside writing that opens the
+	// messaging window as a message does: of the types that change another message.
+	WindowOpeners []message.Type
+	// AdWindow is how long the window stays open after a message that an ad led to,
+	// at most: the platform may close it sooner, and refuses then (OutsideWindow).
+	// AdSource is the Referral.Source that tells such a message. 0: no longer than
+	// Window.
+	AdWindow time.Duration
+	AdSource string
 	// AgentWindow is how long people may answer where a channel allows it beyond
 	// Window; what is sent then has Outgoing.Extended. 0: no longer than Window.
 	AgentWindow time.Duration

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
@@ -278,13 +277,13 @@ func (s *Store) mayRequeue(t *txn, d *delivery) error {
 	if err := o.serve(d.lane.channel); err != nil {
 		return err
 	}
-	var last time.Time
+	var did acts
 	if o.caps.Window > 0 {
-		if last, err = lastInbound(background, t, conv.channel, conv.contact); err != nil {
+		if did, err = actsOf(background, t, conv.id); err != nil {
 			return err
 		}
 	}
-	return o.allowed(conv, last)
+	return o.allowed(conv, did)
 }
 
 // partRefused is true of a part p that the platform took and then failed to deliver.

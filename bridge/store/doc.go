@@ -156,7 +156,10 @@
 //     it, so that the last document wins, and the document in force is asked again
 //     whenever something is handed out.
 //   - Retention is done by one of them at a time. Migrations, too, while the
-//     version before goes on; they expand first (store_identity.oldest).
+//     version before goes on: they add tables, indexes and columns with constant
+//     defaults, which write no table anew. What takes something away, or needs a
+//     table to be written anew, waits for the version after, which then says in
+//     store_identity.oldest who can still work with it.
 //   - When a connection breaks in a COMMIT nobody knows what became of it: the
 //     callers get ErrUnavailable, the platforms repeat, the unique key decides.
 //   - While the database is away everything is refused at once, or within

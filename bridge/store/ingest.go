@@ -281,7 +281,7 @@ type stage func(*arrival) (wire.Result, error)
 // The stages of each kind of event, in order. Messages share some of them with
 // each other; see settle.
 var (
-	effectStages     = []stage{(*arrival).dedupe, (*arrival).affect}
+	effectStages     = []stage{(*arrival).dedupe, (*arrival).openWindow, (*arrival).affect}
 	receiptStages    = []stage{(*arrival).dedupe, (*arrival).receive}
 	membershipStages = []stage{(*arrival).dedupe, (*arrival).identify, (*arrival).profile, (*arrival).reach}
 	migrationStages  = []stage{(*arrival).dedupe, (*arrival).migrate}

@@ -131,6 +131,10 @@ func (t *txn) joinIdentities(oldID, newID int64, contact string) error {
 	if err := t.joinSurveys(oldID, newID); err != nil {
 		return err
 	}
+	if _, err := t.exec(`UPDATE identities SET acted_at = (SELECT MAX(o.acted_at) FROM identities o WHERE o.id IN (?, ?)),
+		ad_at = (SELECT MAX(o.ad_at) FROM identities o WHERE o.id IN (?, ?)) WHERE id = ?`, oldID, newID, oldID, newID, newID); err != nil {
+		return err
+	}
 	if _, err := t.exec(`UPDATE conversations SET identity = ? WHERE identity = ?`, newID, oldID); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (t *txn) settleMessages() error {
 
 // prepareRow does what a message's row needs: its contact and conversation.
 func (a *arrival) prepareRow() error {
-	for _, stage := range []stage{(*arrival).identify, (*arrival).profile, (*arrival).answer, (*arrival).converse} {
+	for _, stage := range []stage{(*arrival).identify, (*arrival).profile, (*arrival).noteAd, (*arrival).answer, (*arrival).converse} {
 		if _, err := stage(a); err != nil {
 			return err
 		}

@@ -372,7 +372,11 @@ func (c *claim) deliveriesOf(channels []*servedChannel) ([]wire.Delivery, error)
 			continue
 		}
 		x.ch.bucket.tokens -= float64(len(x.parts))
-		found = append(found, c.handOut(x))
+		out, err := c.handOut(x)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, out)
 	}
 	for _, ch := range channels {
 		ch.putBack(c.t.now)
@@ -404,12 +408,12 @@ func (ch *servedChannel) putBack(now time.Time) {
 // head is a lane's first delivery with what is checked before it goes out.
 type head struct {
 	*delivery
-	convEpoch   int64
-	contact     string
-	address     string
-	reachable   bool
-	lastInbound time.Time
-	stale       bool // of a survey: a person writes, or the question is out of place
+	convEpoch int64
+	contact   string
+	address   string
+	reachable bool
+	acts      acts
+	stale     bool // of a survey: a person writes, or the question is out of place
 }
 
 // claimedLane is a lane with what it has to send.
@@ -456,11 +460,12 @@ func (c *claim) heads(lanes []*claimedLane) (map[int64]*head, error) {
 	list := []any{c.t.c.db.list(ids)}
 	err := c.t.ask(question{c.s.outbox.sql.heads, list, func(scan func(...any) error) error {
 		h := &head{delivery: &delivery{}}
-		var reachable, stale, last int64
-		if err := scan(append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &stale, &last)...); err != nil {
+		var reachable, stale int64
+		var did actsRow
+		if err := scan(append(append(h.fields(), &h.convEpoch, &h.contact, &h.address, &reachable, &stale), did.fields()...)...); err != nil {
 			return err
 		}
-		h.reachable, h.stale, h.lastInbound, h.lane = reachable == 1, stale == 1, fromMS(last), c.lanes[h.laneID]
+		h.reachable, h.stale, h.acts, h.lane = reachable == 1, stale == 1, did.acts(), c.lanes[h.laneID]
 		heads[h.laneID], byMessage[h.message] = h, h
 		c.deliveries[h.message] = h.delivery
 		return nil
@@ -476,15 +481,6 @@ func (c *claim) heads(lanes []*claimedLane) (map[int64]*head, error) {
 		return nil
 	}})
 	return heads, err
-}
-
-// lastInbound is when a contact last wrote on a channel, in whichever
-// conversation: a platform's messaging window begins there. A contact has fewer
-// conversations than a channel, whose index is kept from the planner.
-func lastInbound(ctx context.Context, q querier, channel, contact string) (time.Time, error) {
-	var last int64
-	_, err := one(ctx, q, []any{&last}, `SELECT COALESCE(MAX(last_inbound_at), 0) FROM conversations WHERE contact = ? AND channel || '' = ?`, contact, channel)
-	return fromMS(last), err
 }
 
 // refuse settles a delivery that may not be sent any more, and says so. People's
@@ -572,8 +568,13 @@ func (h *head) remaining() []wire.Part {
 }
 
 // handOut begins an attempt of a delivery.
-func (c *claim) handOut(x *claimedLane) wire.Delivery {
+func (c *claim) handOut(x *claimedLane) (wire.Delivery, error) {
 	h, l, now := x.h, x.l, ms(c.t.now)
+	if l.leaseBridge != "" && l.leaseBridge != c.bridge { // the channel moved: what the former one still tells is recorded
+		if err := c.t.later(`UPDATE lanes SET former_bridge = ?, former_lease = ? WHERE id = ?`, l.leaseBridge, l.lease, l.id); err != nil {
+			return wire.Delivery{}, err
+		}
+	}
 	h.attempts++
 	h.begin(now, now-l.dueAt)
 	if x.ch.caps.LaneRate > 0 {
@@ -585,7 +586,7 @@ func (c *claim) handOut(x *claimedLane) wire.Delivery {
 	if x.parts[0].Index == 0 {
 		out.ReplyTo = h.replyTo
 	}
-	return out
+	return out, nil
 }
 
 // begin notes when an attempt began, and how late: how long its lane had been

@@ -160,8 +160,7 @@ func newOutboxSQL(d dialect) outboxSQL {
 		dueLanes:      dueLanes(d, "?", "?"),
 		dueLanesOfAll: `SELECT l.* FROM unnest(?::text[], ?::bigint[]) AS w (name, most) CROSS JOIN LATERAL (` + dueLanes(d, "w.name", "w.most") + `) AS l`,
 		heads: `SELECT ` + deliveryColumns + `, v.epoch, v.contact, i.external_id, i.reachable, ` + staleSurvey + `,
-			(SELECT MAX(o.last_inbound_at) FROM conversations o WHERE o.contact = v.contact AND o.channel || '' = v.channel)
-			` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
+			` + actsColumns + ` ` + first + `JOIN deliveries d ON d.message = f.message JOIN conversations v ON v.id = d.conversation JOIN identities i ON i.id = v.identity`,
 		headParts: `SELECT p.message, p.part, p.state, p.lease, p.unknowns, p.payload ` + first + `JOIN delivery_parts p ON p.message = f.message ORDER BY p.message, p.part`,
 	}
 }

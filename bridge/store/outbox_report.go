@@ -123,6 +123,17 @@ func (b *ledger) mayReport(bridge string, l *laneRow) bool {
 	return b.s.channelOrStub(l.channel).Bridge == bridge || l.leaseBridge == bridge
 }
 
+// formerly says whether a Bridge had a lease of a lane before the channel moved
+// to another one, which has leased the lane since. What it sent, it sent.
+func (b *ledger) formerly(bridge string, l *laneRow, lease int64) (bool, error) {
+	if !b.t.holds(spaceOutbox, l.channel) { // named wrongly: it is nobody's business
+		return false, nil
+	}
+	var n int
+	_, err := one(background, b.t, []any{&n}, `SELECT COUNT(*) FROM lanes WHERE id = ? AND former_bridge = ? AND former_lease >= ?`, l.id, bridge, lease)
+	return n > 0, err
+}
+
 // expireOver ends the leases that are over before anything is said about them.
 func (b *ledger) expireOver(bridge string) error {
 	var over []*laneRow
@@ -185,14 +196,20 @@ type turn struct {
 func (b *ledger) report(bridge string, reports []wire.PartReport, group []int, accepted []bool) (err error) {
 	first := reports[group[0]]
 	d := b.deliveries[first.Delivery]
-	if d == nil || !b.mayReport(bridge, d.lane) {
+	if d == nil {
 		return nil
+	}
+	former := false
+	if !b.mayReport(bridge, d.lane) {
+		if former, err = b.formerly(bridge, d.lane, first.Lease); err != nil || !former {
+			return err
+		}
 	}
 	u := &turn{ledger: b, ch: b.s.channelOrStub(d.lane.channel), d: d, l: d.lane, was: d.state}
 	held := u.l.heldBy(first.Lease, d.message, b.t.now)
 	for _, i := range group {
 		r := reports[i]
-		if r.Part < 0 || r.Part >= len(d.parts) {
+		if r.Part < 0 || r.Part >= len(d.parts) || former && r.Outcome != wire.OutcomeSent {
 			continue
 		}
 		if held {
@@ -221,12 +238,14 @@ func (u *turn) held(r wire.PartReport, p *partRow) (accepted bool, err error) {
 	case r.Outcome == wire.OutcomeSent:
 		return true, u.sent(r, p)
 	case p.state != partQueued && p.state != partSending:
-		// Settled by a late report: it must not be sent again, and the holder,
-		// told so, gives the rest of its turn up.
-		u.over = u.over || r.Outcome == wire.OutcomeSending
+		// Settled by a late report or the platform's proof: it must not be sent
+		// again. The holder, told so, gives the rest of its turn up, as it does after
+		// any outcome but sent: the next part need not wait until the lease is over.
+		u.over = true
+		u.delay = max(u.delay, clampRetryAfter(r.RetryAfter))
 		return r.Outcome != wire.OutcomeSending, nil
 	case r.Outcome == wire.OutcomeSending:
-		if lost, err := u.lostOwner(p); err != nil || lost {
+		if refused, err := u.refuseSending(p); err != nil || refused {
 			u.over = true
 			return false, err
 		}
@@ -240,6 +259,21 @@ func (u *turn) held(r wire.PartReport, p *partRow) (accepted bool, err error) {
 		return false, err
 	}
 	return true, u.follow(r, p, v)
+}
+
+// refuseSending says whether a part that its holder is about to send must wait:
+// the channel waits since it was leased, as the platform asked for (Retry-After)
+// or refuses it, which another lane was told; or its author has lost the
+// conversation. What is being sent already gets its outcome.
+func (u *turn) refuseSending(p *partRow) (bool, error) {
+	if p.state != partQueued {
+		return false, nil
+	}
+	c, err := u.channel(u.l.channel)
+	if err != nil || c.pausedUntil > ms(u.t.now) {
+		return true, err
+	}
+	return u.lostOwner(p)
 }
 
 // follow does what a verdict about a part says.

@@ -30,10 +30,17 @@ import (
 //
 // It is looked at every dsnEvery. Other contents are tried out first, and must
 // lead to the same store; then new connections are opened with it, and those
-// that are open end after what they are doing, idle ones at once.
+// that are open end after what they are doing, idle ones at once. What was
+// refused is tried again after a while, less and less often: the role may have
+// been mended (a search_path, a grant), and not the file.
 
 const (
 	dsnEvery = 2 * time.Second
+
+	// dsnRetryMax is the longest pause between two tries of the same contents: whoever
+	// mends a role looks for the effect about that long, and a connection a minute is
+	// no load for a server.
+	dsnRetryMax = time.Minute
 
 	// connectTimeout bounds the way to each of the DSN's hosts, unless it says
 	// so itself.
@@ -62,13 +69,32 @@ type dsnFile struct {
 	current atomic.Pointer[destination]
 
 	mu      sync.Mutex
-	refused [sha256.Size]byte // contents that were tried and cannot be used
+	refused refusedDSN
 	warning string
+	now     func() time.Time
+}
+
+// refusedDSN is contents that were tried and could not be used.
+type refusedDSN struct {
+	sum   [sha256.Size]byte
+	tries int
+	again time.Time // not before
+}
+
+// next is the refusal after another try of contents.
+func (r refusedDSN) next(sum [sha256.Size]byte, now time.Time) refusedDSN {
+	if r.sum != sum {
+		r = refusedDSN{sum: sum}
+	}
+	wait := min(dsnRetryMax, dsnEvery<<min(r.tries, 10)) // 2^10 × 2 s is far above the limit
+	r.tries++
+	r.again = now.Add(wait)
+	return r
 }
 
 // openDSN reads the file for the first time.
 func openDSN(path string) (*dsnFile, error) {
-	f := &dsnFile{path: path}
+	f := &dsnFile{path: path, now: time.Now}
 	t, err := f.read()
 	if err != nil {
 		return nil, err
@@ -192,28 +218,30 @@ func (f *dsnFile) look(ctx context.Context, try func(context.Context, *destinati
 	if err == nil {
 		switch next.sum {
 		case current.sum:
-			f.warn("", [sha256.Size]byte{})
+			f.warn("", refusedDSN{})
 			return false
-		case refused:
-			return false
+		case refused.sum:
+			if f.now().Before(refused.again) {
+				return false
+			}
 		}
 		err = try(ctx, next)
 	}
 	if err != nil {
-		var sum [sha256.Size]byte
-		if next != nil && !errors.Is(err, ErrUnavailable) { // what is away may come back
-			sum = next.sum
+		var again refusedDSN
+		if next != nil && !errors.Is(err, ErrUnavailable) { // what is away may come back at any moment
+			again = refused.next(next.sum, f.now())
 		}
-		f.warn(fmt.Sprintf("the new DSN is not used, the one before stays in force: %v", err), sum)
+		f.warn(fmt.Sprintf("the new DSN is not used, the one before stays in force: %v", err), again)
 		return false
 	}
 	next.generation = current.generation + 1
 	f.current.Store(next)
-	f.warn("", [sha256.Size]byte{})
+	f.warn("", refusedDSN{})
 	return true
 }
 
-func (f *dsnFile) warn(message string, refused [sha256.Size]byte) {
+func (f *dsnFile) warn(message string, refused refusedDSN) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.warning, f.refused = message, refused

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -191,6 +192,43 @@ func TestDSNRotation(t *testing.T) {
 	require.Zero(t, l.refused.Load(), "nobody noticed")
 	l.finish()
 	require.NotContains(t, log.String(), "sekret")
+}
+
+// A role that is mended (a search_path, a grant) comes into force although the file
+// stays as it is; until then it is tried less and less often, and reported.
+func TestARefusedDSNIsTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	f, err := openDSN(writeDSN(dir, "postgres://blue@localhost/store"))
+	require.NoError(t, err)
+	c := &clock{now: testTime}
+	f.now = c.Now
+	writeDSN(dir, "postgres://green@localhost/store")
+	refusal, tries := errors.New("it does not lead to a store's database"), 0
+	look := func() bool {
+		return f.look(t.Context(), func(context.Context, *destination) error { tries++; return refusal })
+	}
+	for range int(10 * time.Minute / dsnEvery) {
+		require.False(t, look())
+		require.Len(t, f.warnings(), 1)
+		c.advance(dsnEvery)
+	}
+	require.Equal(t, 14, tries, "after 2, 4, 8, 16, 32 s, then once a minute")
+	refusal = nil
+	mended := c.Now()
+	for !look() {
+		require.Less(t, c.Now().Sub(mended), dsnRetryMax)
+		c.advance(dsnEvery)
+	}
+	require.Empty(t, f.warnings())
+	require.EqualValues(t, 2, f.generation())
+
+	refusal = errors.New("another one")
+	writeDSN(dir, "postgres://red@localhost/store")
+	require.False(t, look())
+	writeDSN(dir, "postgres://pink@localhost/store")
+	tries = 0
+	require.False(t, look())
+	require.Equal(t, 1, tries, "what is new is tried at once")
 }
 
 type lockedLog struct {

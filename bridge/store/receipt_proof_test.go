@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,13 +60,80 @@ func TestAProofFasterThanTheAnswerChangesNothing(t *testing.T) {
 // others are.
 func TestAProofAfterTheLeaseSendsOnlyWhatIsMissing(t *testing.T) {
 	b := newBox(t, testCaps)
-	id := b.send(b.met(telegram, "c1"), "hi")
+	id := b.send(b.met(telegram, "c1"), threeParts)
 	d := b.leaseOne()
 	b.report(of(d, 0, wire.OutcomeSending))
 	b.clock.advance(10 * time.Minute)
-	require.Empty(t, b.lease(10))
+	require.Empty(t, b.lease(10), "nobody knows what became of the first part")
 	b.receipt(proof(id, "mid-1", 0))
+	d = b.leaseOne()
+	require.Equal(t, []int{1, 2}, indexes(d))
+	b.sent(d)
 	b.wantStatus(id, message.StatusSent, "")
+}
+
+// threeParts is a text that testCaps divide into three.
+const threeParts = "aaaaaaaaaabbbbbbbbbbc"
+
+// Whatever comes first of the platform's proof, the bridge's word and the end of
+// the lease: the part that was proved is not sent again, and the others go at
+// once, or as soon as the platform is to be tried again.
+func TestAProofOfOnePartOfThreeInEveryOrder(t *testing.T) {
+	const echo, report, end = "proof", "report", "end of the lease"
+	orders := [][]string{{echo, report}, {report, echo}, {echo, end}, {end, echo}, {echo, end, report}, {report, end, echo}, {end, echo, report}, {end, report, echo}}
+	const hold = 10 * time.Minute // as for an upload: its lease is the longest
+	outcomes := map[wire.Outcome]wire.ErrorClass{
+		wire.OutcomeSent: "", wire.OutcomeUnknown: wire.ErrRetryable, wire.OutcomeRetry: wire.ErrRetryable, wire.OutcomeReleased: "",
+	}
+	for outcome, class := range outcomes {
+		for _, order := range orders {
+			if outcome != wire.OutcomeUnknown && !slices.Contains(order, report) {
+				continue // nobody tells it
+			}
+			t.Run(string(outcome)+"/"+strings.Join(order, ", "), func(t *testing.T) {
+				b := newBox(t, testCaps)
+				conversation := b.met(telegram, "c1")
+				id, after := b.send(conversation, threeParts), b.send(conversation, "after")
+				d := b.leaseOne()
+				begin, told := of(d, 0, wire.OutcomeSending), of(d, 0, outcome)
+				begin.Hold, told.Class = hold, class
+				require.Equal(t, []bool{true}, b.report(begin))
+				for _, step := range order {
+					switch step {
+					case echo:
+						b.receipt(proof(id, id+"/0", 0))
+					case report:
+						b.report(told)
+						if outcome == wire.OutcomeSent { // and the bridge shuts down
+							b.report(of(d, 1, wire.OutcomeReleased))
+						}
+					case end:
+						b.clock.advance(leaseFor + hold)
+					}
+				}
+				b.wantRest(id, after)
+			})
+		}
+	}
+}
+
+// wantRest wants the two parts after a proved one to be leased next, after a
+// back-off at most, once, and before what was written later.
+func (b *box) wantRest(id, after string) {
+	b.t.Helper()
+	var found []wire.Delivery
+	for waited := time.Duration(0); len(found) == 0; waited += 100 * time.Millisecond {
+		require.LessOrEqual(b.t, waited, time.Second, "the first back-off, which a refusal costs, is half a second here")
+		if found = b.lease(10); len(found) == 0 {
+			b.clock.advance(100 * time.Millisecond)
+		}
+	}
+	require.Len(b.t, found, 1)
+	require.Equal(b.t, id, found[0].ID)
+	require.Equal(b.t, []int{1, 2}, indexes(found[0]))
+	b.sent(found[0])
+	b.wantStatus(id, message.StatusSent, "")
+	require.Equal(b.t, after, b.leaseOne().ID)
 }
 
 func TestAProofIsForItsOwnChannelAlone(t *testing.T) {

@@ -108,10 +108,10 @@ func (o *outgoing) repeats(known map[[2]string]keyRow) (id string, err error) {
 	return first.message, nil
 }
 
-// plan checks the message and divides it into parts. last is when the contact
-// last wrote.
-func (o *outgoing) plan(ctx context.Context, last time.Time) error {
-	if err := o.allowed(o.conv, last); err != nil {
+// plan checks the message and divides it into parts. did is what the
+// contact did, for platforms that have a window.
+func (o *outgoing) plan(ctx context.Context, did acts) error {
+	if err := o.allowed(o.conv, did); err != nil {
 		return err
 	}
 	o.m = o.message()
@@ -148,9 +148,9 @@ func (o *outgoing) serve(channel string) error {
 	return nil
 }
 
-// allowed checks what may change between now and the transaction. last is when
-// the contact last wrote on the channel, for platforms that have a window.
-func (o *outgoing) allowed(conv convRow, last time.Time) error {
+// allowed checks what may change between now and the transaction. did is what
+// the contact did on the channel, for platforms that have a window.
+func (o *outgoing) allowed(conv convRow, did acts) error {
 	if automated(o.req.Author.Kind) && o.req.Epoch != conv.epoch {
 		o.s.queues.metrics.stale.WithLabelValues("send").Inc()
 		return fmt.Errorf("conversation %s is at epoch %d, the author %s speaks for epoch %d: another owner has it by now: %w",
@@ -159,7 +159,7 @@ func (o *outgoing) allowed(conv convRow, last time.Time) error {
 	if !conv.reachable {
 		return fmt.Errorf("the contact of conversation %s blocked this account or left, and cannot be written to until they write or opt in again: %w", conv.id, ErrConflict)
 	}
-	if windowOf(o.caps, o.ch.AgentWindow, o.req.Author.Kind, last, o.s.now()) == windowClosed {
+	if did.window(o.caps, o.ch.AgentWindow, o.req.Author.Kind, o.s.now()) == windowClosed {
 		return fmt.Errorf("conversation %s: %s: %w", conv.id, windowReason(o.caps, o.ch.AgentWindow, o.req.Author.Kind), ErrConflict)
 	}
 	return nil

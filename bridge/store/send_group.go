@@ -9,7 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
@@ -211,25 +210,29 @@ func (g sendGroup) plan() error {
 		}
 		return checkAuthor(o.req)
 	})
-	windows := map[address]time.Time{}
+	windows := map[address]acts{}
 	if contacts := ofWindows(g.open()); len(contacts) > 0 {
-		rows, err := all(background, g.s.read, func(r *sql.Rows) (w windowRow, err error) { return w, r.Scan(&w.channel, &w.externalID, &w.last) },
+		rows, err := all(background, g.s.read, func(r *sql.Rows) (w windowRow, err error) { return w, r.Scan(w.fields()...) },
 			g.s.outbox.sql.windows, g.s.db.list(contacts))
 		if err != nil {
 			return err
 		}
 		for _, w := range rows {
-			windows[w.address] = fromMS(w.last)
+			windows[w.address] = w.acts()
 		}
 	}
 	g.each(func(o *outgoing) error { return o.plan(background, windows[o.party()]) })
 	return nil
 }
 
-// windowRow is when a contact (address.externalID) last wrote on a channel.
+// windowRow is what a contact (address.externalID) did on a channel.
 type windowRow struct {
 	address
-	last int64
+	actsRow
+}
+
+func (w *windowRow) fields() []any {
+	return append([]any{&w.channel, &w.externalID}, w.actsRow.fields()...)
 }
 
 // ofWindows are the contacts of those whose platform has a messaging window.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
@@ -21,8 +20,9 @@ func newSendSQL(d dialect) sendSQL {
 			LEFT JOIN idempotency_keys k ON k.namespace = w.a AND k.key = w.b
 			LEFT JOIN idempotent_writes x ON x.namespace = w.a AND x.key = w.b
 			WHERE k.key IS NOT NULL OR x.key IS NOT NULL`,
-		windows: `SELECT channel, contact, MAX(last_inbound_at) FROM conversations WHERE ` + d.among("contact") + ` GROUP BY channel, contact`,
-		lanes:   `SELECT ` + laneColumns + ` FROM lanes WHERE ` + d.among("contact"),
+		windows: `SELECT v.channel, v.contact, MAX(v.last_inbound_at), MAX(i.acted_at), MAX(i.ad_at) FROM conversations v JOIN identities i ON i.id = v.identity
+			WHERE ` + d.among("v.contact") + ` GROUP BY v.channel, v.contact`,
+		lanes: `SELECT ` + laneColumns + ` FROM lanes WHERE ` + d.among("contact"),
 
 		newLanes: bulkInsert("lanes", "RETURNING "+laneColumns, "channel text", "contact text"),
 		newMessages: bulkInsert("messages", "", "id text", "channel text", "conversation text", "direction text", "type text", "timestamp bigint",
@@ -47,7 +47,7 @@ type queueing struct {
 	keys    map[[2]string]keyRow
 	convs   map[string]convRow
 	byParty map[address]*laneRow
-	windows map[address]time.Time
+	windows map[address]acts
 
 	messages, deliveries, parts, newKeys, touched [][]any
 	media                                         [][2]string // message, media
@@ -61,7 +61,7 @@ func (s *Store) queueTogether(t *txn, list []*outgoing) error {
 		return nil
 	}
 	q := &queueing{ledger: s.newLedger(t), sql: &s.outbox.sql.sendSQL, keys: map[[2]string]keyRow{}, convs: map[string]convRow{},
-		byParty: map[address]*laneRow{}, windows: map[address]time.Time{}}
+		byParty: map[address]*laneRow{}, windows: map[address]acts{}}
 	if err := q.readConversations(list); err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func (q *queueing) readLanes(list []*outgoing) error {
 	if len(ofWindows(list)) > 0 {
 		questions = append(questions, question{q.sql.windows, []any{q.t.c.db.list(contacts)}, func(scan func(...any) error) error {
 			var w windowRow
-			err := scan(&w.channel, &w.externalID, &w.last)
-			q.windows[w.address] = fromMS(w.last)
+			err := scan(w.fields()...)
+			q.windows[w.address] = w.acts()
 			return err
 		}})
 	}

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -175,4 +178,59 @@ func TestThisVersionWorksWhileTheSchemaExpands(t *testing.T) {
 		require.Equal(t, fmt.Sprintf("%s/0", id), m.ExternalID)
 	}
 	require.Equal(t, len(replies), count(t, list[0], "messages WHERE direction = 'outbound'"))
+}
+
+// firstReleased is the last migration from before there was a version to upgrade
+// from: 0010 writes a table anew and takes an index away at once, which nobody
+// meets, and which no later one may do.
+const firstReleased = 11
+
+// Migrations expand: the version before goes on working on the new schema, and
+// waits for no table to be written anew. What they may not do is left to one of
+// the version after, which then raises store_identity.oldest.
+func TestMigrationsOnlyExpand(t *testing.T) {
+	allowed := []*regexp.Regexp{
+		regexp.MustCompile(`^CREATE TABLE `),
+		regexp.MustCompile(`^CREATE INDEX `),
+		// A default that is a constant needs no rewriting; without NOT NULL it is NULL.
+		regexp.MustCompile(`^ALTER TABLE \w+ ADD COLUMN \w+ (TEXT|BIGINT|INTEGER|DOUBLE PRECISION|REAL|BYTEA|BLOB)( COLLATE "C")?( NOT NULL DEFAULT ('[^']*'|-?[0-9.]+))?$`),
+		regexp.MustCompile(`^INSERT INTO `),
+	}
+	raises := regexp.MustCompile(`^UPDATE store_identity SET oldest = [0-9]+$`)
+	for _, files := range []string{"migrations/sqlite/*.sql", "migrations/postgres/*.sql"} {
+		names, err := filepath.Glob(files)
+		require.NoError(t, err)
+		require.NotEmpty(t, names)
+		for _, name := range names {
+			version, err := goose.NumericComponent(name)
+			require.NoError(t, err)
+			statements := upStatements(t, name)
+			if version <= firstReleased || slices.ContainsFunc(statements, raises.MatchString) {
+				continue
+			}
+			made := strings.Join(statements, ";\n")
+			for _, s := range statements {
+				ok := slices.ContainsFunc(allowed, func(r *regexp.Regexp) bool { return r.MatchString(s) })
+				if table := regexp.MustCompile(`^CREATE UNIQUE INDEX \w+ ON (\w+)`).FindStringSubmatch(s); table != nil {
+					ok = strings.Contains(made, "CREATE TABLE "+table[1]+" ") // else the version before may write what it refuses
+				}
+				require.True(t, ok, "%s: the version before may not get along with: %s", name, s)
+			}
+		}
+	}
+}
+
+// upStatements are the statements of a migration's way up, without comments.
+func upStatements(t *testing.T, name string) (list []string) {
+	t.Helper()
+	raw, err := os.ReadFile(name)
+	require.NoError(t, err)
+	up, _, _ := strings.Cut(string(raw), "-- +goose Down")
+	up = regexp.MustCompile(`--[^\n]*`).ReplaceAllString(up, "")
+	for s := range strings.SplitSeq(up, ";") {
+		if s = strings.Join(strings.Fields(s), " "); s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
 }

@@ -25,15 +25,26 @@ const (
 	botSecret = "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
 	polled    = processes.Namespace + "/telegram"
 	people    = 12
+
+	firstPerson = 1000 // the platform's id of the first of them
 )
 
-// desk is a polled Telegram channel with people who have each written once.
+// desk is a channel with people who have each written once.
 type desk struct {
 	*processes.World
-	bot       *telegram.Bot
-	customers []*telegram.Customer
-	// conversation and chat of each customer.
+	// saw is what a person has seen of us so far, in order.
+	saw func(person int) []sight
+	// conversations of each person.
 	conversations []string
+
+	bot       *telegram.Bot        // of a polled Telegram channel
+	customers []*telegram.Customer // the people there
+}
+
+// sight is a message that a person has seen.
+type sight struct {
+	text string
+	id   string // the platform's, as the store keeps it
 }
 
 // openDesk starts a world beside a simulated Telegram and lets everybody write.
@@ -61,21 +72,29 @@ func openDesk(t *testing.T, b backend, change ...func(*processes.Options)) *desk
 		}
 	})
 	d := &desk{World: w, bot: sim.Bot(botID)}
+	d.saw = func(person int) (list []sight) {
+		for _, e := range d.customers[person].Transcript() {
+			if e.From == "bot" && e.Event == "message" {
+				list = append(list, sight{e.Message.Text, fmt.Sprintf("%d:%d", firstPerson+person, e.MessageID)})
+			}
+		}
+		return list
+	}
 	for i := range people {
-		user := sim.NewUser(telegram.User{ID: int64(1000 + i), FirstName: fmt.Sprintf("Person %d", i)})
+		user := sim.NewUser(telegram.User{ID: int64(firstPerson + i), FirstName: fmt.Sprintf("Person %d", i)})
 		customer := d.bot.Customer(user.ID)
 		_, err := customer.Send(fmt.Sprintf("hello from %d", i))
 		require.NoError(t, err)
 		d.customers = append(d.customers, customer)
 	}
-	d.waitConversations(t)
+	d.waitConversations(t, polled)
 	return d
 }
 
-func (d *desk) waitConversations(t *testing.T) {
+func (d *desk) waitConversations(t *testing.T, channel string) {
 	t.Helper()
 	eventually(t, "everybody has a conversation", func(ctx context.Context) error {
-		list, err := d.Desk().Conversations(ctx, polled)
+		list, err := d.Desk().Conversations(ctx, channel)
 		if err != nil || len(list) < people {
 			return errors.Join(err, fmt.Errorf("%d conversations", len(list)))
 		}
@@ -85,7 +104,7 @@ func (d *desk) waitConversations(t *testing.T) {
 		}
 		d.conversations = nil
 		for i := range people {
-			d.conversations = append(d.conversations, byContact[fmt.Sprint(1000+i)])
+			d.conversations = append(d.conversations, byContact[fmt.Sprint(firstPerson+i)])
 		}
 		return nil
 	})
@@ -136,9 +155,10 @@ func during(t *testing.T, fault func(ctx context.Context) error, work func()) {
 }
 
 // settle waits until nothing is queued, and counts: what is sent was seen
-// exactly once, what is unknown at most once, and each person saw what they saw
-// in order. It returns how many are of unknown outcome.
-func (d *desk) settle(t *testing.T, replies int) (unknown int) {
+// exactly once and is known by the id that the platform gave it, what is unknown
+// was seen at most once, and each person saw what they saw in order. It returns
+// the texts that are of unknown outcome, of everybody.
+func (d *desk) settle(t *testing.T, replies int) (unknown []string) {
 	t.Helper()
 	for c, id := range d.conversations {
 		var list []message.Message
@@ -157,24 +177,21 @@ func (d *desk) settle(t *testing.T, replies int) (unknown int) {
 			}
 			return nil
 		})
-		seen := map[string]int{}
+		seen := map[string][]string{} // ids by text
 		last := ""
-		for _, e := range d.customers[c].Transcript() {
-			if e.From != "bot" || e.Event != "message" {
-				continue
-			}
-			seen[e.Message.Text]++
-			assert.Less(t, last, e.Message.Text, "person %d saw it out of order", c)
-			last = e.Message.Text
+		for _, s := range d.saw(c) {
+			seen[s.text] = append(seen[s.text], s.id)
+			assert.Less(t, last, s.text, "person %d saw it out of order", c)
+			last = s.text
 		}
 		for _, m := range list {
 			switch {
 			case m.Direction != message.Outbound:
 			case m.Status == message.StatusSent:
-				assert.Equal(t, 1, seen[m.Text], "person %d: %q is sent", c, m.Text)
+				assert.Equal(t, []string{m.ExternalID}, seen[m.Text], "person %d: %q is sent", c, m.Text)
 			case m.Status == message.StatusUnknown:
-				unknown++
-				assert.LessOrEqual(t, seen[m.Text], 1, "person %d: %q is unknown", c, m.Text)
+				unknown = append(unknown, m.Text)
+				assert.LessOrEqual(t, len(seen[m.Text]), 1, "person %d: %q is unknown", c, m.Text)
 			default:
 				assert.Fail(t, "a reply is neither sent nor unknown", "person %d: %q is %s (%s)", c, m.Text, m.Status, m.Reason)
 			}
@@ -210,9 +227,9 @@ func TestPlatformInTrouble(t *testing.T) {
 				unknown := d.settle(t, 2)
 				waited(t, d.bot, time.Duration(test.fault.RetryAfter)*time.Second)
 				if test.unknown {
-					assert.LessOrEqual(t, unknown, test.fault.Times, "only what met the fault is unknown")
+					assert.LessOrEqual(t, len(unknown), test.fault.Times, "only what met the fault is unknown")
 				} else {
-					assert.Zero(t, unknown)
+					assert.Empty(t, unknown)
 				}
 			})
 		}
@@ -280,10 +297,8 @@ func TestPartTwoOfThree(t *testing.T) {
 					return nil
 				})
 				var first []string // all of it, now that nothing is left to send
-				for _, e := range d.customers[0].Transcript() {
-					if e.From == "bot" && e.Event == "message" {
-						first = append(first, e.Message.Text[:1])
-					}
+				for _, s := range d.saw(0) {
+					first = append(first, s.text[:1])
 				}
 				assert.Equal(t, test.seen, first, "of message %s and the one after it", m.ID)
 			})
@@ -291,10 +306,11 @@ func TestPartTwoOfThree(t *testing.T) {
 	})
 }
 
-// TestBridgeKilledWhileSending: what was under way is unknown, the rest is sent once.
+// TestBridgeKilledWhileSending: what was under way is unknown, the rest is sent
+// once; and what was written when the last one was back is sent.
 func TestBridgeKilledWhileSending(t *testing.T) {
 	onBoth(t, func(t *testing.T, b backend) {
-		const replies, kills = 30, 3
+		const replies, kills, after = 30, 3, 5
 		d := openDesk(t, b)
 		for round := range kills {
 			d.reply(t, round*replies/kills, replies/kills)
@@ -302,14 +318,19 @@ func TestBridgeKilledWhileSending(t *testing.T) {
 			p.Kill()
 			again(t, p)
 		}
-		unknown := d.settle(t, replies)
-		t.Logf("%d of %d replies are of unknown outcome", unknown, replies*people)
-		assert.LessOrEqual(t, unknown, kills*people, "a person has at most one reply under way")
+		d.reply(t, replies, after)
+		unknown := d.settle(t, replies+after)
+		t.Logf("%d of %d replies are of unknown outcome", len(unknown), (replies+after)*people)
+		assert.LessOrEqual(t, len(unknown), kills*people, "a person has at most one reply under way")
+		for _, text := range unknown {
+			assert.Less(t, text, fmt.Sprintf("reply %03d", replies), "nobody was killed since it was written")
+		}
 	})
 }
 
 // TestStoreKilledWhileSending: leases and reports are cut off, and whoever
-// writes repeats what was not answered.
+// writes repeats what was not answered. Whoever sends lives on and tells in the
+// end what became of it: nothing is unknown.
 func TestStoreKilledWhileSending(t *testing.T) {
 	onBoth(t, func(t *testing.T, b backend) {
 		const replies, kills = 30, 4
@@ -324,9 +345,7 @@ func TestStoreKilledWhileSending(t *testing.T) {
 			}
 			return nil
 		}, func() { d.reply(t, 0, replies) })
-		unknown := d.settle(t, replies)
-		t.Logf("%d of %d replies are of unknown outcome", unknown, replies*people)
-		assert.LessOrEqual(t, unknown, kills*people, "a person has at most one reply under way")
+		d.settleSent(t, replies)
 	})
 }
 
@@ -352,16 +371,14 @@ func (d *desk) settleSent(t *testing.T, replies int) {
 		}
 		return nil
 	})
-	require.Zero(t, d.settle(t, replies))
-	for c, customer := range d.customers {
+	require.Empty(t, d.settle(t, replies))
+	for c := range d.conversations {
 		var want, saw []string
 		for i := range replies {
 			want = append(want, fmt.Sprintf("reply %03d", i))
 		}
-		for _, e := range customer.Transcript() {
-			if e.From == "bot" && e.Event == "message" {
-				saw = append(saw, e.Message.Text)
-			}
+		for _, s := range d.saw(c) {
+			saw = append(saw, s.text)
 		}
 		assert.Equal(t, want, saw, "what person %d saw", c)
 	}
@@ -437,12 +454,8 @@ func TestRollingUpdateWhileSending(t *testing.T) {
 
 // seen is how many replies people have seen so far.
 func (d *desk) seen() (n int) {
-	for _, customer := range d.customers {
-		for _, e := range customer.Transcript() {
-			if e.From == "bot" && e.Event == "message" {
-				n++
-			}
-		}
+	for c := range d.conversations {
+		n += len(d.saw(c))
 	}
 	return n
 }

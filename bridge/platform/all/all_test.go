@@ -134,10 +134,17 @@ func capabilityTable() string {
 			if c.Window == 0 {
 				return "none"
 			}
-			if c.AgentWindow == 0 {
-				return hours(c.Window)
+			cell := hours(c.Window)
+			if c.AgentWindow > 0 {
+				cell += ", for people " + hours(c.AgentWindow)
 			}
-			return hours(c.Window) + ", for people " + hours(c.AgentWindow)
+			if c.AdWindow > 0 {
+				cell += ", after an ad up to " + hours(c.AdWindow)
+			}
+			if len(c.WindowOpeners) > 0 {
+				cell += "; opened by a message or " + list(c.WindowOpeners)
+			}
+			return cell
 		}},
 		{"Idempotent send", func(_ platform.Platform, c platform.Capabilities) string { return yes(c.Idempotent) }},
 		{"Repeats webhooks", func(_ platform.Platform, c platform.Capabilities) string {

@@ -183,6 +183,9 @@ func (r *reader) optInEvents() []message.Event {
 
 const sourceOptIn = "OPTIN"
 
+// sourceAds is Meta's word for a click-to-message ad.
+const sourceAds = "ADS"
+
 // reactions of the API that name no emoji themselves. Of "other" Meta may not tell
 // which it is: that somebody reacted is told all the same, with the character for
 // what cannot be shown (U+FFFD).

@@ -134,6 +134,9 @@ func Capabilities() platform.Capabilities {
 		ReplyTo:       true,
 		Window:        24 * time.Hour,
 		AgentWindow:   7 * 24 * time.Hour,
+		WindowOpeners: []message.Type{message.TypeReaction}, // any act of the contact, says the platform's policy of 2026-09;
+		AdWindow:      7 * 24 * time.Hour,                   // after a click-to-message ad "up to" seven days
+		AdSource:      sourceAds,
 		Retries:       true,
 		Patience:      5 * time.Second,
 		RatePerSec:    40,

@@ -241,7 +241,8 @@ func (p *Person) Unsend(mid string) error {
 	})
 }
 
-// React puts a reaction on a message ("love", "❤️"), or takes it off (empty).
+// React puts a reaction on a message ("love", "❤️"), which opens the window, or
+// takes it off (empty).
 func (p *Person) React(mid, name, emoji string) error {
 	return p.do(func(a *account, t *thread) error {
 		if t.find(mid) == nil {
@@ -250,6 +251,7 @@ func (p *Person) React(mid, name, emoji string) error {
 		r := map[string]any{"mid": mid, "action": "unreact"}
 		if name != "" {
 			r["action"], r["reaction"], r["emoji"] = "react", name, emoji
+			t.LastInbound = p.s.opt.Now()
 		}
 		a.note(p.s, t, Entry{From: fromPerson, Event: fmt.Sprint(r["action"]), MID: mid, Detail: name})
 		p.s.emit(a, t, "message_reactions", p.s.element(a, t, map[string]any{"reaction": r}))
