@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -351,7 +350,7 @@ func withFailing(facts map[string]routing.BackendFacts, name string) map[string]
 // the channel say who gets it; without any, nobody has it.
 func (r *dispatcher) handOver(t *txn, v *convRow, row *routingRow, reason string, m *messageRow) error {
 	if !r.s.state.Load().enforces(v.channel) {
-		return errors.Join(t.transfer(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseHandover}), row.shelve(t, v))
+		return t.letGo(v, row, ownerCause{why: CauseHandover})
 	}
 	return r.route(t, v, &occasion{event: routing.EventHandoffRequested, message: m, bot: v.owner.Name, reason: reason, row: row})
 }

@@ -115,7 +115,7 @@ func (r *dispatcher) endStep(ctx context.Context, c claimedStep) error {
 		}
 		over := row.epoch != v.epoch || v.state == ConversationSolved
 		if !over && !r.s.state.Load().enforces(v.channel) {
-			return row.shelve(t, &v)
+			return row.shelve(t, v.epoch)
 		}
 		row.dueAt = 0
 		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil || over {
