@@ -213,7 +213,7 @@ type RoutingPolicyStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions: Ready, Accepted, PartiallyInvalid, ResolvedRefs, Programmed,
-	// Conflicted, Reconciling, Stalled.
+	// Conflicted, Looping, Reconciling, Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -33,6 +33,7 @@ type dispatcher struct {
 	programs programCache
 	clients  webhookClients
 	calls    calls
+	loops    loops
 	metrics  *routingMetrics
 }
 
@@ -107,7 +108,9 @@ func (r *dispatcher) route(t *txn, v *convRow, o *occasion) (err error) {
 func (r *dispatcher) keep(t *txn, p *routing.Program, f *routing.Facts, d routing.Decision, o *occasion) (string, error) {
 	t.afterCommit(func() { r.metrics.decided(d) })
 	if d.Via == routing.ViaLoopGuard && d.Mode == routing.ModeEnforce {
+		now := ms(t.now)
 		t.afterCommit(func() {
+			r.loops.note(d.Policy, now)
 			r.s.log.Warn("a conversation was moved too often within an hour and is held in the default route; its decisions say why", "conversation", f.Conversation.ID, "policy", d.Policy)
 		})
 	}

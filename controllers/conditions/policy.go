@@ -2,13 +2,16 @@ package conditions
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 )
 
@@ -49,6 +52,7 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 	}
 	v.programmed(parents)
 	v.conflicted(parents)
+	v.looping()
 	verdicts := []*verdict{v.blocking(findings)}
 	for _, parent := range parents {
 		verdicts = append(verdicts, parent.lacking)
@@ -116,6 +120,25 @@ func (v *policyView) conflicted(parents []*parentView) {
 			v.put(v1alpha1.ConditionConflicted, metav1.ConditionTrue, v1alpha1.ReasonConflicted, fmt.Sprintf("on Channel %s: %s", p.in.Channel, p.in.Conflict))
 			return
 		}
+	}
+}
+
+// looping says what the stores know of conversations that the policy moved in circles.
+// As long as some pod has not been heard, what was known before stands.
+func (v *policyView) looping() {
+	const typ = v1alpha1.ConditionLooping
+	key := document.Entry{Kind: document.EntryRoutingPolicy, Name: name(compile.Key{Namespace: v.in.Policy.Namespace, Name: v.in.Policy.Name})}.Key()
+	heard := true
+	for _, store := range slices.SortedFunc(maps.Keys(v.in.Stores), func(a, b compile.Key) int { return strings.Compare(a.String(), b.String()) }) {
+		fleet := v.in.Stores[store].Fleet
+		if t := fleet.EntryTrouble(key); t != nil {
+			v.put(typ, metav1.ConditionTrue, t.Reason, fmt.Sprintf("in ConversationStore %s: %s", store, t.Message))
+			return
+		}
+		heard = heard && fleet.Heard()
+	}
+	if !heard && v.wasStatus(typ) == metav1.ConditionTrue {
+		v.keep(typ)
 	}
 }
 

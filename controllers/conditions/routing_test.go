@@ -43,7 +43,7 @@ func newStoreScene(t *testing.T, content string, entries ...document.Entry) *sto
 func (s *storeScene) load(n int) *storeScene {
 	s.pods = nil
 	for range n {
-		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1, EntryKinds: document.StoreEntryKinds()}})
+		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Instance: "1", Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1, EntryKinds: document.StoreEntryKinds()}})
 	}
 	return s
 }
@@ -221,6 +221,28 @@ func TestConflictsStandBesideReady(t *testing.T) {
 	before = r.policy.Status.Conditions
 	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
 	require.Empty(t, eventsOf(before, r.policy.Status.Conditions), "told once")
+}
+
+func TestALoopIsToldOnce(t *testing.T) {
+	r := newRouted(t)
+	r.store.load(2)
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	before := r.policy.Status.Conditions
+	r.store.pods[1].Status.Troubles = []document.Trouble{{Entry: "RoutingPolicy/shop/inbound", Reason: "RoutingLoop", Message: "to and fro"}, {Entry: "RoutingPolicy/shop/other", Reason: "RoutingLoop"}}
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Equal(t, "True/RoutingLoop", conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping))
+	require.Equal(t, []string{"-Looping/RoutingLoop"}, eventsOf(before, r.policy.Status.Conditions))
+	before = r.policy.Status.Conditions
+	pods := r.store.pods
+	r.store.pods = nil // nobody says otherwise
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Equal(t, "True/RoutingLoop", conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping))
+	r.store.pods = pods
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Empty(t, eventsOf(before, r.policy.Status.Conditions), "told once")
+	r.store.pods[1].Status.Troubles = nil
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Empty(t, conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping), "present only while true")
 }
 
 func TestAPolicyOnNoChannel(t *testing.T) {
