@@ -221,6 +221,8 @@ type RoutingPolicyStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// Hash of the policy with what its references resolve to. Decisions name it.
+	// Empty where the stores of its Channels resolve them differently: each of
+	// parents has its own then.
 	// +optional
 	Hash string `json:"hash,omitempty"`
 
@@ -251,6 +253,11 @@ type ParentStatus struct {
 	// Store is the namespace/name of the ConversationStore behind it.
 	// +optional
 	Store string `json:"store,omitempty"`
+
+	// Hash of the policy with what its references resolve to in this store, as
+	// decisions about the Channel's conversations name it.
+	// +optional
+	Hash string `json:"hash,omitempty"`
 
 	// Conditions: Accepted, ResolvedRefs, Programmed, Conflicted.
 	// +optional

@@ -1,6 +1,7 @@
 package conditions
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,7 +36,7 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 		status.Conditions = v.list()
 		return status, 0
 	}
-	status.Hash, status.Rules = in.Result.Hash, in.Result.Rules
+	status.Hash, status.Rules = hashOf(in.Result), in.Result.Rules
 	status.Channels, status.Parents = 0, nil
 	var parents []*parentView
 	for i := range in.Result.Parents {
@@ -61,6 +62,23 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 	status.Parents = parentStatuses(parents)
 	status.Conditions = v.list()
 	return status, v.recheck
+}
+
+// hashOf is what decisions name the policy by: of what its Channels' stores have in
+// force, where that is the same; empty where they resolve its references differently,
+// as their parents tell. On no Channel it is of the policy as it would be.
+func hashOf(r *compile.PolicyResult) string {
+	hash := ""
+	for _, p := range r.Parents {
+		switch {
+		case p.Hash == "" || p.Hash == hash:
+		case hash == "":
+			hash = p.Hash
+		default:
+			return ""
+		}
+	}
+	return cmp.Or(hash, r.Hash)
 }
 
 // policyView is a policy's conditions in the making.
@@ -228,7 +246,7 @@ func parentStatuses(parents []*parentView) []v1alpha1.ParentStatus {
 	for _, p := range parents {
 		out = append(out, v1alpha1.ParentStatus{
 			ParentRef: v1alpha1.ObjectReference{Namespace: p.in.Channel.Namespace, Name: p.in.Channel.Name},
-			Store:     p.store, Conditions: p.list(),
+			Store:     p.store, Hash: p.in.Hash, Conditions: p.list(),
 		})
 	}
 	return out

@@ -245,6 +245,21 @@ func TestALoopIsToldOnce(t *testing.T) {
 	require.Empty(t, conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping), "present only while true")
 }
 
+// Of several versions in force status names each with its Channel, and none as the one.
+func TestTheHashIsThatOfTheStores(t *testing.T) {
+	r := newRouted(t)
+	r.store.load(1)
+	other := r.result.Parents[0]
+	other.Channel.Name = "other"
+	r.result.Parents = append(r.result.Parents, other)
+	for _, tc := range []struct{ first, second, want string }{{"h1", "h1", "h1"}, {"h1", "h2", ""}, {"h1", "", "h1"}, {"", "", "h-a"}} {
+		r.result.Parents[0].Hash, r.result.Parents[1].Hash = tc.first, tc.second
+		r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+		require.Equal(t, tc.want, r.policy.Status.Hash)
+		require.Equal(t, []string{tc.first, tc.second}, []string{r.policy.Status.Parents[0].Hash, r.policy.Status.Parents[1].Hash})
+	}
+}
+
 func TestAPolicyOnNoChannel(t *testing.T) {
 	r := newRouted(t)
 	r.result.Parents = nil
