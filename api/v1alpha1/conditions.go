@@ -42,7 +42,12 @@ const (
 	// ConditionConflicted: another RoutingPolicy of a Channel has the same
 	// priority, so that the names decide; present only while true.
 	ConditionConflicted = "Conflicted"
-	// ConditionStaffed: an AgentQueue has agents who can take conversations.
+	// ConditionLooping: a RoutingPolicy moved a conversation too often within an
+	// hour, and holds it in the default route; present only while true, which is for
+	// an hour.
+	ConditionLooping = "Looping"
+	// ConditionStaffed: an AgentQueue is open at some time, and has agents who can take
+	// conversations.
 	ConditionStaffed = "Staffed"
 	// ConditionSampling: a SurveyCampaign asks contacts now; if not, the reason
 	// says why.
@@ -171,8 +176,8 @@ const (
 	// call no webhooks.
 	ReasonEgressNotAllowed = "EgressNotAllowed"
 	// ReasonStaffed: agents of the AgentQueue are there. A store that reports
-	// trouble gives reasons of its own: NoAgents, NoCapacity, NoSkills,
-	// NobodyOnline.
+	// trouble gives reasons of its own: ScheduleOver, NoAgents, NoCapacity, NoSkills,
+	// NobodyOnline; and of a RoutingPolicy: RoutingLoop.
 	ReasonStaffed = "Staffed"
 	// ReasonNoScoreQuestion: a SurveyCampaign whose first question is no score.
 	ReasonNoScoreQuestion = "NoScoreQuestion"

@@ -212,7 +212,7 @@ type RoutingPolicyStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions: Ready, Accepted, PartiallyInvalid, ResolvedRefs, Programmed,
-	// Conflicted, Reconciling, Stalled.
+	// Conflicted, Looping, Reconciling, Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -220,6 +220,8 @@ type RoutingPolicyStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// Hash of the policy with what its references resolve to. Decisions name it.
+	// Empty where the stores of its Channels resolve them differently: each of
+	// parents has its own then.
 	// +optional
 	Hash string `json:"hash,omitempty"`
 
@@ -250,6 +252,11 @@ type ParentStatus struct {
 	// Store is the namespace/name of the ConversationStore behind it.
 	// +optional
 	Store string `json:"store,omitempty"`
+
+	// Hash of the policy with what its references resolve to in this store, as
+	// decisions about the Channel's conversations name it.
+	// +optional
+	Hash string `json:"hash,omitempty"`
 
 	// Conditions: Accepted, ResolvedRefs, Programmed, Conflicted.
 	// +optional

@@ -213,34 +213,34 @@ func (c *chooser) exhausted(w *Waiting) bool {
 	return true
 }
 
-// Refusal is why an agent does not get a conversation.
-type Refusal string
+// whyNot is why an agent does not get a conversation.
+type whyNot string
 
 const (
-	RefusalNotOnline Refusal = "not online"
-	RefusalReserved  Refusal = "reserved for another agent"
-	RefusalDeclined  Refusal = "declined it"
-	RefusalSkills    Refusal = "does not have the skills"
-	RefusalCapacity  Refusal = "has no capacity left"
-	RefusalMaxNew    Refusal = "was given as many as maxNew allows"
+	refusalNotOnline whyNot = "not online"
+	refusalReserved  whyNot = "reserved for another agent"
+	refusalDeclined  whyNot = "declined it"
+	refusalSkills    whyNot = "does not have the skills"
+	refusalCapacity  whyNot = "has no capacity left"
+	refusalMaxNew    whyNot = "was given as many as maxNew allows"
 )
 
-func (c *chooser) refusal(w *Waiting, i, cost int, declined []string) Refusal {
+func (c *chooser) refusal(w *Waiting, i, cost int, declined []string) whyNot {
 	a := &c.agents[i]
 	limit := c.spec.Capacity.MaxNew.Count
 	switch {
 	case a.Presence != PresenceOnline:
-		return RefusalNotOnline
+		return refusalNotOnline
 	case a.used+cost > a.units || c.classFull(a, w.Class, cost):
-		return RefusalCapacity
+		return refusalCapacity
 	case limit > 0 && a.recent >= limit:
-		return RefusalMaxNew
+		return refusalMaxNew
 	case w.Agent != "" && w.Agent != a.ID && c.reserved(w):
-		return RefusalReserved
+		return refusalReserved
 	case slices.Contains(declined, a.ID):
-		return RefusalDeclined
+		return refusalDeclined
 	case !c.skilled(w, i):
-		return RefusalSkills
+		return refusalSkills
 	}
 	return ""
 }
@@ -331,27 +331,4 @@ func (c *chooser) assign(w *Waiting, i int) Assignment {
 		c.free = slices.DeleteFunc(c.free, func(j int) bool { return j == i })
 	}
 	return Assignment{Conversation: w.ID, Agent: a.ID, Units: cost, OfferUntil: c.spec.Offer.Until(c.now)}
-}
-
-// Candidate is an agent, and why they do not get a conversation; an empty Refusal:
-// they could.
-type Candidate struct {
-	Agent   string  `json:"agent"`
-	Refusal Refusal `json:"refusal,omitempty"`
-}
-
-// Candidates says of every agent of a snapshot why they do not get a conversation:
-// for people who ask why it still waits. The order is the snapshot's.
-func Candidates(spec QueueSpec, snapshot Snapshot, w Waiting) []Candidate {
-	snapshot.Waiting = []Waiting{w}
-	c := newChooser(spec, snapshot)
-	declined := w.Declined
-	if c.exhausted(&w) {
-		declined = nil
-	}
-	out := make([]Candidate, len(c.agents))
-	for i := range c.agents {
-		out[i] = Candidate{c.agents[i].ID, c.refusal(&w, i, c.cost(&w), declined)}
-	}
-	return out
 }

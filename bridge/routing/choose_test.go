@@ -142,16 +142,16 @@ func TestOffers(t *testing.T) {
 	assert.False(t, Offer{AwayAfterMissed: 3}.Away(2))
 }
 
-func TestCandidates(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	w := chat("c", 1, func(w *Waiting) {
 		w.Declined = []string{"d"}
 		w.Skills.Required = []Skill{{Name: "fr"}}
 	})
 	shot := Snapshot{Now: base, Agents: []Agent{online("a"), online("b", load(90)), {ID: "c", Presence: PresenceAway}, online("d", skills("fr")), online("e", skills("fr"))}}
-	assert.Equal(t, []Candidate{{"a", RefusalSkills}, {"b", RefusalCapacity}, {"c", RefusalNotOnline}, {"d", RefusalDeclined}, {"e", ""}}, Candidates(QueueSpec{}, shot, w))
+	assert.Equal(t, []candidate{{"a", refusalSkills}, {"b", refusalCapacity}, {"c", refusalNotOnline}, {"d", refusalDeclined}, {"e", ""}}, candidates(QueueSpec{}, shot, w))
 	w.Agent = "d"
 	w.Declined = nil
-	assert.Equal(t, RefusalReserved, Candidates(QueueSpec{}, shot, w)[4].Refusal)
+	assert.Equal(t, refusalReserved, candidates(QueueSpec{}, shot, w)[4].refusal)
 }
 
 func TestQueueRules(t *testing.T) {
@@ -263,7 +263,7 @@ func TestChooseKeepsItsPromises(t *testing.T) {
 			// At the moment when it is given: the agent could have it …
 			now := after(shot, assignments[:i])
 			could := func(w Waiting) bool {
-				return slices.Contains(Candidates(spec, now, w), Candidate{Agent: a.Agent})
+				return slices.Contains(candidates(spec, now, w), candidate{agent: a.Agent})
 			}
 			require.True(t, could(w), "%s cannot have %s", a.Agent, a.Conversation)
 			// … and nobody before it in the order could, who still waits.
@@ -320,4 +320,25 @@ func BenchmarkChoose1000x1000(b *testing.B) {
 	for b.Loop() {
 		Choose(QueueSpec{Name: "q"}, shot)
 	}
+}
+
+// candidate is an agent, and why they do not get a conversation; empty: they could.
+type candidate struct {
+	agent   string
+	refusal whyNot
+}
+
+// candidates says it of every agent of a snapshot, in its order.
+func candidates(spec QueueSpec, snapshot Snapshot, w Waiting) []candidate {
+	snapshot.Waiting = []Waiting{w}
+	c := newChooser(spec, snapshot)
+	declined := w.Declined
+	if c.exhausted(&w) {
+		declined = nil
+	}
+	out := make([]candidate, len(c.agents))
+	for i := range c.agents {
+		out[i] = candidate{c.agents[i].ID, c.refusal(&w, i, c.cost(&w), declined)}
+	}
+	return out
 }

@@ -26,7 +26,7 @@
 // # How a decision is made
 //
 //  1. A conversation that was moved [MaxStepChanges] times, or changed owner [MaxOwnerChanges] times, within an
-//     hour is held in the default route (Via LoopGuard; the store raises an event).
+//     hour is held in the default route (Via LoopGuard; the policy is Looping for an hour).
 //  2. Reopened: back to the agent who had it, as Policy.Reopen says.
 //  3. StepExpired, StepFailed: the next step of the rule it is in, if it is in this version
 //     of the policy. In another version it has just finished its step, and begins anew.

@@ -135,7 +135,8 @@ func (s *Store) Resolve(ctx context.Context, scope Scope, id string) (Conversati
 }
 
 // Snooze puts a conversation aside until a time, or until the contact writes.
-// A solved one must be reopened first (ErrConflict).
+// A solved one must be reopened first (ErrConflict). What waits in a queue is not
+// offered to agents meanwhile, and its step and its wait there begin anew afterwards.
 func (s *Store) Snooze(ctx context.Context, scope Scope, id string, until time.Time) (Conversation, error) {
 	if !until.After(s.now()) {
 		return Conversation{}, &FieldError{Field: "until", Message: "must be in the future"}
@@ -149,6 +150,9 @@ func (s *Store) Snooze(ctx context.Context, scope Scope, id string, until time.T
 		}
 		v.state, v.snoozedUntil = ConversationSnoozed, ms(until)
 		t.wake(topicSnooze)
+		if v.owner.Kind == OwnerQueue { // nobody is offered it meanwhile
+			return true, t.dequeue(v.id)
+		}
 		return true, nil
 	})
 }
@@ -160,12 +164,17 @@ func (s *Store) Reopen(ctx context.Context, scope Scope, id string) (Conversatio
 		if v.state == ConversationOpen {
 			return false, nil
 		}
-		solvedAt := int64(0)
+		solvedAt, snoozed := int64(0), v.state == ConversationSnoozed
 		if v.state == ConversationSolved {
 			solvedAt = max(v.solvedAt, 1)
 		}
 		if v.state, v.solvedAt, v.snoozedUntil = ConversationOpen, 0, 0; solvedAt > 0 {
 			if err := t.surveyReopened(v.id); err != nil {
+				return true, err
+			}
+		}
+		if snoozed {
+			if err := t.awake(v); err != nil {
 				return true, err
 			}
 		}
@@ -289,6 +298,9 @@ func (t *txn) wakeDue() error {
 	for _, v := range list {
 		v.state, v.snoozedUntil, v.updatedAt = ConversationOpen, 0, ms(t.now)
 		if err := t.updateConversation(v); err != nil {
+			return err
+		}
+		if err := t.awake(&v); err != nil {
 			return err
 		}
 		if err := t.ownerless(&v, &occasion{event: routing.EventOpened}); err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -58,34 +57,17 @@ func TestRowsThatAreKeptBackAreSeenByTheNextStatement(t *testing.T) {
 // What a function kept back before it failed is not written with what others keep
 // back in the same transaction.
 func TestRowsOfAFunctionThatFailsAreDropped(t *testing.T) {
-	s := openTestStore(t, Options{Dir: t.TempDir()})
-	refused := errors.New("refused")
-	release, done := make(chan struct{}), make(chan error, 3)
-	began := make(chan struct{}, 8)
-	go func() {
-		done <- s.write(context.Background(), 1, func(*txn) error { began <- struct{}{}; <-release; return nil })
-	}()
-	<-began
-	for _, hash := range []string{"good", "bad"} { // they may share a transaction
-		go func() {
-			done <- s.write(context.Background(), 1, func(t *txn) error {
-				if err := keep(t, hash, "x"); err != nil || hash == "good" {
-					return err
-				}
-				return refused
-			})
-		}()
+	s := oneWriter(t)
+	keeps := func(hash string, then error) *job {
+		return jobOf(func(t *txn) error { return errors.Join(keep(t, hash, "x"), then) })
 	}
-	close(release)
-	failed := 0
-	for range 3 {
-		if err := <-done; err != nil {
-			require.ErrorIs(t, err, refused)
-			failed++
-		}
+	jobs := []*job{keeps("good", nil), keeps("bad", errAfterwards), keeps("better", nil), keeps("worse", errAfterwards)}
+	runBatch(s, jobs)
+	for i, j := range jobs {
+		require.Equal(t, i%2 == 1, errors.Is(<-j.done, errAfterwards), i)
 	}
-	require.Equal(t, 1, failed)
-	require.Equal(t, 1, count(t, s, "policy_archive"))
+	require.Equal(t, 2, count(t, s, "policy_archive"))
+	require.Equal(t, 2, count(t, s, "policy_archive WHERE hash IN ('good', 'better')"))
 }
 
 // A drain step goes to PostgreSQL and back a few times, however much it gives away:

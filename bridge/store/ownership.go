@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -259,7 +258,7 @@ func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 		return err
 	}
 	if !r.s.state.Load().enforces(v.channel) {
-		return errors.Join(t.transfer(v, Owner{Kind: OwnerNone}, cause), row.shelve(t, v))
+		return t.letGo(v, row, cause)
 	}
 	o := &occasion{event: routing.EventOpened, reason: string(cause.why), caller: cause.caller, row: row}
 	if v.owner.Kind == OwnerBot {

@@ -19,6 +19,8 @@ import (
 //	               │     expire                           │
 //	               └──────── agent offline, :release ─────┘  as old as it is
 //
+// What is snoozed is set aside, and waits again once it is awake (awake).
+//
 // What can give somebody something stirs the queues that it is about: a
 // conversation comes, an agent has room, comes or is another one now, an offer
 // is over, a document is loaded. After the commit the stirred queues are drained,

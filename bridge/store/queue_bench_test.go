@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,9 +19,9 @@ const (
 	benchAgents  = 1_000
 )
 
-// crowd fills a queue: benchWaiting conversations of all priorities wait, and
-// benchAgents agents are online.
-func crowd(tb testing.TB, d *desk) {
+// crowd fills a queue: benchWaiting conversations of all priorities wait, for so many
+// different skills, and benchAgents agents are online, who have them all.
+func crowd(tb testing.TB, d *desk, skills int) {
 	tb.Helper()
 	ctx := context.Background()
 	now := ms(d.clock.Now())
@@ -38,9 +39,10 @@ func crowd(tb testing.TB, d *desk) {
 		fill(`INSERT INTO conversations (id, channel, contact, identity, state, owner_kind, owner_name, epoch, created_at, updated_at)
 			SELECT 'v' || i, 'shop/telegram', 'c' || i, i, 'open', 'queue', 'shop/support', 2, 1, 1 FROM n`)
 		fill(`INSERT INTO queue_entries (conversation, queue, state, class, priority, need, waiting_since, entered_at, step_at)
-			SELECT 'v' || i, 'shop/support', 'waiting', 'chat', i % 4, 'chat', i + CAST(? AS BIGINT), 1, 1 FROM n`, now-2*benchWaiting)
+			SELECT 'v' || i, 'shop/support', 'waiting', 'chat', i % 4, CASE WHEN i / 4 % ? = 0 THEN 'chat' ELSE 'chat {"required":[{"name":"s' || (i / 4 % ?) || '"}]}' END,
+				i + CAST(? AS BIGINT), 1, 1 FROM n`, skills+1, skills+1, now-2*benchWaiting)
 		if from == 0 {
-			fill(`INSERT INTO agents (id, namespace, name, created_at, updated_at) SELECT 'a' || i, 'shop', 'a' || i, 1, 1 FROM n WHERE i <= ?`, benchAgents)
+			fill(`INSERT INTO agents (id, namespace, name, skills, created_at, updated_at) SELECT 'a' || i, 'shop', 'a' || i, ?, 1, 1 FROM n WHERE i <= ?`, benchSkills(skills), benchAgents)
 			fill(`INSERT INTO presence (agent, namespace, state, seen_at, units) SELECT 'a' || i, 'shop', 'online', CAST(? AS BIGINT), 100 FROM n WHERE i <= ?`, now, benchAgents)
 			fill(`INSERT INTO queue_members (queue, agent) SELECT 'shop/support', 'a' || i FROM n WHERE i <= ?`, benchAgents)
 		}
@@ -55,6 +57,18 @@ func crowd(tb testing.TB, d *desk) {
 	}
 }
 
+// benchSkills are the skills s1, s2 and so on, as an agent has them.
+func benchSkills(n int) string {
+	if n == 0 {
+		return ""
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"s%d":1`, i+1)
+	}
+	return "{" + strings.Join(list, ",") + "}"
+}
+
 // benchSteps is how many steps a figure is the median of. What comes before, in
 // which statements are prepared and pages read, does not count.
 const benchSteps = 100
@@ -62,14 +76,20 @@ const benchSteps = 100
 // BenchmarkDrain is one transaction that gives something away, in a queue in which
 // benchWaiting conversations wait. busy: one of a thousand agents has room for one
 // conversation, as when somebody solved one; morning: nobody has anything yet, and a
-// whole batch is given away. Its figures are medians, with what a step asks of the
+// whole batch is given away. skills: it waits for 16 different ones (languages, say),
+// or none. Its figures are medians, with what a step asks of the
 // database.
 func BenchmarkDrain(b *testing.B) {
-	for _, at := range []string{"busy", "morning"} {
+	for _, at := range []string{"busy", "morning", "busy/skills", "morning/skills"} {
+		at, skilled := strings.CutSuffix(at, "/skills")
+		skills, name := 0, at
+		if skilled {
+			skills, name = 16, at+"/skills"
+		}
 		for mode, offer := range map[string]routing.Offer{"offer": {}, "assign": {Mode: routing.OfferAssign}} {
-			b.Run(at+"/"+mode, func(b *testing.B) {
+			b.Run(name+"/"+mode, func(b *testing.B) {
 				d := testDesk(b, routing.QueueSpec{Name: support, Offer: offer})
-				crowd(b, d)
+				crowd(b, d, skills)
 				var steps []benchStep
 				for b.Loop() {
 					steps = append(steps, benchDrain(b, d, at == "busy")...)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -297,6 +298,11 @@ func (d *drainage) give(chosen []routing.Assignment) (step drainStep, err error)
 			continue
 		case e == nil || e.state != entryWaiting || e.queue != d.q.Name:
 			continue // somebody else has it by now
+		case v.state == ConversationSnoozed: // by a version that let it wait all the same
+			if err := errors.Join(d.t.unload(e), d.t.saveEntry(e)); err != nil {
+				return step, err
+			}
+			continue
 		}
 		if err := d.giveOne(v, e, a); err != nil {
 			return step, err

@@ -123,7 +123,7 @@ func (s *Store) sweepCarried(t *txn, v *convRow, e *entryRow) error {
 }
 
 // carried is for a message of a contact whose conversation an agent or a queue
-// has: who has kept it while it was solved has it again, and what was idle is not
+// has: who has kept it while it was solved, or snoozed, has it again, and what was idle is not
 // any more. The sweep does the latter, so that messages do not wait for what
 // agents carry.
 func (a *arrival) carried() error {
@@ -136,6 +136,12 @@ func (a *arrival) carried() error {
 			return err
 		}
 		return p.belongs(&v, t.resume(&v))
+	case p.state == ConversationSnoozed && p.owner.Kind == OwnerQueue:
+		v, err := a.s.conversation(t.ctx, t, Scope{All: true}, p.conversation)
+		if err != nil {
+			return err
+		}
+		return t.awake(&v)
 	case p.owner.Kind == OwnerAgent && a.s.state.Load().idling:
 		a.s.queues.sweepAfter(t)
 		return t.later(`UPDATE queue_entries SET due_at = ? WHERE conversation = ? AND idle = 1`, ms(t.now), p.conversation)

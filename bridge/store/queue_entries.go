@@ -19,7 +19,7 @@ const (
 	entryWaiting  entryState = "waiting"
 	entryOffered  entryState = "offered"  // to one agent, and waits still
 	entryAssigned entryState = "assigned" // an agent has it
-	entryLeft     entryState = "left"     // solved, or somebody else has it; should it come back, its queue is known
+	entryLeft     entryState = "left"     // solved, snoozed, or somebody else has it; should it come back, its queue is known
 )
 
 // waiting is what a queue is told about a conversation.
@@ -217,6 +217,22 @@ func (t *txn) resume(v *convRow) error {
 	return t.moveEntry(v, e, nil)
 }
 
+// awake is for a conversation that was snoozed and is open again: it waits again in the
+// queue that has it, as old as it is.
+func (t *txn) awake(v *convRow) error {
+	if v.owner.Kind != OwnerQueue {
+		return nil
+	}
+	e, err := t.entry(v.id)
+	if err != nil || e != nil && e.state != entryLeft {
+		return err
+	}
+	if e != nil {
+		e.enteredAt, e.stepAt = ms(t.now), ms(t.now)
+	}
+	return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v))
+}
+
 // unload takes an entry out of the counters of where it is.
 func (t *txn) unload(e *entryRow) error {
 	switch e.state {
@@ -270,7 +286,11 @@ func (t *txn) moveEntry(v *convRow, e *entryRow, w *waiting) (err error) {
 	e.class = st.classOf(v.channel)
 	switch v.owner.Kind {
 	case OwnerQueue:
-		err = t.letWait(st, e, v.owner.Name, w)
+		if v.state == ConversationSnoozed { // it waits once it is awake
+			err = e.enter(v.owner.Name, w, ms(t.now))
+		} else {
+			err = t.letWait(st, e, v.owner.Name, w)
+		}
 	case OwnerAgent:
 		t.load(st, e, v)
 	}
@@ -280,9 +300,8 @@ func (t *txn) moveEntry(v *convRow, e *entryRow, w *waiting) (err error) {
 	return t.saveEntry(e)
 }
 
-// letWait puts an entry into a queue.
-func (t *txn) letWait(st *state, e *entryRow, queue string, w *waiting) error {
-	now := ms(t.now)
+// enter makes a queue an entry's.
+func (e *entryRow) enter(queue string, w *waiting, now int64) (err error) {
 	if e.queue != queue {
 		e.queue, e.declined, e.reserved, e.reservedUntil, e.hold = queue, "", "", 0, 0
 		e.enteredAt, e.stepAt = now, now
@@ -290,15 +309,20 @@ func (t *txn) letWait(st *state, e *entryRow, queue string, w *waiting) error {
 	if e.assignedAt > 0 { // somebody had it meanwhile: how long it may wait here begins anew
 		e.enteredAt, e.stepAt, e.assignedAt = now, now, 0
 	}
-	e.state = entryWaiting
-	if skills := skillsOf(e.need); w == nil {
-		var err error
-		if e.need, err = needOf(e.class, skills); err != nil {
-			return err
-		}
-	} else if err := e.told(w, now); err != nil {
+	if w != nil {
+		return e.told(w, now)
+	}
+	e.need, err = needOf(e.class, skillsOf(e.need))
+	return err
+}
+
+// letWait puts an entry into a queue.
+func (t *txn) letWait(st *state, e *entryRow, queue string, w *waiting) error {
+	now := ms(t.now)
+	if err := e.enter(queue, w, now); err != nil {
 		return err
 	}
+	e.state = entryWaiting
 	q, tally := st.queues[queue], tallyEntry{queue: queue, depth: 1}
 	if q != nil && e.hold == 0 && q.Limits.MaxDepth > 0 {
 		depth, err := t.depthOf(queue)

@@ -84,8 +84,13 @@ func (f *floor) arrive() {
 	f.n++
 	queue := rapid.SampledFrom([]string{support, support, billing}).Draw(f.rt, "queue")
 	priority := rapid.SampledFrom(priorities).Draw(f.rt, "priority")
+	skill := rapid.SampledFrom([]string{"", "", "lang/fr", "lang/de"}).Draw(f.rt, "skill")
 	f.any()
-	f.convs = append(f.convs, f.arrives(numbered("c", f.n), queue, func(w *waiting) { w.Priority = priority }))
+	f.convs = append(f.convs, f.arrives(numbered("c", f.n), queue, func(w *waiting) {
+		if w.Priority = priority; skill != "" {
+			w.Skills.Required = []routing.Skill{{Name: skill}}
+		}
+	}))
 	f.clock.advance(time.Millisecond)
 }
 
@@ -96,6 +101,7 @@ func (f *floor) hire() {
 		if rapid.Bool().Draw(f.rt, "billing") {
 			a.Labels = map[string]string{"team": "billing"}
 		}
+		a.Skills = rapid.SampledFrom([]map[string]int{nil, {"lang/fr": 1}, {"lang/de": 1}, {"lang/fr": 1, "lang/de": 1}}).Draw(f.rt, "skills")
 	})
 	f.agents, f.beats[id] = append(f.agents, id), true
 }
@@ -105,7 +111,7 @@ func (f *floor) pick() string {
 }
 
 func (f *floor) act() {
-	switch what := rapid.SampledFrom([]string{"arrive", "arrive", "arrive", "time", "accept", "accept", "decline", "solve", "state", "state", "crash", "release", "hire", "fire", "reload"}).Draw(f.rt, "what"); {
+	switch what := rapid.SampledFrom([]string{"arrive", "arrive", "arrive", "time", "accept", "accept", "decline", "solve", "snooze", "state", "state", "crash", "release", "hire", "fire", "reload"}).Draw(f.rt, "what"); {
 	case what == "arrive":
 		f.arrive()
 	case what == "hire" || len(f.agents) == 0:
@@ -145,6 +151,8 @@ func (f *floor) act() {
 		switch {
 		case what == "release" && v.State == ConversationOpen && v.Owner.Kind != OwnerNone:
 			_, err = f.Release(context.Background(), everything, id, v.Epoch)
+		case what == "snooze" && v.State != ConversationSolved:
+			_, err = f.Snooze(context.Background(), everything, id, f.clock.Now().Add(time.Minute))
 		case what == "solve" && v.State == ConversationOpen:
 			_, err = f.Resolve(context.Background(), everything, id)
 		case what == "solve":
@@ -171,6 +179,8 @@ func (f *floor) elapse(d time.Duration) {
 
 // turnAll is what the loops do, in all replicas at the same time.
 func (f *floor) turnAll() {
+	_, err := f.stores[0].wakeSnoozed(context.Background())
+	require.NoError(f.rt, err)
 	before := f.entries()
 	for busy := true; busy; {
 		busy = false
@@ -215,10 +225,11 @@ func (f *floor) checkOrder(before map[string]entryRow) {
 	type kind struct {
 		queue    string
 		priority int
+		need     string
 	}
 	waits := map[kind]int64{} // since when the oldest waits who declined nobody's
 	for _, e := range after {
-		k := kind{e.queue, e.priority}
+		k := kind{e.queue, e.priority, e.need}
 		if e.state == entryWaiting && e.declined == "" && before[e.conversation].state == entryWaiting && before[e.conversation].queue == e.queue {
 			if since, ok := waits[k]; !ok || e.waitingSince < since {
 				waits[k] = e.waitingSince
@@ -227,17 +238,17 @@ func (f *floor) checkOrder(before map[string]entryRow) {
 	}
 	for id, e := range after {
 		if was := before[id]; was.state == entryWaiting && (e.state == entryOffered || e.state == entryAssigned) {
-			if since, ok := waits[kind{was.queue, was.priority}]; ok {
+			if since, ok := waits[kind{was.queue, was.priority, was.need}]; ok {
 				require.LessOrEqual(f.rt, e.waitingSince, since, "%s overtook in %s", id, e.queue)
 			}
 		}
 	}
 	for k := range waits {
-		var room int
-		_, err := one(context.Background(), f.stores[0].read, []any{&room}, `SELECT COUNT(*) FROM queue_members m JOIN presence p ON p.agent = m.agent
+		skills, err := all(context.Background(), f.stores[0].read, scanSkills, `SELECT a.skills FROM queue_members m JOIN presence p ON p.agent = m.agent JOIN agents a ON a.id = m.agent
 			WHERE m.queue = ? AND p.state = 'online' AND p.load_voice + p.load_chat + p.load_mail + 25 <= p.units`, k.queue)
 		require.NoError(f.rt, err)
-		require.Zero(f.rt, room, "somebody waits in %s while somebody has room", k.queue)
+		could := routing.Selector{Skills: skillsOf(k.need).Required}
+		require.False(f.rt, slices.ContainsFunc(skills, func(has map[string]int) bool { return could.Selects(nil, has) }), "somebody waits in %s for %s while somebody who has that has room", k.queue, k.need)
 	}
 }
 
@@ -251,6 +262,8 @@ func (f *floor) check() {
 		switch {
 		case v.State == ConversationSolved:
 			require.True(f.rt, !found || e.state == entryLeft, "solved, and somewhere all the same")
+		case v.Owner.Kind == OwnerQueue && v.State == ConversationSnoozed:
+			require.Equal(f.rt, fmt.Sprint(entryLeft, v.Owner.Name), fmt.Sprint(e.state, e.queue), "put aside")
 		case v.Owner.Kind == OwnerQueue:
 			require.Contains(f.rt, []entryState{entryWaiting, entryOffered}, e.state, "lost")
 			require.Equal(f.rt, v.Owner.Name, e.queue)
@@ -268,7 +281,9 @@ func (f *floor) check() {
 func (f *floor) serveAll() {
 	f.any()
 	f.n++
-	last := f.agent(numbered("agent", f.n), func(a *AgentSpec) { a.Units, a.Labels = 1_000_000, map[string]string{"team": "billing"} })
+	last := f.agent(numbered("agent", f.n), func(a *AgentSpec) {
+		a.Units, a.Labels, a.Skills = 1_000_000, map[string]string{"team": "billing"}, map[string]int{"lang/fr": 1, "lang/de": 1}
+	})
 	f.agents, f.beats = append(f.agents, last), map[string]bool{last: true}
 	for range 40 {
 		f.turnAll()
@@ -286,7 +301,7 @@ func (f *floor) serveAll() {
 }
 
 // Whatever customers, agents and replicas do: no conversation is lost, none has
-// two agents, nobody of the same priority is overtaken, nobody waits while there
+// two agents, nobody of the same priority who needs the same is overtaken, nobody waits while there
 // is somebody for them, and in the end all are served.
 func TestQueuesLoseAndConfuseNothing(t *testing.T) {
 	checks := flag.Lookup("rapid.checks")

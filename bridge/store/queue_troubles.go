@@ -7,25 +7,34 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/routing"
 )
 
-// Reasons of queues in trouble. The words are stable.
+// Reasons of entries in trouble. The words are stable.
 const (
 	reasonNoAgents     = "NoAgents"
 	reasonNobodyOnline = "NobodyOnline"
 	reasonNoCapacity   = "NoCapacity"
 	reasonNoSkills     = "NoSkills"
+	reasonScheduleOver = "ScheduleOver"
+	reasonRoutingLoop  = "RoutingLoop" // of a RoutingPolicy
 )
 
-// Troubles are the queues whose conversations wait for nobody: no agent is
-// selected, none could carry even one conversation, none has the skills that some
-// of them need, or none is online although the queue is open. They name no agents.
-// Where the database does not answer there are none: Health tells of that.
+// Troubles are the queues whose conversations wait for nobody, and the policies that
+// moved conversations in circles. They name no agents.
 func (s *Store) Troubles(ctx context.Context) []document.Trouble {
 	st := s.state.Load()
+	return append(s.queueTroubles(ctx, st), s.loopTroubles(st)...)
+}
+
+// queueTroubles are the queues whose conversations wait for nobody: it never opens
+// again, no agent is selected, none could carry even one conversation, none has the
+// skills that some of them need, or none is online although the queue is open. Where
+// the database does not answer there are none: Health tells of that.
+func (s *Store) queueTroubles(ctx context.Context, st *state) []document.Trouble {
 	if len(st.queues) == 0 {
 		return nil
 	}
@@ -58,6 +67,9 @@ func (s *Store) Troubles(ctx context.Context) []document.Trouble {
 			}
 		}
 		switch {
+		case st.over(q, s.now()):
+			t.Reason = reasonScheduleOver
+			t.Message = scheduleOver(q)
 		case r.agents == 0:
 			t.Reason = reasonNoAgents
 			t.Message = fmt.Sprintf("no agent of namespace %s has the labels and skills that it selects, so its conversations wait; make agents with POST /v1/agents, or mend spec.selector", namespaceOf(name))
@@ -76,6 +88,26 @@ func (s *Store) Troubles(ctx context.Context) []document.Trouble {
 		troubles = append(troubles, t)
 	}
 	return troubles
+}
+
+// over says that a queue never opens again.
+func (st *state) over(q *agentQueue, now time.Time) bool {
+	hours := st.hours(q)
+	if hours == nil || hours.Open(now) {
+		return false
+	}
+	_, opens := hours.NextTransition(now)
+	return !opens
+}
+
+func scheduleOver(q *agentQueue) string {
+	message := fmt.Sprintf("the hours of its Schedule %s are over, and it never opens again, so agents are given nothing of it; ", q.Schedule)
+	if q.Limits.MaxWait > 0 && q.Limits.OnFull != routing.OnFullHold {
+		message += fmt.Sprintf("what waits goes on after %s by the wall clock; ", time.Duration(q.Limits.MaxWait))
+	} else {
+		message += "what waits does so until its step ends, or for ever; "
+	}
+	return message + "give the Schedule weekly hours, or dates that are to come"
 }
 
 // costs are which classes of conversations the channels of each namespace bring.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -34,6 +33,7 @@ type dispatcher struct {
 	programs programCache
 	clients  webhookClients
 	calls    calls
+	loops    loops
 	metrics  *routingMetrics
 }
 
@@ -108,7 +108,9 @@ func (r *dispatcher) route(t *txn, v *convRow, o *occasion) (err error) {
 func (r *dispatcher) keep(t *txn, p *routing.Program, f *routing.Facts, d routing.Decision, o *occasion) (string, error) {
 	t.afterCommit(func() { r.metrics.decided(d) })
 	if d.Via == routing.ViaLoopGuard && d.Mode == routing.ModeEnforce {
+		now := ms(t.now)
 		t.afterCommit(func() {
+			r.loops.note(d.Policy, now)
 			r.s.log.Warn("a conversation was moved too often within an hour and is held in the default route; its decisions say why", "conversation", f.Conversation.ID, "policy", d.Policy)
 		})
 	}
@@ -351,7 +353,7 @@ func withFailing(facts map[string]routing.BackendFacts, name string) map[string]
 // the channel say who gets it; without any, nobody has it.
 func (r *dispatcher) handOver(t *txn, v *convRow, row *routingRow, reason string, m *messageRow) error {
 	if !r.s.state.Load().enforces(v.channel) {
-		return errors.Join(t.transfer(v, Owner{Kind: OwnerNone}, ownerCause{why: CauseHandover}), row.shelve(t, v))
+		return t.letGo(v, row, ownerCause{why: CauseHandover})
 	}
 	return r.route(t, v, &occasion{event: routing.EventHandoffRequested, message: m, bot: v.owner.Name, reason: reason, row: row})
 }

@@ -15,7 +15,7 @@ import (
 //
 //	comes back to the queue of its step ──► stepAgain: the step's time begins anew
 //	is opened again, or wakes, and is nobody's ──► ownerless: the policies say whose it is
-//	is to go on, and no policy is in force ──► shelved, until a document has come (unshelve)
+//	is to go on, and no policy is in force ──► shelve, letGo: until a document has come (unshelve)
 //
 // A shelved conversation is one whose instant (of its step, of its wait in a queue, of
 // what an agent has who is offline) is so far ahead that it is never due. A policy
@@ -71,12 +71,20 @@ func (t *txn) lookAtOffline(queue string) error {
 
 // shelve keeps a conversation that a policy had, and that nobody can say more about
 // now, until there is a document that may.
-func (r *routingRow) shelve(t *txn, v *convRow) error {
+func (r *routingRow) shelve(t *txn, epoch int64) error {
 	if r.decision == "" {
 		return nil
 	}
-	r.epoch, r.dueAt = v.epoch, shelved
+	r.epoch, r.dueAt = epoch, shelved
 	return r.save(t)
+}
+
+// letGo makes a conversation nobody's, as there is no policy to say whose it is.
+func (t *txn) letGo(v *convRow, row *routingRow, cause ownerCause) error {
+	if err := t.transfer(v, Owner{Kind: OwnerNone}, cause); err != nil {
+		return err
+	}
+	return row.shelve(t, v.epoch)
 }
 
 // stepAgain is for a conversation that waits again in the queue of its step: who had
@@ -122,11 +130,14 @@ func (t *txn) stepEnd(row *routingRow) (int64, error) {
 // policies say whose it is, unless a webhook is being asked just that.
 func (t *txn) ownerless(v *convRow, o *occasion) (err error) {
 	r := t.c.dispatcher
-	if v.owner.Kind != OwnerNone || !r.s.state.Load().enforces(v.channel) {
+	if v.owner.Kind != OwnerNone {
 		return nil
 	}
 	if o.row, err = readRouting(t.ctx, t, v.id); err != nil {
 		return err
+	}
+	if !r.s.state.Load().enforces(v.channel) {
+		return o.row.shelve(t, v.epoch)
 	}
 	if asked, err := t.isAsked(v, o.row); err != nil || asked {
 		return err

@@ -366,7 +366,7 @@ func (r *dispatcher) stepFailed(m *matter, answer any) error {
 	}
 	m.row.asking = false
 	if !r.s.state.Load().enforces(m.v.channel) {
-		return m.row.shelve(m.t, m.v)
+		return m.row.shelve(m.t, m.v.epoch)
 	}
 	return r.route(m.t, m.v, &occasion{event: routing.EventStepFailed, reason: "webhook", row: m.row})
 }

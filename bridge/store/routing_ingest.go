@@ -33,6 +33,12 @@ func (a *arrival) route() error {
 			return err
 		}
 		return p.belongs(&v, r.route(a.t, &v, &occasion{event: routing.EventReopened, message: row, solvedAt: a.before.solvedAt}))
+	case a.course == courseOpen && a.before.state == ConversationSolved && p.owner.Kind == OwnerNone:
+		at, err := readRouting(a.t.ctx, a.t, p.conversation)
+		if err != nil {
+			return err
+		}
+		return at.shelve(a.t, p.epoch)
 	case p.owner.Kind == OwnerBot:
 		return r.tell(a.t, st, a.channel.Name, p, row)
 	case p.owner.Kind == OwnerNone && enforced:

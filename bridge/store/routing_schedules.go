@@ -29,9 +29,10 @@ type timedStep struct {
 	content          string // JSON of it
 }
 
-// businessSteps are steps that end by business time, in the order of their ends.
+// businessSteps are steps that end by business time, in the order of their ends; what
+// is shelved has none.
 const businessSteps = `SELECT r.conversation, r.entered_at, r.due_at, d.id, d.decision FROM routings r JOIN decisions d ON d.conversation = r.conversation AND d.id = r.decision
-	WHERE r.due_at > 0 AND (r.due_at, r.conversation) > (?, ?) AND d.decision LIKE '%"clock":"Business"%' ORDER BY r.due_at, r.conversation LIMIT ?`
+	WHERE r.due_at > 0 AND r.due_at < ? AND (r.due_at, r.conversation) > (?, ?) AND d.decision LIKE '%"clock":"Business"%' ORDER BY r.due_at, r.conversation LIMIT ?`
 
 func scanTimedStep(rows *sql.Rows) (s timedStep, err error) {
 	return s, rows.Scan(&s.conversation, &s.enteredAt, &s.dueAt, &s.decision, &s.content)
@@ -54,7 +55,7 @@ func (r *dispatcher) reckonSteps(ctx context.Context) (left bool, err error) {
 // reckonAll looks at all steps of some Schedules.
 func (r *dispatcher) reckonAll(ctx context.Context, concerned func(schedule string) bool) (left bool, err error) {
 	for last := (timedStep{}); ; {
-		page, err := all(ctx, r.s.read, scanTimedStep, businessSteps, last.dueAt, last.conversation, reckonBatch)
+		page, err := all(ctx, r.s.read, scanTimedStep, businessSteps, int64(shelvedFrom), last.dueAt, last.conversation, reckonBatch)
 		if err != nil || len(page) == 0 {
 			return left, err
 		}

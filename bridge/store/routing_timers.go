@@ -113,9 +113,10 @@ func (r *dispatcher) endStep(ctx context.Context, c claimedStep) error {
 		if err != nil || row.dueAt != c.until {
 			return err // it is in another step by now
 		}
-		over := row.epoch != v.epoch || v.state == ConversationSolved
+		asleep := v.state == ConversationSnoozed && v.owner.Kind == OwnerQueue // its step begins anew when it is awake
+		over := row.epoch != v.epoch || v.state == ConversationSolved || asleep
 		if !over && !r.s.state.Load().enforces(v.channel) {
-			return row.shelve(t, &v)
+			return row.shelve(t, v.epoch)
 		}
 		row.dueAt = 0
 		if err := t.later(`UPDATE routings SET due_at = 0 WHERE conversation = ?`, c.conversation); err != nil || over {

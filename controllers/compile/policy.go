@@ -20,7 +20,8 @@ type PolicyResult struct {
 	Parents []ParentResult
 	// Rules is what became of each rule; nil while the spec is rejected.
 	Rules []v1alpha1.RuleStatus
-	// Hash of the policy with what its references resolve to, as decisions name it.
+	// Hash of the policy with what its references resolve to, in whichever store. What
+	// decisions name is the Hash of a Parent.
 	Hash string
 }
 
@@ -56,6 +57,9 @@ type ParentResult struct {
 	ChannelEntry Loadable
 	// LastGood says that a version before this one is in force there.
 	LastGood bool
+	// Hash of the version in force with what its references resolve to in this store,
+	// as decisions name it; empty while the policy is not attached.
+	Hash string
 }
 
 // attachment is a policy that is in force on a Channel.

@@ -38,7 +38,7 @@ func (c *compiler) attach(p *policyState) {
 		placed := c.place(p, st)
 		parent.Findings, parent.LastGood = placed.findings, placed.lastGood
 		if placed.program != nil && (!p.resource.Spec.Suspend || attachedBefore(st, t.key, p.key)) {
-			parent.Entries = placed.entries
+			parent.Entries, parent.Hash = placed.entries, placed.program.Hash()
 			c.routing.attached[t.key] = append(c.routing.attached[t.key], attachment{policy: p, parent: len(p.result.Parents), program: placed.program})
 		}
 		p.result.Parents = append(p.result.Parents, parent)
@@ -180,7 +180,8 @@ func (c *compiler) confirmChannel(channel Key, entry document.Entry) {
 // confirmNothing: a Channel that is not served routes nothing.
 func (c *compiler) confirmNothing(channel Key) {
 	for _, a := range c.routing.attached[channel] {
-		a.policy.result.Parents[a.parent].Entries = nil
+		parent := &a.policy.result.Parents[a.parent]
+		parent.Entries, parent.Hash = nil, ""
 	}
 }
 

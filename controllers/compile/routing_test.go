@@ -343,6 +343,9 @@ func TestAQueueOfAnotherStore(t *testing.T) {
 		`spec.rules[0].steps[0].backendRefs[0]: AgentQueue "shop/other" belongs to ConversationStore shop/second and the Channel to shop/default; give both one store, with storeRef; 50% of rule r goes to step last`)
 	require.NotNil(t, parent.Entries, "the rest works")
 	require.Nil(t, stored[routing.QueueSpec](t, r, document.EntryAgentQueue, "shop/other"))
+	program, _ := routing.Compile(*stored[routing.Policy](t, r, document.EntryRoutingPolicy, "shop/inbound"), routing.Refs{Queues: map[string]routing.QueueRef{"shop/general": {}}})
+	require.Equal(t, program.Hash(), parent.Hash, "as the store's pods reckon it: without the queue")
+	require.NotEqual(t, r.Policies[thePolicy].Hash, parent.Hash)
 	require.Equal(t, key("shop", "second"), r.AgentQueues[key("shop", "other")].Store)
 }
 

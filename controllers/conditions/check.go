@@ -90,7 +90,7 @@ func (c *checker) kstatus() {
 		return
 	}
 	var present []*metav1.Condition
-	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow, v1alpha1.ConditionUpgradePending, v1alpha1.ConditionPartiallyInvalid, v1alpha1.ConditionConflicted, v1alpha1.ConditionThrottled} {
+	for _, typ := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled, v1alpha1.ConditionStorageLow, v1alpha1.ConditionUpgradePending, v1alpha1.ConditionPartiallyInvalid, v1alpha1.ConditionConflicted, v1alpha1.ConditionLooping, v1alpha1.ConditionThrottled} {
 		cond := meta.FindStatusCondition(c.conditions, typ)
 		if cond == nil {
 			continue

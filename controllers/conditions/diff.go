@@ -37,6 +37,7 @@ var told = []string{
 	v1alpha1.ConditionStorageLow,
 	v1alpha1.ConditionUpgradePending,
 	v1alpha1.ConditionConflicted,
+	v1alpha1.ConditionLooping,
 	v1alpha1.ConditionStaffed,
 	v1alpha1.ConditionSampleRatioOK,
 	v1alpha1.ConditionThrottled,
@@ -113,11 +114,11 @@ func transition(old, cur *metav1.Condition) *Transition {
 	}
 }
 
-// bad says whether a condition tells of trouble. StorageLow, Conflicted and
-// Throttled are trouble when true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
+// bad says whether a condition tells of trouble. StorageLow, Conflicted, Looping
+// and Throttled are trouble when true, UpgradePending when an upgrade failed; the others when false for a reason that nobody asked for.
 func bad(c *metav1.Condition) bool {
 	switch c.Type {
-	case v1alpha1.ConditionStorageLow, v1alpha1.ConditionConflicted, v1alpha1.ConditionThrottled:
+	case v1alpha1.ConditionStorageLow, v1alpha1.ConditionConflicted, v1alpha1.ConditionLooping, v1alpha1.ConditionThrottled:
 		return c.Status == metav1.ConditionTrue
 	case v1alpha1.ConditionUpgradePending: // of those that wait, the one that they wait for tells
 		return c.Reason == v1alpha1.ReasonRolloutFailed

@@ -1,14 +1,18 @@
 package conditions
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/bridgekeeper/bridgekeeper/api/v1alpha1"
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/controllers/compile"
 )
 
@@ -32,7 +36,7 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 		status.Conditions = v.list()
 		return status, 0
 	}
-	status.Hash, status.Rules = in.Result.Hash, in.Result.Rules
+	status.Hash, status.Rules = hashOf(in.Result), in.Result.Rules
 	status.Channels, status.Parents = 0, nil
 	var parents []*parentView
 	for i := range in.Result.Parents {
@@ -49,6 +53,7 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 	}
 	v.programmed(parents)
 	v.conflicted(parents)
+	v.looping()
 	verdicts := []*verdict{v.blocking(findings)}
 	for _, parent := range parents {
 		verdicts = append(verdicts, parent.lacking)
@@ -57,6 +62,23 @@ func Policy(in PolicyInput) (status v1alpha1.RoutingPolicyStatus, recheck time.D
 	status.Parents = parentStatuses(parents)
 	status.Conditions = v.list()
 	return status, v.recheck
+}
+
+// hashOf is what decisions name the policy by: of what its Channels' stores have in
+// force, where that is the same; empty where they resolve its references differently,
+// as their parents tell. On no Channel it is of the policy as it would be.
+func hashOf(r *compile.PolicyResult) string {
+	hash := ""
+	for _, p := range r.Parents {
+		switch {
+		case p.Hash == "" || p.Hash == hash:
+		case hash == "":
+			hash = p.Hash
+		default:
+			return ""
+		}
+	}
+	return cmp.Or(hash, r.Hash)
 }
 
 // policyView is a policy's conditions in the making.
@@ -116,6 +138,25 @@ func (v *policyView) conflicted(parents []*parentView) {
 			v.put(v1alpha1.ConditionConflicted, metav1.ConditionTrue, v1alpha1.ReasonConflicted, fmt.Sprintf("on Channel %s: %s", p.in.Channel, p.in.Conflict))
 			return
 		}
+	}
+}
+
+// looping says what the stores know of conversations that the policy moved in circles.
+// As long as some pod has not been heard, what was known before stands.
+func (v *policyView) looping() {
+	const typ = v1alpha1.ConditionLooping
+	key := document.Entry{Kind: document.EntryRoutingPolicy, Name: name(compile.Key{Namespace: v.in.Policy.Namespace, Name: v.in.Policy.Name})}.Key()
+	heard := true
+	for _, store := range slices.SortedFunc(maps.Keys(v.in.Stores), func(a, b compile.Key) int { return strings.Compare(a.String(), b.String()) }) {
+		fleet := v.in.Stores[store].Fleet
+		if t := fleet.EntryTrouble(key); t != nil {
+			v.put(typ, metav1.ConditionTrue, t.Reason, fmt.Sprintf("in ConversationStore %s: %s", store, t.Message))
+			return
+		}
+		heard = heard && fleet.Heard()
+	}
+	if !heard && v.wasStatus(typ) == metav1.ConditionTrue {
+		v.keep(typ)
 	}
 }
 
@@ -205,7 +246,7 @@ func parentStatuses(parents []*parentView) []v1alpha1.ParentStatus {
 	for _, p := range parents {
 		out = append(out, v1alpha1.ParentStatus{
 			ParentRef: v1alpha1.ObjectReference{Namespace: p.in.Channel.Namespace, Name: p.in.Channel.Name},
-			Store:     p.store, Conditions: p.list(),
+			Store:     p.store, Hash: p.in.Hash, Conditions: p.list(),
 		})
 	}
 	return out

@@ -43,7 +43,7 @@ func newStoreScene(t *testing.T, content string, entries ...document.Entry) *sto
 func (s *storeScene) load(n int) *storeScene {
 	s.pods = nil
 	for range n {
-		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1, EntryKinds: document.StoreEntryKinds()}})
+		s.pods = append(s.pods, fleet.Pod{Name: "pod", Status: document.Status{Instance: "1", Hash: s.doc.Hash, Shards: s.doc.Shards, Generation: 1, EntryKinds: document.StoreEntryKinds()}})
 	}
 	return s
 }
@@ -221,6 +221,43 @@ func TestConflictsStandBesideReady(t *testing.T) {
 	before = r.policy.Status.Conditions
 	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
 	require.Empty(t, eventsOf(before, r.policy.Status.Conditions), "told once")
+}
+
+func TestALoopIsToldOnce(t *testing.T) {
+	r := newRouted(t)
+	r.store.load(2)
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	before := r.policy.Status.Conditions
+	r.store.pods[1].Status.Troubles = []document.Trouble{{Entry: "RoutingPolicy/shop/inbound", Reason: "RoutingLoop", Message: "to and fro"}, {Entry: "RoutingPolicy/shop/other", Reason: "RoutingLoop"}}
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Equal(t, "True/RoutingLoop", conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping))
+	require.Equal(t, []string{"-Looping/RoutingLoop"}, eventsOf(before, r.policy.Status.Conditions))
+	before = r.policy.Status.Conditions
+	pods := r.store.pods
+	r.store.pods = nil // nobody says otherwise
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Equal(t, "True/RoutingLoop", conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping))
+	r.store.pods = pods
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Empty(t, eventsOf(before, r.policy.Status.Conditions), "told once")
+	r.store.pods[1].Status.Troubles = nil
+	r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+	require.Empty(t, conditionOf(r.policy.Status.Conditions, v1alpha1.ConditionLooping), "present only while true")
+}
+
+// Of several versions in force status names each with its Channel, and none as the one.
+func TestTheHashIsThatOfTheStores(t *testing.T) {
+	r := newRouted(t)
+	r.store.load(1)
+	other := r.result.Parents[0]
+	other.Channel.Name = "other"
+	r.result.Parents = append(r.result.Parents, other)
+	for _, tc := range []struct{ first, second, want string }{{"h1", "h1", "h1"}, {"h1", "h2", ""}, {"h1", "", "h1"}, {"", "", "h-a"}} {
+		r.result.Parents[0].Hash, r.result.Parents[1].Hash = tc.first, tc.second
+		r.step(status.CurrentStatus, "True/Ready", "True/Programmed")
+		require.Equal(t, tc.want, r.policy.Status.Hash)
+		require.Equal(t, []string{tc.first, tc.second}, []string{r.policy.Status.Parents[0].Hash, r.policy.Status.Parents[1].Hash})
+	}
 }
 
 func TestAPolicyOnNoChannel(t *testing.T) {

@@ -27,6 +27,7 @@ var order = []string{
 	v1alpha1.ConditionResolvedRefs,
 	v1alpha1.ConditionProgrammed,
 	v1alpha1.ConditionConflicted,
+	v1alpha1.ConditionLooping,
 	v1alpha1.ConditionStaffed,
 	v1alpha1.ConditionSampling,
 	v1alpha1.ConditionSufficientData,
