@@ -102,15 +102,15 @@ func TestSummaryIsRenewed(t *testing.T) {
 	s.asked("ana")
 	begun, text := s.told(npsCampaign)
 	assert.False(t, begun.StartedAt.IsZero(), "at once")
-	assert.Equal(t, 1, begun.Funnel.Asked)
+	assert.False(t, begun.Funnel.Shows("asked"), "of one person nothing is told")
 
 	s.says("ana", "9")
 	_, same := s.told(npsCampaign)
 	assert.Equal(t, text, same, "not more often than every ten minutes")
 	s.clock.advance(summaryEvery)
 	counted, text := s.told(npsCampaign)
-	assert.Equal(t, 1, counted.Funnel.Answered)
-	assert.Equal(t, 0, counted.Result.N, "of one person nothing is told")
+	assert.False(t, counted.Funnel.Shows("answered"))
+	assert.Equal(t, 0, counted.Result.N)
 	s.clock.advance(24 * time.Hour)
 	_, same = s.told(npsCampaign)
 	assert.Equal(t, text, same, "nothing has happened")
@@ -212,6 +212,30 @@ func TestResponsesNameNobodyUnlessAsked(t *testing.T) {
 			assert.True(t, r.AnsweredAt.IsZero(), "one answered on that day")
 		}
 	}
+}
+
+// Days that are left out do not stand in the order, and of four nothing is said.
+func TestTheOrderOfResponsesSaysNothing(t *testing.T) {
+	s := newSurveying(t)
+	for i, score := range []string{"9", "2", "7", "0"} {
+		s.asked(fmt.Sprint("c", i))
+		s.says(fmt.Sprint("c", i), score)
+		s.clock.advance(26 * time.Hour)
+	}
+	assert.Empty(t, s.downloaded(false))
+	assert.Len(t, s.downloaded(true), 4)
+	s.asked("c4")
+	s.says("c4", "1")
+	var scores, asked []int
+	for _, r := range s.downloaded(false) {
+		scores = append(scores, r.Score)
+		assert.True(t, r.AnsweredAt.IsZero())
+	}
+	for _, r := range s.downloaded(true) {
+		asked = append(asked, r.Score)
+	}
+	assert.Equal(t, []int{0, 1, 2, 7, 9}, scores)
+	assert.Equal(t, []int{9, 2, 7, 0, 1}, asked)
 }
 
 // A row in one number is the row.

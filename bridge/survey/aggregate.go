@@ -96,10 +96,11 @@ type Report struct {
 	// at least analysis.minPerGroup answers.
 	SufficientData bool `json:"sufficientData"`
 	// Throttled: cool-downs keep most of those that were drawn from being asked.
-	Throttled   bool           `json:"throttled,omitempty"`
-	SampleRatio *RatioCheck    `json:"sampleRatio,omitempty"`
-	Funnel      Funnel         `json:"funnel"`
-	Questions   []QuestionRate `json:"questions,omitempty"`
+	Throttled   bool        `json:"throttled,omitempty"`
+	SampleRatio *RatioCheck `json:"sampleRatio,omitempty"`
+	Funnel      Funnel      `json:"funnel"`
+	// Questions are all of the campaign, whatever was answered.
+	Questions []QuestionRate `json:"questions,omitempty"`
 }
 
 // Rate is a share with its interval, 0 to 1.
@@ -233,8 +234,8 @@ func (a *aggregation) report() Report {
 		r.Series = a.series()
 		r.Channels = a.groups(a.channels)
 		r.Languages = a.groups(a.languages)
-		r.Questions = a.questions()
 	}
+	r.Questions = a.questions()
 	r.Arms = a.armResults()
 	r.SampleRatio = a.sampleRatio()
 	r.Comparisons = a.comparisons(&r)

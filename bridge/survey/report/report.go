@@ -110,7 +110,7 @@ func (v *view) sections(r *survey.Report, u unit) {
 	if len(r.Languages) > 1 {
 		v.groups(r, u, "languages", "By language", "", r.Languages)
 	}
-	if len(r.Questions) > 0 {
+	if len(r.Questions) > 0 && !r.Result.NoData() {
 		rows := make([][]string, len(r.Questions))
 		for i, q := range r.Questions {
 			rows[i] = []string{q.ID, cellText(q.Asked), cellText(q.Answered)}
