@@ -121,6 +121,20 @@ func TestSummaryIsRenewed(t *testing.T) {
 	assert.False(t, suspended.Sampling)
 }
 
+// Before the start the status says how precise the result will be, also where
+// another system triggers the campaign and nothing is known of how often.
+func TestSummaryHasAForecastForEveryTrigger(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) {
+		c.Trigger.Events = []survey.TriggerEvent{survey.API}
+		c.Stop.MaxResponses = 922
+	})
+	planned, _ := s.told(npsCampaign)
+	require.NotNil(t, planned.Forecast)
+	assert.True(t, planned.Forecast.Planned)
+	assert.Equal(t, 922, planned.Forecast.Responses)
+	assert.InDelta(t, 5, planned.Forecast.HalfWidth, 0.01)
+}
+
 // What is final is kept as it is, and told so from then on.
 func TestFinalReportStays(t *testing.T) {
 	s := newSurveying(t)
@@ -302,7 +316,8 @@ func TestForecastBeforeTheStart(t *testing.T) {
 	})
 	none, _ := s.told(npsCampaign)
 	assert.Equal(t, survey.SamplingNotStarted, none.Reason)
-	assert.Nil(t, none.Forecast, "nothing is known to reckon with")
+	require.NotNil(t, none.Forecast)
+	assert.True(t, none.Forecast.Planned, "nothing is known to reckon with but what is planned for")
 	for i := range 10 {
 		_, err := s.Resolve(context.Background(), everything, s.hear(fmt.Sprint("c", i), "hello"))
 		require.NoError(t, err)
@@ -310,6 +325,7 @@ func TestForecastBeforeTheStart(t *testing.T) {
 	s.clock.advance(summaryEvery)
 	some, _ := s.told(npsCampaign)
 	require.NotNil(t, some.Forecast)
+	assert.False(t, some.Forecast.Planned)
 	assert.Equal(t, 10, some.Forecast.Invitations, "as many as in the four weeks before")
 	assert.Greater(t, some.Forecast.HalfWidth, 0.0)
 }

@@ -62,7 +62,11 @@ type campaignView struct {
 func (v *campaignView) accepted(status *v1alpha1.SurveyCampaignStatus) {
 	message := "the spec is valid"
 	if f := status.Forecast; f != nil && f.HalfWidth != "" {
-		message += fmt.Sprintf("; expected half-width: ±%s points, of %d answers to %d questions", f.HalfWidth, f.Responses, f.Invitations)
+		if f.Planned {
+			message += fmt.Sprintf("; half-width with the answers that are planned for: ±%s points, of %d answers to about %d questions (how many contacts there will be is not known)", f.HalfWidth, f.Responses, f.Invitations)
+		} else {
+			message += fmt.Sprintf("; expected half-width: ±%s points, of %d answers to %d questions", f.HalfWidth, f.Responses, f.Invitations)
+		}
 	}
 	v.judge(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, message, v.in.Result.Findings)
 }

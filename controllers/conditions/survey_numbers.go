@@ -24,7 +24,7 @@ func numbers(status *v1alpha1.SurveyCampaignStatus, s *survey.Summary, o *v1alph
 	status.Forecast = nil
 	decimals := decimalsOf(o)
 	if f := s.Forecast; f != nil && status.StartedAt == nil {
-		status.Forecast = &v1alpha1.SurveyForecast{Invitations: int64(f.Invitations), Responses: int64(f.Responses), HalfWidth: above0(f.HalfWidth, decimals), Detectable: above0(f.Detectable, decimals)}
+		status.Forecast = &v1alpha1.SurveyForecast{Invitations: int64(f.Invitations), Responses: int64(f.Responses), Planned: f.Planned, HalfWidth: above0(f.HalfWidth, decimals), Detectable: above0(f.Detectable, decimals)}
 	}
 	status.Funnel = funnel(&s.Funnel)
 	status.Result = result(s, o, decimals)

@@ -248,6 +248,17 @@ func TestAHoldoutHasASampleRatio(t *testing.T) {
 	require.Equal(t, v1alpha1.ReasonSampleRatioMismatch, c.Reason)
 }
 
+// A forecast of what is planned for does not pretend to know how many there will be.
+func TestAcceptedSaysWhatAForecastIsOf(t *testing.T) {
+	s := newSurveyed(t)
+	s.store.load(1)
+	s.say(survey.Summary{Reason: survey.SamplingNotStarted, Result: survey.Measure{Value: math.NaN(), Low: math.NaN(), High: math.NaN()},
+		Forecast: &survey.Forecast{Planned: true, Invitations: 500, Responses: 100, HalfWidth: 15.2}})
+	got, _ := Campaign(s.input())
+	require.Equal(t, &v1alpha1.SurveyForecast{Planned: true, Invitations: 500, Responses: 100, HalfWidth: "15.2"}, got.Forecast)
+	require.Contains(t, meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionAccepted).Message, "±15.2 points, of 100 answers to about 500 questions (how many contacts there will be is not known)")
+}
+
 func TestAComparisonSaysWhatItIsWorth(t *testing.T) {
 	made := comparison(survey.ComparisonResult{
 		Compare: survey.CompareBeforeAfter, Metric: survey.MetricScore, First: "after", Second: "before", Verdict: survey.VerdictHigher,

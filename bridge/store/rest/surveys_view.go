@@ -43,6 +43,7 @@ type SurveyState struct {
 type SurveyForecast struct {
 	Invitations int     `json:"invitations"`
 	Responses   int     `json:"responses"`
+	Planned     bool    `json:"planned,omitempty" doc:"How many contacts there will be is not known: these are the answers that the campaign plans for (stop.maxResponses, or analysis.minPerGroup in each group), with what they would tell."`
 	HalfWidth   float64 `json:"halfWidth" doc:"Of the interval to expect, in points."`
 	Detectable  float64 `json:"detectable,omitempty" doc:"The smallest true difference between two groups of equal size that would be found four times in five."`
 }
