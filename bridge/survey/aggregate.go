@@ -84,6 +84,10 @@ type Report struct {
 	// ResponseRate of the asked, with its interval; nil before anybody was asked, and
 	// where it would tell of one to four people.
 	ResponseRate *Rate `json:"responseRate,omitempty"`
+	// MayRepeat: contacts may have answered more than once. Intervals take answers
+	// for independent, so they are too narrow then, the more the more often the same
+	// people answered.
+	MayRepeat bool `json:"mayRepeat,omitempty"`
 	// Late is how many scores came too late to count.
 	Late         Cell               `json:"late"`
 	Distribution []Cell             `json:"distribution"` // by score
@@ -216,7 +220,7 @@ func (a *aggregation) report() Report {
 	p, c := a.p, &a.p.Campaign
 	r := Report{
 		Campaign: p.Name, Type: c.Type, Scale: p.scale, TopBoxFrom: c.TopBoxFrom, Confidence: p.Confidence(), Window: c.Window,
-		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(),
+		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(), MayRepeat: p.MayRepeat(),
 	}
 	r.Funnel = a.data.Funnel.Published()
 	if r.Funnel.Shows("asked") && r.Funnel.Shows("answered") {

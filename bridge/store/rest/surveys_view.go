@@ -61,6 +61,7 @@ type SurveyReport struct {
 	Result         Measure            `json:"result"`
 	Counts         *SurveyCounts      `json:"counts,omitempty" doc:"NPS; absent where one of the three is under five."`
 	ResponseRate   *SurveyRate        `json:"responseRate,omitempty" doc:"Absent before anybody was asked, and where it would tell of fewer than five."`
+	MayRepeat      bool               `json:"mayRepeat,omitempty" doc:"A contact may have answered more than once (trigger.oncePer, frequency.campaignCooldown): intervals take answers for independent, so they are too narrow then."`
 	Late           SurveyCell         `json:"late" doc:"Scores that came too late to count."`
 	Distribution   []SurveyCell       `json:"distribution" doc:"By score."`
 	Series         []SurveyPoint      `json:"series,omitempty" nullable:"false" doc:"Over time; each point of at least five answers."`

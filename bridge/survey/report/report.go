@@ -202,6 +202,9 @@ func notes(r *survey.Report) []string {
 		"One answer for each question asked: the last within the edit window. Late answers are counted apart.",
 		"Cells of one to four people are not shown, nor those from which they could be worked out.",
 	}
+	if r.MayRepeat {
+		list = append(list, "A contact may have answered more than once. The intervals take all answers for independent, so they are too narrow as far as the same people answered.")
+	}
 	if len(r.Comparisons) > 0 {
 		list = append(list, "The comparison was declared before the start and is looked at once, at the end. p is two-sided, adjusted by Holm for several comparisons. "+
 			"The difference of two scores is that of their adjusted values, so it can differ by a tenth from the scores shown.")
