@@ -101,6 +101,12 @@ type SurveyForecast struct {
 	// Responses to expect of them.
 	Responses int64 `json:"responses"`
 
+	// Planned: how many contacts there will be is not known (another system triggers
+	// it, the channels are new), so these are the answers that the campaign plans for:
+	// stop.maxResponses, or analysis.minPerGroup in each group that is compared.
+	// +optional
+	Planned bool `json:"planned,omitempty"`
+
 	// HalfWidth of the score's interval to expect: the result will be known to
 	// plus or minus so many points.
 	// +optional
@@ -113,7 +119,8 @@ type SurveyForecast struct {
 }
 
 // SurveyFunnel is how many there were at each stage. Why the others were not
-// asked, one by one, is in the store's REST API. Counts of 1 to 4 are left out.
+// asked, one by one, is in the store's REST API. Counts of 1 to 4 are left out, and
+// those from which one would follow.
 type SurveyFunnel struct {
 	// Triggered is how often an event made the campaign consider a contact.
 	// +optional
@@ -286,8 +293,8 @@ type SurveyComparison struct {
 	// Verdict is Pending until the end, then Higher, Lower, Inconclusive or Withheld.
 	Verdict string `json:"verdict"`
 
-	// Observational: nobody was assigned by lot, so what differs may have another
-	// cause.
+	// Observational: before and after differ in more than what was changed, so what
+	// differs may have another cause.
 	// +optional
 	Observational bool `json:"observational,omitempty"`
 

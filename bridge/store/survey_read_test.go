@@ -102,15 +102,15 @@ func TestSummaryIsRenewed(t *testing.T) {
 	s.asked("ana")
 	begun, text := s.told(npsCampaign)
 	assert.False(t, begun.StartedAt.IsZero(), "at once")
-	assert.Equal(t, 1, begun.Funnel.Asked)
+	assert.False(t, begun.Funnel.Shows("asked"), "of one person nothing is told")
 
 	s.says("ana", "9")
 	_, same := s.told(npsCampaign)
 	assert.Equal(t, text, same, "not more often than every ten minutes")
 	s.clock.advance(summaryEvery)
 	counted, text := s.told(npsCampaign)
-	assert.Equal(t, 1, counted.Funnel.Answered)
-	assert.Equal(t, 0, counted.Result.N, "of one person nothing is told")
+	assert.False(t, counted.Funnel.Shows("answered"))
+	assert.Equal(t, 0, counted.Result.N)
 	s.clock.advance(24 * time.Hour)
 	_, same = s.told(npsCampaign)
 	assert.Equal(t, text, same, "nothing has happened")
@@ -119,6 +119,20 @@ func TestSummaryIsRenewed(t *testing.T) {
 	suspended, _ := s.told(npsCampaign)
 	assert.Equal(t, survey.SamplingSuspended, suspended.Reason, "at once")
 	assert.False(t, suspended.Sampling)
+}
+
+// Before the start the status says how precise the result will be, also where
+// another system triggers the campaign and nothing is known of how often.
+func TestSummaryHasAForecastForEveryTrigger(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) {
+		c.Trigger.Events = []survey.TriggerEvent{survey.API}
+		c.Stop.MaxResponses = 922
+	})
+	planned, _ := s.told(npsCampaign)
+	require.NotNil(t, planned.Forecast)
+	assert.True(t, planned.Forecast.Planned)
+	assert.Equal(t, 922, planned.Forecast.Responses)
+	assert.InDelta(t, 5, planned.Forecast.HalfWidth, 0.01)
 }
 
 // What is final is kept as it is, and told so from then on.
@@ -214,6 +228,30 @@ func TestResponsesNameNobodyUnlessAsked(t *testing.T) {
 	}
 }
 
+// Days that are left out do not stand in the order, and of four nothing is said.
+func TestTheOrderOfResponsesSaysNothing(t *testing.T) {
+	s := newSurveying(t)
+	for i, score := range []string{"9", "2", "7", "0"} {
+		s.asked(fmt.Sprint("c", i))
+		s.says(fmt.Sprint("c", i), score)
+		s.clock.advance(26 * time.Hour)
+	}
+	assert.Empty(t, s.downloaded(false))
+	assert.Len(t, s.downloaded(true), 4)
+	s.asked("c4")
+	s.says("c4", "1")
+	var scores, asked []int
+	for _, r := range s.downloaded(false) {
+		scores = append(scores, r.Score)
+		assert.True(t, r.AnsweredAt.IsZero())
+	}
+	for _, r := range s.downloaded(true) {
+		asked = append(asked, r.Score)
+	}
+	assert.Equal(t, []int{0, 1, 2, 7, 9}, scores)
+	assert.Equal(t, []int{9, 2, 7, 0, 1}, asked)
+}
+
 // A row in one number is the row.
 func TestScoresArePacked(t *testing.T) {
 	s := newSurveying(t)
@@ -278,7 +316,8 @@ func TestForecastBeforeTheStart(t *testing.T) {
 	})
 	none, _ := s.told(npsCampaign)
 	assert.Equal(t, survey.SamplingNotStarted, none.Reason)
-	assert.Nil(t, none.Forecast, "nothing is known to reckon with")
+	require.NotNil(t, none.Forecast)
+	assert.True(t, none.Forecast.Planned, "nothing is known to reckon with but what is planned for")
 	for i := range 10 {
 		_, err := s.Resolve(context.Background(), everything, s.hear(fmt.Sprint("c", i), "hello"))
 		require.NoError(t, err)
@@ -286,6 +325,7 @@ func TestForecastBeforeTheStart(t *testing.T) {
 	s.clock.advance(summaryEvery)
 	some, _ := s.told(npsCampaign)
 	require.NotNil(t, some.Forecast)
+	assert.False(t, some.Forecast.Planned)
 	assert.Equal(t, 10, some.Forecast.Invitations, "as many as in the four weeks before")
 	assert.Greater(t, some.Forecast.HalfWidth, 0.0)
 }

@@ -1,9 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -46,17 +50,16 @@ func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, p
 	if err != nil {
 		return err
 	}
-	tell := each
 	if !personal {
-		alike, err := s.alike(ctx, c.name)
-		if err != nil {
-			return err
-		}
-		tell = func(r SurveyResponse) error { return each(alike.anonymous(r)) }
+		return s.anonymousResponses(ctx, c.name, p.Arms(), each)
 	}
-	arms := p.Arms()
+	return s.responses(ctx, c.name, p.Arms(), each)
+}
+
+// responses goes through them in the order of asking, as they are.
+func (s *Store) responses(ctx context.Context, campaign string, arms []string, each func(SurveyResponse) error) error {
 	for after := ""; ; {
-		page, err := all(ctx, s.read, scanResponse, selectResponses, c.name, after, responsePage)
+		page, err := all(ctx, s.read, scanResponse, selectResponses, campaign, after, responsePage)
 		if err != nil {
 			return err
 		}
@@ -65,7 +68,7 @@ func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, p
 			if r.arm >= 0 && r.arm < len(arms) {
 				r.Arm = arms[r.arm]
 			}
-			if err := tell(r.SurveyResponse); err != nil {
+			if err := each(r.SurveyResponse); err != nil {
 				return err
 			}
 		}
@@ -76,8 +79,59 @@ func (s *Store) SurveyResponses(ctx context.Context, scope Scope, name string, p
 	}
 }
 
-// alike is how many responses have a day, and a channel with a language.
+// anonymousResponses tells what responses have in common with enough others, how
+// often each: ordered by that, since the order of asking would tell the days that
+// are left out. Of a million responses there are some ten thousand different ones.
+func (s *Store) anonymousResponses(ctx context.Context, campaign string, arms []string, each func(SurveyResponse) error) error {
+	alike, err := s.alike(ctx, campaign)
+	if err != nil || alike.total < fewestAlike {
+		return err
+	}
+	times := map[anonymousResponse]int{}
+	if err := s.responses(ctx, campaign, arms, func(r SurveyResponse) error {
+		times[alike.anonymous(r)]++
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(times), anonymousResponse.compare) {
+		for range times[r] {
+			if err := each(r.response()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// anonymousResponse is what of a response is nobody's. day is -1 where it is left out.
+type anonymousResponse struct {
+	day                    int64
+	score                  int
+	arm, channel, language string
+	late, completed        bool
+}
+
+func (r anonymousResponse) compare(o anonymousResponse) int {
+	hidden := func(day int64) int { return boolRank(day < 0) }
+	return cmp.Or(hidden(r.day)-hidden(o.day), cmp.Compare(r.day, o.day), strings.Compare(r.channel, o.channel), strings.Compare(r.language, o.language),
+		strings.Compare(r.arm, o.arm), r.score-o.score, boolRank(r.late)-boolRank(o.late), boolRank(r.completed)-boolRank(o.completed))
+}
+
+func boolRank(b bool) int { return int(boolInt(b)) }
+
+func (r anonymousResponse) response() SurveyResponse {
+	out := SurveyResponse{Score: r.score, Late: r.late, Completed: r.completed, Arm: r.arm, Channel: r.channel, Language: r.language}
+	if r.day >= 0 {
+		out.AnsweredAt = time.UnixMilli(r.day * (24 * time.Hour).Milliseconds()).UTC()
+	}
+	return out
+}
+
+// alike is how many responses there are, and how many have a day, and a channel with
+// a language.
 type alike struct {
+	total  int
 	days   map[int64]int
 	places map[[2]string]int
 }
@@ -94,6 +148,7 @@ func (s *Store) alike(ctx context.Context, campaign string) (*alike, error) {
 		var place [2]string
 		var n int
 		err := rows.Scan(&day, &place[0], &place[1], &n)
+		a.total += n
 		a.days[day] += n
 		a.places[place] += n
 		return struct{}{}, err
@@ -101,14 +156,14 @@ func (s *Store) alike(ctx context.Context, campaign string) (*alike, error) {
 	return a, err
 }
 
-// anonymous is what of a response is nobody's.
-func (a *alike) anonymous(r SurveyResponse) SurveyResponse {
-	out := SurveyResponse{Score: r.Score, Late: r.Late, Completed: r.Completed, Arm: r.Arm}
+// anonymous is a response without what fewer than five have in common.
+func (a *alike) anonymous(r SurveyResponse) anonymousResponse {
+	out := anonymousResponse{day: -1, score: r.Score, late: r.Late, completed: r.Completed, arm: r.Arm}
 	if day := dayOf(ms(r.AnsweredAt)); a.days[day] >= fewestAlike {
-		out.AnsweredAt = time.UnixMilli(day * (24 * time.Hour).Milliseconds()).UTC()
+		out.day = day
 	}
 	if a.places[[2]string{r.Channel, r.Language}] >= fewestAlike {
-		out.Channel, out.Language = r.Channel, r.Language
+		out.channel, out.language = r.Channel, r.Language
 	}
 	return out
 }

@@ -143,12 +143,35 @@ const (
 )
 
 // forecast reckons what a campaign will learn that has not asked anybody yet, from
-// how many conversations were solved on its channels lately. nil where there were
-// none, or where what triggers it is not known to the store.
+// how many conversations were solved on its channels lately; where there were none,
+// or another system triggers it, from what it plans for. nil once it has begun.
 func (s *Store) forecast(ctx context.Context, c *campaignRow, p *survey.Program) (*survey.Forecast, error) {
-	spec := &p.Campaign
-	if c.startedAt > 0 || c.removedAt > 0 || !slices.Contains(spec.Trigger.Events, survey.ConversationResolved) {
+	if c.startedAt > 0 || c.removedAt > 0 {
 		return nil, nil
+	}
+	solved, err := s.solvedLately(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	begins := p.Campaign.Window.Start
+	if now := s.now(); now.After(begins) {
+		begins = now
+	}
+	days := p.Campaign.Window.End.Sub(begins).Hours() / 24
+	// Of two digits: more would be pretence, and would change from day to day.
+	f := p.Forecast(roughly(float64(solved)*max(days, 0)/forecastDays), forecastRate)
+	if f.Responses == 0 {
+		f = p.Plan(forecastRate)
+	}
+	return &f, nil
+}
+
+// solvedLately is how many conversations were solved on a campaign's channels; 0
+// where that does not trigger it.
+func (s *Store) solvedLately(ctx context.Context, p *survey.Program) (solved int64, err error) {
+	spec := &p.Campaign
+	if !slices.Contains(spec.Trigger.Events, survey.ConversationResolved) {
+		return 0, nil
 	}
 	channels := slices.Clone(spec.Channels)
 	for i := range spec.Arms {
@@ -156,23 +179,9 @@ func (s *Store) forecast(ctx context.Context, c *campaignRow, p *survey.Program)
 	}
 	slices.Sort(channels)
 	channels = slices.Compact(channels)
-	now := s.now()
-	args := append(anys(channels), activityOf(ms(now.AddDate(0, 0, -forecastDays))))
-	var solved int64
-	if _, err := one(ctx, s.read, []any{&solved}, `SELECT COUNT(*) FROM conversations WHERE channel IN `+in(len(channels))+` AND state = 'solved' AND activity >= ?`, args...); err != nil || solved == 0 {
-		return nil, err
-	}
-	begins := spec.Window.Start
-	if now.After(begins) {
-		begins = now
-	}
-	days := spec.Window.End.Sub(begins).Hours() / 24
-	// Of two digits: more would be pretence, and would change from day to day.
-	f := p.Forecast(roughly(float64(solved)*max(days, 0)/forecastDays), forecastRate)
-	if f.Responses == 0 {
-		return nil, nil
-	}
-	return &f, nil
+	args := append(anys(channels), activityOf(ms(s.now().AddDate(0, 0, -forecastDays))))
+	_, err = one(ctx, s.read, []any{&solved}, `SELECT COUNT(*) FROM conversations WHERE channel IN `+in(len(channels))+` AND state = 'solved' AND activity >= ?`, args...)
+	return solved, err
 }
 
 // roughly is a number of two digits that count.

@@ -17,10 +17,11 @@ type SurveyReader interface {
 	// Survey by "namespace/name", with its report as of now: of what is committed
 	// some seconds ago at the latest.
 	Survey(ctx context.Context, s Scope, name string) (SurveyReport, error)
-	// SurveyResponses calls each with the scores of a campaign, in the order in
-	// which they were asked for, until it returns an error, which is passed on.
-	// Without personal they say no more than that somebody answered so: see
-	// SurveyResponse.
+	// SurveyResponses calls each with the scores of a campaign until it returns an
+	// error, which is passed on: with personal in the order in which they were asked
+	// for; without, they say no more than that somebody answered so (see
+	// SurveyResponse), their order says nothing either, and of fewer than five there
+	// are none.
 	SurveyResponses(ctx context.Context, s Scope, name string, personal bool, each func(SurveyResponse) error) error
 }
 

@@ -84,6 +84,10 @@ type Report struct {
 	// ResponseRate of the asked, with its interval; nil before anybody was asked, and
 	// where it would tell of one to four people.
 	ResponseRate *Rate `json:"responseRate,omitempty"`
+	// MayRepeat: contacts may have answered more than once. Intervals take answers
+	// for independent, so they are too narrow then, the more the more often the same
+	// people answered.
+	MayRepeat bool `json:"mayRepeat,omitempty"`
 	// Late is how many scores came too late to count.
 	Late         Cell               `json:"late"`
 	Distribution []Cell             `json:"distribution"` // by score
@@ -96,10 +100,11 @@ type Report struct {
 	// at least analysis.minPerGroup answers.
 	SufficientData bool `json:"sufficientData"`
 	// Throttled: cool-downs keep most of those that were drawn from being asked.
-	Throttled   bool           `json:"throttled,omitempty"`
-	SampleRatio *RatioCheck    `json:"sampleRatio,omitempty"`
-	Funnel      Funnel         `json:"funnel"`
-	Questions   []QuestionRate `json:"questions,omitempty"`
+	Throttled   bool        `json:"throttled,omitempty"`
+	SampleRatio *RatioCheck `json:"sampleRatio,omitempty"`
+	Funnel      Funnel      `json:"funnel"`
+	// Questions are all of the campaign, whatever was answered.
+	Questions []QuestionRate `json:"questions,omitempty"`
 }
 
 // Rate is a share with its interval, 0 to 1.
@@ -215,7 +220,7 @@ func (a *aggregation) report() Report {
 	p, c := a.p, &a.p.Campaign
 	r := Report{
 		Campaign: p.Name, Type: c.Type, Scale: p.scale, TopBoxFrom: c.TopBoxFrom, Confidence: p.Confidence(), Window: c.Window,
-		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(),
+		UpdatedAt: a.data.Now, Final: a.data.Stopped || p.Closed(a.data.Now), Result: p.measure(&a.all), Throttled: a.data.Funnel.MostlyThrottled(), MayRepeat: p.MayRepeat(),
 	}
 	r.Funnel = a.data.Funnel.Published()
 	if r.Funnel.Shows("asked") && r.Funnel.Shows("answered") {
@@ -233,8 +238,8 @@ func (a *aggregation) report() Report {
 		r.Series = a.series()
 		r.Channels = a.groups(a.channels)
 		r.Languages = a.groups(a.languages)
-		r.Questions = a.questions()
 	}
+	r.Questions = a.questions()
 	r.Arms = a.armResults()
 	r.SampleRatio = a.sampleRatio()
 	r.Comparisons = a.comparisons(&r)

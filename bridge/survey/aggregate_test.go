@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
 
@@ -420,4 +421,26 @@ func TestRepeatContactsAreAwaited(t *testing.T) {
 	closes := end.Add(survey.DefaultReplyWindow + survey.DefaultEditWindow)
 	assert.False(t, compile(t, c).Closed(closes.Add(-time.Second)), "the last reply can still be edited")
 	assert.True(t, compile(t, c).Closed(closes))
+}
+
+// Intervals take answers for independent; where the same people may answer again,
+// the report says so.
+func TestReportSaysWhereContactsMayAnswerAgain(t *testing.T) {
+	for name, one := range map[string]struct {
+		change func(*survey.Campaign)
+		want   bool
+	}{
+		"once for each resolution": {func(c *survey.Campaign) { c.Frequency = survey.Frequency{} }, true},
+		"once for each contact":    {func(c *survey.Campaign) { c.Frequency, c.Trigger.OncePer = survey.Frequency{}, survey.OncePerContact }, false},
+		"a cool-down within the window": {func(c *survey.Campaign) {
+			c.Frequency = survey.Frequency{CampaignCooldown: document.Duration(time.Hour)}
+		}, true},
+		"a cool-down as long as the window": {func(c *survey.Campaign) {
+			c.Frequency = survey.Frequency{CampaignCooldown: document.Duration(c.Window.End.Sub(c.Window.Start))}
+		}, false},
+	} {
+		c := nps()
+		one.change(&c)
+		assert.Equal(t, one.want, survey.Aggregate(compile(t, c), survey.Data{Now: noon}).MayRepeat, name)
+	}
 }

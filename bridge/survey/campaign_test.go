@@ -259,3 +259,28 @@ func TestForecastSaysWhatToExpect(t *testing.T) {
 	// 942 in each group find a difference of 10 points (3.6).
 	assert.InDelta(t, 10, compile(t, c).Forecast(1884, 1).Detectable, 0.01)
 }
+
+// Where nothing is known of how many contacts there will be, the forecast is of the
+// answers that are planned for.
+func TestPlanIsOfTheAnswersThatAreDeclared(t *testing.T) {
+	for name, one := range map[string]struct {
+		change  func(*survey.Campaign)
+		answers int
+	}{
+		"minPerGroup":    {func(c *survey.Campaign) {}, 100},
+		"maxResponses":   {func(c *survey.Campaign) { c.Stop.MaxResponses = 922 }, 922},
+		"arms":           {func(c *survey.Campaign) { *c, _ = twoArms() }, 200},
+		"before, after":  {func(c *survey.Campaign) { c.Analysis = survey.Analysis{Compare: survey.CompareBeforeAfter, ChangedAt: noon} }, 200},
+		"of both, twice": {func(c *survey.Campaign) { *c, _ = twoArms(); c.Analysis = survey.Analysis{Compare: survey.CompareDifferences, ChangedAt: noon} }, 400},
+	} {
+		c := nps()
+		one.change(&c)
+		got := compile(t, c).Plan(0.2)
+		assert.True(t, got.Planned, name)
+		assert.Equal(t, one.answers, got.Responses, name)
+		assert.Equal(t, 5*one.answers, got.Invitations, name)
+		if one.answers == 922 {
+			assert.InDelta(t, 5, got.HalfWidth, 0.005, "section 3.6 of the research: 922 answers for ±5")
+		}
+	}
+}

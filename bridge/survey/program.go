@@ -123,6 +123,14 @@ func (p *Program) Assign(contact, conversation string) Assignment {
 	return a
 }
 
+// MayRepeat says that a contact can be asked, and answer, more than once within the
+// window: neither oncePer: Contact nor a cool-down as long as the window forbids it.
+// (A cool-down from Answered lets nobody answer twice within it either.)
+func (p *Program) MayRepeat() bool {
+	c := &p.Campaign
+	return c.Trigger.OncePer != OncePerContact && p.cooldown < c.Window.End.Sub(c.Window.Start)
+}
+
 // Totals are what stop rules look at.
 type Totals struct {
 	Responses int

@@ -125,6 +125,9 @@ func (p *Program) compare(a, b *tallied) Comparison {
 type Forecast struct {
 	Invitations int `json:"invitations"`
 	Responses   int `json:"responses"`
+	// Planned: how many contacts there will be is not known, so these are the answers
+	// that the campaign plans for, with what they would tell.
+	Planned bool `json:"planned,omitempty"`
 	// HalfWidth of the interval to expect, in points of the measure.
 	HalfWidth float64 `json:"halfWidth"`
 	// Detectable is the smallest true difference between two groups of equal
@@ -154,8 +157,43 @@ func (p *Program) Forecast(eligible int, responseRate float64) Forecast {
 	if most := p.Campaign.Stop.MaxResponses; most > 0 {
 		f.Responses = min(f.Responses, most)
 	}
+	p.precision(&f)
+	return f
+}
+
+// Plan is the forecast where nothing is known of how many contacts there will be
+// (another system triggers it, the channels are new): of the answers that the
+// campaign plans for, which are stop.maxResponses, or else analysis.minPerGroup in
+// each group that is compared, and of so many questions as they need at a response
+// rate (above 0, to 1).
+func (p *Program) Plan(responseRate float64) Forecast {
+	answers := p.Campaign.Stop.MaxResponses
+	if answers == 0 {
+		answers = p.Campaign.Analysis.MinPerGroup * p.groupsOfAnswers()
+	}
+	f := Forecast{Planned: true, Responses: answers, Invitations: int(math.Ceil(float64(answers) / responseRate))}
+	p.precision(&f)
+	return f
+}
+
+// groupsOfAnswers is in how many groups answers are compared; of a holdout there
+// are none.
+func (p *Program) groupsOfAnswers() int {
+	switch p.Campaign.Analysis.Compare {
+	case CompareArms:
+		return len(p.arms)
+	case CompareBeforeAfter:
+		return 2
+	case CompareDifferences:
+		return 2 * len(p.arms)
+	}
+	return 1
+}
+
+// precision is what a forecast's responses tell.
+func (p *Program) precision(f *Forecast) {
 	if f.Responses < 1 {
-		return f
+		return
 	}
 	sd, n := p.typicalSD(), float64(f.Responses)
 	z := zQuantile(p.Confidence())
@@ -164,7 +202,6 @@ func (p *Program) Forecast(eligible int, responseRate float64) Forecast {
 		const power = 0.8
 		f.Detectable = (z + normalQuantile(power)) * sd * math.Sqrt(2/(n/2))
 	}
-	return f
 }
 
 // Point is the measure of a stretch of time, From ≤ t < To, of at least five answers.

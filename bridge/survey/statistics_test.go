@@ -275,3 +275,74 @@ func TestNPSIntervalCoversWhatItClaims(t *testing.T) {
 	}
 	assert.InDelta(t, 0.96, float64(covered)/samples, 0.015)
 }
+
+// The oracles below are of formulas that the product does not use, beside those that
+// it does: a published value of another method for the same data says how far apart
+// they may be.
+
+// R package statpsych, ci.prop: Wilson's interval with continuity correction of 12
+// of 100 and of 120 of 300. Without it, as here, the interval is narrower and within.
+func TestWilsonIsWithinTheCorrectedIntervalOfStatpsych(t *testing.T) {
+	z := normal(0.975)
+	corrected := func(x, n float64) (low, high float64) {
+		p := x / n
+		low = (2*n*p + z*z - 1 - z*math.Sqrt(z*z-2-1/n+4*p*(n*(1-p)+1))) / (2 * (n + z*z))
+		high = (2*n*p + z*z + 1 + z*math.Sqrt(z*z+2-1/n+4*p*(n*(1-p)-1))) / (2 * (n + z*z))
+		return low, high
+	}
+	for _, published := range []struct {
+		x, n      int
+		low, high float64
+	}{{12, 100, 0.06625153, 0.2039772}, {120, 300, 0.3445577, 0.4580464}} {
+		low, high := corrected(float64(published.x), float64(published.n))
+		assert.InDelta(t, published.low, low, 1e-7)
+		assert.InDelta(t, published.high, high, 1e-7)
+		ours := survey.Wilson(published.x, published.n, 0.95)
+		assert.Greater(t, ours.Low, published.low)
+		assert.Less(t, ours.High, published.high)
+		assert.InDelta(t, published.low, ours.Low, 1/float64(published.n))
+		assert.InDelta(t, published.high, ours.High, 1/float64(published.n))
+	}
+}
+
+// R package statpsych, ci.prop: Agresti and Coull's adjusted Wald interval of 12 of
+// 100, with two successes and two failures added. It has nearly Wilson's centre.
+func TestWilsonAgreesWithAgrestiCoullOfStatpsych(t *testing.T) {
+	z := normal(0.975)
+	estimate := (12 + 2.0) / (100 + 4)
+	se := math.Sqrt(estimate * (1 - estimate) / (100 + 4))
+	assert.InDelta(t, 0.1346154, estimate, 1e-7)
+	assert.InDelta(t, 0.03346842, se, 1e-8)
+	assert.InDelta(t, 0.06901848, estimate-z*se, 1e-7)
+	assert.InDelta(t, 0.2002123, estimate+z*se, 1e-7)
+	ours := survey.Wilson(12, 100, 0.95)
+	assert.InDelta(t, estimate, (ours.Low+ours.High)/2, 0.001, "z² added instead of 4")
+	assert.InDelta(t, 0.06901848, ours.Low, 0.003)
+	assert.InDelta(t, 0.2002123, ours.High, 0.003)
+}
+
+// R package statpsych, ci.prop2: Agresti and Caffo's interval of 35/150 − 21/150,
+// with one success and one failure added to each. Newcombe's is within a point of it.
+func TestNewcombeAgreesWithAgrestiCaffoOfStatpsych(t *testing.T) {
+	z := normal(0.975)
+	p1, p2, n := 36.0/152, 22.0/152, 152.0
+	estimate, se := p1-p2, math.Sqrt(p1*(1-p1)/n+p2*(1-p2)/n)
+	assert.InDelta(t, 0.09210526, estimate, 1e-8)
+	assert.InDelta(t, 0.04476077, se, 1e-8)
+	assert.InDelta(t, 0.004375769, estimate-z*se, 1e-8)
+	assert.InDelta(t, 0.1798348, estimate+z*se, 1e-7)
+	ours := survey.Newcombe(35, 150, 21, 150, 0.95)
+	assert.InDelta(t, 0.004375769, ours.Low, 0.005)
+	assert.InDelta(t, 0.1798348, ours.High, 0.005)
+	assert.Positive(t, ours.Low, "both find a difference")
+}
+
+// R package statpsych, size.ci.prop2: how many in each group for an interval of a
+// width of .15 around .4 − .2, and of .1 around .05 − .15.
+func TestSampleSizeAgreesWithSizeCIProp2OfStatpsych(t *testing.T) {
+	assert.Equal(t, 274, survey.SampleSize(0.4*0.6+0.2*0.8, 0.15/2, 0.95))
+	assert.Equal(t, 269, survey.SampleSize(0.05*0.95+0.15*0.85, 0.1/2, 0.95))
+}
+
+// normal is a quantile of the standard normal distribution.
+func normal(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }

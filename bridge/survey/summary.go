@@ -37,8 +37,7 @@ type Summary struct {
 	StopRule StopRule `json:"stopRule,omitempty"`
 	// Throttled: cool-downs keep most of those that were drawn from being asked.
 	Throttled bool `json:"throttled,omitempty"`
-	// Forecast is what to expect, until StartedAt; nil where nothing is known to
-	// reckon with.
+	// Forecast is what to expect, until StartedAt.
 	Forecast *Forecast `json:"forecast,omitempty"`
 
 	// What follows is of the Report of UpdatedAt.

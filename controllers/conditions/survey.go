@@ -2,6 +2,7 @@ package conditions
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,7 +62,11 @@ type campaignView struct {
 func (v *campaignView) accepted(status *v1alpha1.SurveyCampaignStatus) {
 	message := "the spec is valid"
 	if f := status.Forecast; f != nil && f.HalfWidth != "" {
-		message += fmt.Sprintf("; expected half-width: ±%s points, of %d answers to %d questions", f.HalfWidth, f.Responses, f.Invitations)
+		if f.Planned {
+			message += fmt.Sprintf("; half-width with the answers that are planned for: ±%s points, of %d answers to about %d questions (how many contacts there will be is not known)", f.HalfWidth, f.Responses, f.Invitations)
+		} else {
+			message += fmt.Sprintf("; expected half-width: ±%s points, of %d answers to %d questions", f.HalfWidth, f.Responses, f.Invitations)
+		}
 	}
 	v.judge(v1alpha1.ConditionAccepted, v1alpha1.ReasonAccepted, message, v.in.Result.Findings)
 }
@@ -157,18 +162,28 @@ func (v *campaignView) sufficientData() {
 func (v *campaignView) sampleRatio() {
 	const typ = v1alpha1.ConditionSampleRatioOK
 	switch {
-	case len(v.in.Campaign.Spec.Arms) == 0:
-		v.put(typ, metav1.ConditionTrue, v1alpha1.ReasonNoArms, "there are no arms whose sizes could be wrong")
+	case !drawsGroups(&v.in.Campaign.Spec):
+		v.put(typ, metav1.ConditionTrue, v1alpha1.ReasonNoArms, "there are no arms, and no holdout of contacts, whose sizes could be wrong")
 	case v.summary == nil:
 		v.unknown(typ)
 	case v.summary.SampleRatio == nil:
-		v.put(typ, metav1.ConditionUnknown, v1alpha1.ReasonNobodyAssigned, "nobody was drawn into the arms yet")
+		v.put(typ, metav1.ConditionUnknown, v1alpha1.ReasonNobodyAssigned, "nobody was drawn yet")
 	case v.summary.SampleRatio.OK:
-		v.put(typ, metav1.ConditionTrue, v1alpha1.ReasonAsDrawn, "the arms have the sizes that were drawn")
+		v.put(typ, metav1.ConditionTrue, v1alpha1.ReasonAsDrawn, "arms and holdout have the sizes that were drawn")
 	default:
 		v.put(typ, metav1.ConditionFalse, v1alpha1.ReasonSampleRatioMismatch, fmt.Sprintf(
-			"the arms do not have the sizes that were drawn (p %s): something is wrong with the assignment, or with what is kept of it, so no verdict is given", probability(v.summary.SampleRatio.P)))
+			"arms and holdout do not have the sizes that were drawn (p %s): something is wrong with the assignment, or with what is kept of it, so no verdict is given", probability(v.summary.SampleRatio.P)))
 	}
+}
+
+// drawsGroups says that a campaign has groups whose sizes are checked, as
+// survey.Program.ChecksSampleRatio does of its program.
+func drawsGroups(spec *v1alpha1.SurveyCampaignSpec) bool {
+	if len(spec.Arms) > 0 {
+		return true
+	}
+	byContact := spec.Sampling == nil || spec.Sampling.Unit != v1alpha1.SurveyUnit(survey.UnitConversation)
+	return byContact && spec.Holdout != nil && strings.Trim(spec.Holdout.Fraction, "0.%") != ""
 }
 
 func (v *campaignView) throttled() {

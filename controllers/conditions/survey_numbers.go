@@ -24,14 +24,14 @@ func numbers(status *v1alpha1.SurveyCampaignStatus, s *survey.Summary, o *v1alph
 	status.Forecast = nil
 	decimals := decimalsOf(o)
 	if f := s.Forecast; f != nil && status.StartedAt == nil {
-		status.Forecast = &v1alpha1.SurveyForecast{Invitations: int64(f.Invitations), Responses: int64(f.Responses), HalfWidth: above0(f.HalfWidth, decimals), Detectable: above0(f.Detectable, decimals)}
+		status.Forecast = &v1alpha1.SurveyForecast{Invitations: int64(f.Invitations), Responses: int64(f.Responses), Planned: f.Planned, HalfWidth: above0(f.HalfWidth, decimals), Detectable: above0(f.Detectable, decimals)}
 	}
 	status.Funnel = funnel(&s.Funnel)
 	status.Result = result(s, o, decimals)
 	status.Arms = nil
 	for _, a := range s.Arms {
 		status.Arms = append(status.Arms, v1alpha1.SurveyArmResult{
-			Name: a.Name, Assigned: count(a.Assigned), N: people(a.Measure), ResponseRate: rate(a.ResponseRate),
+			Name: a.Name, Assigned: drawn(a.Assigned), N: people(a.Measure), ResponseRate: rate(a.ResponseRate),
 			Score: decimal(a.Measure.Value, decimals), Low: decimal(a.Measure.Low, decimals), High: decimal(a.Measure.High, decimals),
 		})
 	}
@@ -68,12 +68,20 @@ func result(s *survey.Summary, o *v1alpha1.SurveyCampaign, decimals int) *v1alph
 	return r
 }
 
+// funnel takes what the store publishes of it, and of that nothing of 1 to 4: a
+// status that an older store told is no different.
 func funnel(f *survey.Funnel) *v1alpha1.SurveyFunnel {
+	cell := func(name string, n int) *int64 {
+		if !f.Shows(name) {
+			return nil
+		}
+		return count(n)
+	}
 	return &v1alpha1.SurveyFunnel{
-		Triggered: count(f.Triggered), Eligible: count(f.Eligible), HeldOut: count(f.HeldOut), SampledIn: count(f.Sampled),
-		Throttled: count(f.Throttled), Pending: count(f.Pending), Sent: count(f.Asked), Delivered: count(f.Delivered),
-		Answered: count(f.Answered), Completed: count(f.Completed), Late: count(f.Late), OptOut: count(f.OptedOut),
-		Clarified: count(f.Clarified), Unparsed: count(f.Unparsed),
+		Triggered: cell("triggered", f.Triggered), Eligible: cell("eligible", f.Eligible), HeldOut: cell("heldOut", f.HeldOut), SampledIn: cell("sampled", f.Sampled),
+		Throttled: cell("throttled", f.Throttled), Pending: cell("pending", f.Pending), Sent: cell("asked", f.Asked), Delivered: cell("delivered", f.Delivered),
+		Answered: cell("answered", f.Answered), Completed: cell("completed", f.Completed), Late: cell("late", f.Late), OptOut: cell("optedOut", f.OptedOut),
+		Clarified: cell("clarified", f.Clarified), Unparsed: cell("unparsed", f.Unparsed),
 	}
 }
 
@@ -105,6 +113,14 @@ func count(n int) *int64 {
 	}
 	wide := int64(n)
 	return &wide
+}
+
+// drawn is how many an arm has; left out where it is hidden, which is 0 in a report.
+func drawn(n int) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return count(n)
 }
 
 // people is how many a measure is of; nil where that is hidden.

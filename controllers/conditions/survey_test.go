@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
@@ -213,6 +214,49 @@ func TestNumbersOfFewPeopleAreLeftOut(t *testing.T) {
 	require.Nil(t, got.Funnel.Delivered)
 	require.Nil(t, got.Funnel.Answered)
 	require.Equal(t, ptrTo[int64](0), got.Funnel.Late, "nobody is not a person")
+}
+
+// What the store hides so that nothing follows from it is not in the status either.
+func TestWhatTheStoreHidesIsNotInTheStatus(t *testing.T) {
+	got := funnel(&survey.Funnel{Triggered: 30, Asked: 30, Expired: 0, Hidden: []string{"expired", "optedOut"}})
+	require.Equal(t, ptrTo[int64](30), got.Sent)
+	require.Nil(t, got.OptOut)
+	require.Equal(t, ptrTo[int64](0), got.Late)
+}
+
+// A holdout has a size that is checked, if it is people who are drawn.
+func TestAHoldoutHasASampleRatio(t *testing.T) {
+	for name, one := range map[string]struct {
+		spec v1alpha1.SurveyCampaignSpec
+		want bool
+	}{
+		"nothing":          {v1alpha1.SurveyCampaignSpec{}, false},
+		"arms":             {v1alpha1.SurveyCampaignSpec{Arms: make([]v1alpha1.SurveyArm, 2)}, true},
+		"holdout":          {v1alpha1.SurveyCampaignSpec{Holdout: &v1alpha1.SurveyHoldout{Fraction: "10%"}}, true},
+		"holdout of 0":     {v1alpha1.SurveyCampaignSpec{Holdout: &v1alpha1.SurveyHoldout{Fraction: "0.00%"}}, false},
+		"by conversations": {v1alpha1.SurveyCampaignSpec{Holdout: &v1alpha1.SurveyHoldout{Fraction: "10%"}, Sampling: &v1alpha1.SurveySampling{Unit: "Conversation"}}, false},
+	} {
+		require.Equal(t, one.want, drawsGroups(&one.spec), name)
+	}
+	s := newSurveyed(t)
+	s.store.load(1)
+	s.campaign.Spec.Arms, s.campaign.Spec.Holdout = nil, &v1alpha1.SurveyHoldout{Fraction: "10%"}
+	s.say(survey.Summary{Sampling: true, Reason: survey.SamplingRunning, StartedAt: start, SampleRatio: &survey.RatioCheck{Chi2: 40, P: 1e-10}})
+	got, _ := Campaign(s.input())
+	c := meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionSampleRatioOK)
+	require.Equal(t, metav1.ConditionFalse, c.Status)
+	require.Equal(t, v1alpha1.ReasonSampleRatioMismatch, c.Reason)
+}
+
+// A forecast of what is planned for does not pretend to know how many there will be.
+func TestAcceptedSaysWhatAForecastIsOf(t *testing.T) {
+	s := newSurveyed(t)
+	s.store.load(1)
+	s.say(survey.Summary{Reason: survey.SamplingNotStarted, Result: survey.Measure{Value: math.NaN(), Low: math.NaN(), High: math.NaN()},
+		Forecast: &survey.Forecast{Planned: true, Invitations: 500, Responses: 100, HalfWidth: 15.2}})
+	got, _ := Campaign(s.input())
+	require.Equal(t, &v1alpha1.SurveyForecast{Planned: true, Invitations: 500, Responses: 100, HalfWidth: "15.2"}, got.Forecast)
+	require.Contains(t, meta.FindStatusCondition(got.Conditions, v1alpha1.ConditionAccepted).Message, "±15.2 points, of 100 answers to about 500 questions (how many contacts there will be is not known)")
 }
 
 func TestAComparisonSaysWhatItIsWorth(t *testing.T) {

@@ -78,6 +78,29 @@ func (p *Person) Read(ctx context.Context, n int, timeout time.Duration) ([]stri
 	return texts, nil
 }
 
+// Transcript is all that was written in the thread, in the order in which Meta saw it,
+// each text as it reads after its changes.
+func (p *Person) Transcript(ctx context.Context) ([]Line, error) {
+	var out struct {
+		Entries []meta.Entry `json:"entries"`
+	}
+	if err := p.simulator.control.call(ctx, http.MethodGet, p.path()+"/transcript", nil, &out); err != nil {
+		return nil, err
+	}
+	var lines []Line
+	place := map[string]int{} // of a message, by its id
+	for _, e := range out.Entries {
+		switch at, known := place[e.MID]; {
+		case e.Event == "message" && e.Message != nil:
+			place[e.Message.MID] = len(lines)
+			lines = append(lines, Line{Shop: e.From == "shop", Text: e.Message.Text})
+		case e.Event == "edit" && known:
+			lines[at].Text = e.Detail
+		}
+	}
+	return lines, nil
+}
+
 func (p *Person) path() string {
 	return fmt.Sprintf("/control/meta/accounts/%s/people/%s", p.page, p.id)
 }

@@ -109,6 +109,30 @@ func (c *Customer) Read(ctx context.Context, n int, timeout time.Duration) ([]st
 	return texts, nil
 }
 
+// Line is a message of a chat as the platform has it.
+type Line struct {
+	Shop bool // wrote it; else the customer did
+	Text string
+}
+
+// Transcript is all that was written in the chat, in the order in which the platform
+// saw it; a text that was changed later is there as it was first.
+func (c *Customer) Transcript(ctx context.Context) ([]Line, error) {
+	var out struct {
+		Entries []telegram.Entry `json:"entries"`
+	}
+	if err := c.simulator.control.call(ctx, http.MethodGet, c.path()+"/transcript", nil, &out); err != nil {
+		return nil, err
+	}
+	var lines []Line
+	for _, e := range out.Entries {
+		if e.Event == "message" && e.Message != nil {
+			lines = append(lines, Line{Shop: e.From == "bot", Text: e.Message.Text})
+		}
+	}
+	return lines, nil
+}
+
 func (c *Customer) path() string { return fmt.Sprintf("%s/chats/%d", botPath(c.bot), c.user) }
 
 func botPath(bot int64) string { return fmt.Sprintf("/control/bots/%d", bot) }

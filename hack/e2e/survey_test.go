@@ -36,63 +36,68 @@ const long = 5 * time.Minute
 type speaker interface {
 	Write(ctx context.Context, text string) error
 	Read(ctx context.Context, n int, timeout time.Duration) ([]string, error)
+	Transcript(ctx context.Context) ([]actors.Line, error)
 }
 
-// noScore is what a reply means that gives none.
+// noScore is what a customer gave who gave none.
 const noScore = -1
 
-// reply is what a customer writes when asked, message after message, and the
-// score that a person would read out of it.
+// reply is what a customer writes when asked, message after message.
 type reply struct {
-	says  []string
-	means int
+	says []string
 	// edit is what the last message is changed to (on Messenger).
 	edit string
 	// clarified: the shop asks back, once, before the last message.
 	clarified bool
-	optsOut   bool
 	// language of the customer, where words are written out.
 	language string
 }
 
 // repliesEverywhere are such as people write on any platform.
 var repliesEverywhere = []reply{
-	{says: []string{"10"}, means: 10},
-	{says: []string{"9/10"}, means: 9},
-	{says: []string{"９"}, means: 9},
-	{says: []string{"٨"}, means: 8},
-	{says: []string{"९"}, means: 9},
-	{says: []string{"7️⃣"}, means: 7},
-	{says: []string{"9, quick help, thank you"}, means: 9},
-	{says: []string{"0, you useless idiots!!!"}, means: 0},
-	{says: []string{"2", "Nobody ever called me back, what a mess."}, means: 2},
-	{says: []string{"6", "slow"}, means: 6},
-	{says: []string{"Leave me alone with this crap!!"}, means: noScore},
-	{says: []string{"My parcel is still not here and you ask ME something?"}, means: noScore},
-	{says: []string{"I ordered 2 items at 10:30 for 9.99"}, means: noScore},
-	{says: []string{"3 or 4", "4"}, means: 4, clarified: true},
-	{says: []string{"5", "8"}, means: 8}, // changed their mind
-	{says: []string{"STOP"}, means: noScore, optsOut: true},
-	{says: nil, means: noScore}, // silent
+	{says: []string{"10"}},
+	{says: []string{"9/10"}},
+	{says: []string{"９"}},
+	{says: []string{"٨"}},
+	{says: []string{"९"}},
+	{says: []string{"7️⃣"}},
+	{says: []string{"9, quick help, thank you"}},
+	{says: []string{"0, you useless idiots!!!"}},
+	{says: []string{"2", "Nobody ever called me back, what a mess."}},
+	{says: []string{"6", "slow"}},
+	{says: []string{"Leave me alone with this crap!!"}},
+	{says: []string{"My parcel is still not here and you ask ME something?"}},
+	{says: []string{"I ordered 2 items at 10:30 for 9.99"}},
+	{says: []string{"3 or 4", "4"}, clarified: true},
+	{says: []string{"5", "8"}}, // changed their mind
+	{says: []string{"STOP"}},
+	{says: nil}, // silent
 }
 
 // repliesInWords need the customer's language, which Telegram tells.
 var repliesInWords = []reply{
-	{says: []string{"neun"}, means: 9, language: "de"},
-	{says: []string{"8 von 10"}, means: 8, language: "de"},
-	{says: []string{"dix"}, means: 10, language: "fr"},
-	{says: []string{"nueve"}, means: 9, language: "es"},
-	{says: []string{"٧"}, means: 7, language: "ar"},
-	{says: []string{"3, ihr habt doch keine Ahnung"}, means: 3, language: "de"},
+	{says: []string{"neun"}, language: "de"},
+	{says: []string{"8 von 10"}, language: "de"},
+	{says: []string{"dix"}, language: "fr"},
+	{says: []string{"nueve"}, language: "es"},
+	{says: []string{"٧"}, language: "ar"},
+	{says: []string{"3, ihr habt doch keine Ahnung"}, language: "de"},
 }
 
 // editedReplies are changed in place, which Messenger tells at once.
 var editedReplies = []reply{
-	{says: []string{"1"}, edit: "10", means: 10},
-	{says: []string{"9"}, edit: "3", means: 3},
+	{says: []string{"1"}, edit: "10"},
+	{says: []string{"9"}, edit: "3"},
 }
 
-// surveyShop is a shop on two platforms, with a campaign.
+// meanings are the scores that a person would read out of what customers write; what
+// is not here gives none.
+var meanings = map[string]int{
+	"0, you useless idiots!!!": 0, "1": 1, "2": 2, "3": 3, "3, ihr habt doch keine Ahnung": 3, "4": 4, "5": 5, "6": 6,
+	"7️⃣": 7, "٧": 7, "8": 8, "٨": 8, "8 von 10": 8, "9": 9, "９": 9, "९": 9, "9/10": 9, "9, quick help, thank you": 9, "neun": 9, "nueve": 9, "10": 10, "dix": 10,
+}
+
+// surveyShop is a shop on two platforms.
 type surveyShop struct {
 	*shop
 	bot      *bot
@@ -108,7 +113,6 @@ func openSurveyShop(t *testing.T) *surveyShop {
 	})
 	w := &surveyShop{shop: s, bot: s.newBot("telegram-main", v1alpha1.ReceiveWebhook).open()}
 	w.openPage()
-	w.campaign = w.newCampaign("nps", v1alpha1.SurveyTrigger{Events: []v1alpha1.SurveyTriggerEvent{"ConversationResolved"}}, nil)
 	return w
 }
 
@@ -151,7 +155,7 @@ func (w *surveyShop) newCampaign(name string, trigger v1alpha1.SurveyTrigger, re
 		Trigger:     trigger,
 		Languages:   v1alpha1.SurveyLanguages{Offered: []string{"en", "de", "fr", "es", "ar"}, Fallback: "en"},
 		Questions: []v1alpha1.SurveyQuestion{
-			{ID: "score", Kind: "Score", Text: v1alpha1.Texts{"en": "0 to 10?", "de": "0 bis 10?", "fr": "0 à 10 ?", "es": "¿0 a 10?", "ar": "من 0 إلى 10؟"}},
+			{ID: "score", Kind: "Score", Text: questions},
 			{ID: "why", Kind: "Text", When: "score <= 6", Text: v1alpha1.Texts{"en": "Why?", "de": "Warum?", "fr": "Pourquoi ?", "es": "¿Por qué?", "ar": "لماذا؟"}},
 		},
 		Replies: replies,
@@ -176,6 +180,9 @@ type guest struct {
 	said         string         // at first
 	conversation string
 	reply        reply
+	// What they said once asked, by the platform's log: the last score, or noScore.
+	gave            int
+	wrote, optedOut bool
 }
 
 // guests are n customers, on both platforms by turns, with all replies by turns.
@@ -251,18 +258,53 @@ func score(text string) int {
 	return n
 }
 
-// record is what the guests gave, by their own account.
-func record(guests []*guest) (counts survey.Counts, answered, optedOut int) {
+// questions are the texts by which a score is asked for.
+var questions = v1alpha1.Texts{"en": "0 to 10?", "de": "0 bis 10?", "fr": "0 à 10 ?", "es": "¿0 a 10?", "ar": "من 0 إلى 10؟"}
+
+// hear takes down what a guest said since they were asked, as the platform logged it:
+// changed messages as they read in the end.
+func (g *guest) hear(ctx context.Context) error {
+	lines, err := g.Transcript(ctx)
+	if err != nil {
+		return err
+	}
+	asked := false
+	g.gave, g.wrote, g.optedOut = noScore, false, false
+	for _, l := range lines {
+		if l.Shop {
+			for _, question := range questions {
+				asked = asked || l.Text == string(question)
+			}
+			continue
+		}
+		if !asked {
+			continue
+		}
+		g.wrote, g.optedOut = true, g.optedOut || l.Text == "STOP"
+		if score, ok := meanings[l.Text]; ok {
+			g.gave = score
+		}
+	}
+	if !asked {
+		return fmt.Errorf("%q was never asked", g.said)
+	}
+	return nil
+}
+
+// record is what the guests gave, by the logs of the platforms.
+func record(t *testing.T, guests []*guest) (counts survey.Counts, answered, optedOut int) {
+	t.Helper()
+	each(t, guests, func(ctx context.Context, g *guest) error { return g.hear(ctx) })
 	for _, g := range guests {
-		if g.reply.optsOut {
+		if g.optedOut {
 			optedOut++
 		}
-		switch means := g.reply.means; {
-		case means == noScore:
+		switch {
+		case g.gave == noScore:
 			continue
-		case means >= 9:
+		case g.gave >= 9:
 			counts.Promoters++
-		case means >= 7:
+		case g.gave >= 7:
 			counts.Passives++
 		default:
 			counts.Detractors++
@@ -277,6 +319,7 @@ func record(guests []*guest) (counts survey.Counts, answered, optedOut int) {
 func TestSurvey(t *testing.T) {
 	t.Parallel()
 	w := openSurveyShop(t)
+	w.campaign = w.newCampaign("nps", v1alpha1.SurveyTrigger{Events: []v1alpha1.SurveyTriggerEvent{"ConversationResolved"}}, nil)
 	guests := w.guests(200)
 	each(t, guests, func(ctx context.Context, g *guest) error { return g.Write(ctx, g.said) })
 	w.find(guests)
@@ -287,7 +330,7 @@ func TestSurvey(t *testing.T) {
 	})
 	each(t, guests, func(ctx context.Context, g *guest) error { return g.answer(ctx) })
 
-	counts, answered, optedOut := record(guests)
+	counts, answered, optedOut := record(t, guests)
 	key := w.namespace + "/" + w.campaign.Name
 	var report survey.Report
 	eventually(t, long, "all replies are counted", func(ctx context.Context) (err error) {
@@ -362,9 +405,9 @@ func (w *surveyShop) undisturbed(guests []*guest) {
 	each(t, guests, func(_ context.Context, g *guest) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if state := states[g.conversation]; g.reply.means != noScore && state != store.ConversationSolved {
+		if state := states[g.conversation]; g.gave != noScore && state != store.ConversationSolved {
 			return fmt.Errorf("%q reopened a conversation: it is %s", g.reply.says, state)
-		} else if g.reply.means == noScore && !g.reply.optsOut && len(g.reply.says) > 0 && state == store.ConversationSolved {
+		} else if g.gave == noScore && !g.optedOut && g.wrote && state == store.ConversationSolved {
 			return fmt.Errorf("%q was swallowed: the conversation is still solved", g.reply.says)
 		}
 		return nil
@@ -397,6 +440,8 @@ func TestSurveyLate(t *testing.T) {
 	guests := w.guests(2)
 	each(t, guests, func(ctx context.Context, g *guest) error { return g.Write(ctx, g.said) })
 	w.find(guests)
+	// In a conversation that is open, what is written so late is somebody else's.
+	each(t, guests, func(ctx context.Context, g *guest) error { return w.desk.Resolve(ctx, g.conversation) })
 	key := w.namespace + "/" + late.Name
 	funnel := func(what string, holds func(f survey.Funnel) bool) {
 		eventually(t, long, what, func(ctx context.Context) error {

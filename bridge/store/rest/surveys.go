@@ -23,7 +23,8 @@ func (a *API) registerSurveys() {
 	huma.Register(a.huma, operation(http.MethodGet, "/v1/surveys", "list-surveys", tag,
 		"Survey campaigns by name", document.AccessRead), a.listSurveys)
 	get := operation(http.MethodGet, one, "get-survey", tag, "A survey campaign with its report as of now", document.AccessRead, 404)
-	get.Description = "Every number has its interval and its n; nothing is about fewer than five people, and null is no data, not 0. Needs access read."
+	get.Description = "Every number has its interval and its n, and null is no data, not 0. No count, of answers or in the funnel, is about one to four people, " +
+		"and none follows from those that are shown: what is left out for that is null, absent, or named as hidden. Needs access read."
 	huma.Register(a.huma, get, a.getSurvey)
 
 	page := operation(http.MethodGet, one+"/report.html", "get-survey-report", tag, "The report as one HTML page", document.AccessRead, 404)
@@ -33,7 +34,8 @@ func (a *API) registerSurveys() {
 
 	responses := operation(http.MethodGet, one+"/responses.csv", "get-survey-responses", tag, "All scores of a survey campaign", document.AccessRead, 404)
 	responses.Description = "CSV as of RFC 4180 in UTF-8, with a header; no cell begins like a formula. Without personal=true it says nothing of who answered: " +
-		"no ids, no texts, no time of day, and neither a day nor a channel and language that fewer than five have in common. Needs access read; personal=true needs access admin."
+		"no ids, no texts, no time of day, neither a day nor a channel and language that fewer than five have in common, no line before five have answered, " +
+		"and the order of the lines says nothing. Needs access read; personal=true needs access admin."
 	responses.Responses = map[string]*huma.Response{"200": {Description: "One line for each score", Content: textContent("text/csv")}}
 	huma.Register(a.huma, responses, a.getSurveyResponses)
 

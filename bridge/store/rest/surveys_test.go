@@ -116,6 +116,23 @@ func TestResponsesWithPersonalData(t *testing.T) {
 	}, lines)
 }
 
+// An admin reads the answers from the first on, also while a report of so few is
+// not shown.
+func TestPersonalResponsesHaveTheirAnswersFromTheFirstOn(t *testing.T) {
+	for _, n := range []int{0, 3} {
+		e := surveyed(t, n)
+		require.True(t, e.report.Report.Result.NoData())
+		e.responses = []store.SurveyResponse{responseOf("hm", survey.Answer{Question: "why", Text: "too slow"})}
+		api, _ := newAPI(t, e, Options{})
+		w := ask(t, api, "admin", "GET", "/v1/surveys/shop/nps/responses.csv?personal=true", "")
+		lines, err := csv.NewReader(strings.NewReader(w.Body.String())).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, lines, 2)
+		assert.Equal(t, []string{"comment", "answer:why", "answer:more"}, lines[0][11:])
+		assert.Equal(t, []string{"hm", "too slow", ""}, lines[1][11:])
+	}
+}
+
 func TestNoCellIsAFormula(t *testing.T) {
 	for _, text := range []string{"=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", "\n=1", "\u00a0=1", "＝1", "＋1", "－1", "＠A"} {
 		assert.Equal(t, "'"+text, plain(text), "%q", text)

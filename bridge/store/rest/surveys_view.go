@@ -43,6 +43,7 @@ type SurveyState struct {
 type SurveyForecast struct {
 	Invitations int     `json:"invitations"`
 	Responses   int     `json:"responses"`
+	Planned     bool    `json:"planned,omitempty" doc:"How many contacts there will be is not known: these are the answers that the campaign plans for (stop.maxResponses, or analysis.minPerGroup in each group), with what they would tell."`
 	HalfWidth   float64 `json:"halfWidth" doc:"Of the interval to expect, in points."`
 	Detectable  float64 `json:"detectable,omitempty" doc:"The smallest true difference between two groups of equal size that would be found four times in five."`
 }
@@ -59,7 +60,8 @@ type SurveyReport struct {
 	Final          bool               `json:"final" doc:"Nothing more is counted."`
 	Result         Measure            `json:"result"`
 	Counts         *SurveyCounts      `json:"counts,omitempty" doc:"NPS; absent where one of the three is under five."`
-	ResponseRate   *SurveyRate        `json:"responseRate,omitempty" doc:"Absent before anybody was asked."`
+	ResponseRate   *SurveyRate        `json:"responseRate,omitempty" doc:"Absent before anybody was asked, and where it would tell of fewer than five."`
+	MayRepeat      bool               `json:"mayRepeat,omitempty" doc:"A contact may have answered more than once (trigger.oncePer, frequency.campaignCooldown): intervals take answers for independent, so they are too narrow then."`
 	Late           SurveyCell         `json:"late" doc:"Scores that came too late to count."`
 	Distribution   []SurveyCell       `json:"distribution" doc:"By score."`
 	Series         []SurveyPoint      `json:"series,omitempty" nullable:"false" doc:"Over time; each point of at least five answers."`
@@ -67,7 +69,8 @@ type SurveyReport struct {
 	Channels       []SurveyGroup      `json:"channels,omitempty" nullable:"false"`
 	Languages      []SurveyGroup      `json:"languages,omitempty" nullable:"false"`
 	Comparisons    []SurveyComparison `json:"comparisons,omitempty" nullable:"false"`
-	SufficientData bool               `json:"sufficientData" doc:"Each compared group (without a comparison: all together) has as many answers as the analysis declares."`
+	SufficientData bool               `json:"sufficientData" doc:"Each compared group (without a comparison: all together) has as many answers as the analysis declares; of before and after, each arm has them before and after."`
+	Throttled      bool               `json:"throttled,omitempty" doc:"Cool-downs keep most of those that were drawn from being asked: campaigns compete for the same people."`
 	SampleRatio    *SurveyRatioCheck  `json:"sampleRatio,omitempty"`
 	Funnel         SurveyFunnel       `json:"funnel"`
 	Questions      []SurveyQuestion   `json:"questions,omitempty" nullable:"false" doc:"Drop-off by question."`
@@ -133,7 +136,7 @@ type SurveyPoint struct {
 type SurveyGroup struct {
 	Name         string      `json:"name"`
 	Measure      Measure     `json:"measure"`
-	Assigned     int         `json:"assigned,omitempty" doc:"Of an arm: how many were drawn for it, whether they could be asked or not."`
+	Assigned     int         `json:"assigned,omitempty" doc:"Of an arm: how many were drawn for it, whether they could be asked or not. Absent where it would tell of fewer than five."`
 	ResponseRate *SurveyRate `json:"responseRate,omitempty" doc:"Of an arm."`
 }
 
@@ -149,7 +152,7 @@ type SurveyComparison struct {
 	Caveats   []string         `json:"caveats,omitempty" nullable:"false" enum:"Observational,SelectionRisk,TooFew,SampleRatioMismatch,AssumesParallelTrends"`
 }
 
-// SurveyDifference is a difference in points; null: no data.
+// SurveyDifference is a difference in points; null: no data, or too few people to tell of.
 type SurveyDifference struct {
 	Difference *float64 `json:"difference" doc:"Centre of the interval."`
 	Observed   *float64 `json:"observed" doc:"Of the scores as shown."`
@@ -165,7 +168,7 @@ type SurveyDifference struct {
 type SurveyRatioCheck struct {
 	Chi2 float64 `json:"chi2"`
 	P    float64 `json:"p"`
-	OK   bool    `json:"ok" doc:"false: the arms do not have the sizes they were drawn with, so something is broken and no verdict is given."`
+	OK   bool    `json:"ok" doc:"false: arms and holdout do not have the sizes they were drawn with, so something is broken and no verdict is given."`
 }
 
 // SurveyQuestion is how many of those who were asked a question answered it.
@@ -176,7 +179,7 @@ type SurveyQuestion struct {
 }
 
 // SurveyFunnel counts what became of triggers: every count of a stage is the sum
-// of what left it there and what went on.
+// of what left it there and what went on, as far as nothing of it is hidden.
 type SurveyFunnel struct {
 	Triggered int            `json:"triggered"`
 	Exits     map[string]int `json:"exits,omitempty" doc:"Why nobody was asked, and how often."`
@@ -197,6 +200,7 @@ type SurveyFunnel struct {
 	Expired   int            `json:"expired"`
 	Clarified int            `json:"clarified"`
 	Unparsed  int            `json:"unparsed" doc:"Wrote something that was no score: it went where it would have gone without a survey."`
+	Hidden    []string       `json:"hidden,omitempty" nullable:"false" doc:"Counts of fewer than five, or from which such a one would follow: stages by their names here (they are 0 above), exits by theirs (they are not in exits)."`
 }
 
 // asJSON is a value of package survey as a type of this file, by the JSON that

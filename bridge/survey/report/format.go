@@ -120,11 +120,11 @@ var verdictTexts = map[survey.Verdict]string{
 }
 
 var caveatTexts = map[survey.Caveat]string{
-	survey.CaveatObservational:  "Observational: nobody was assigned by lot, so what differs may have another cause",
+	survey.CaveatObservational:  "Observational: before and after differ in more than what was changed, so what differs may have another cause",
 	survey.CaveatSelectionRisk:  "The groups answered at different rates, so different kinds of people may have answered",
-	survey.CaveatTooFew:         "Fewer answers than the analysis declared as enough",
+	survey.CaveatTooFew:         "Fewer answers in a group than the analysis declared as enough, or too few people to tell of",
 	survey.CaveatSampleRatio:    "The groups do not have the sizes they were assigned: something is broken between assignment and count",
-	survey.CaveatParallelTrends: "A cause only if both arms would have moved alike without the change",
+	survey.CaveatParallelTrends: "A cause only if both arms would have moved alike without the change, which is assumed and not checked",
 }
 
 // exitTexts say why nobody was asked.

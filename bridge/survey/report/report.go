@@ -110,7 +110,7 @@ func (v *view) sections(r *survey.Report, u unit) {
 	if len(r.Languages) > 1 {
 		v.groups(r, u, "languages", "By language", "", r.Languages)
 	}
-	if len(r.Questions) > 0 {
+	if len(r.Questions) > 0 && !r.Result.NoData() {
 		rows := make([][]string, len(r.Questions))
 		for i, q := range r.Questions {
 			rows[i] = []string{q.ID, cellText(q.Asked), cellText(q.Answered)}
@@ -201,6 +201,9 @@ func notes(r *survey.Report) []string {
 		texts[r.Type],
 		"One answer for each question asked: the last within the edit window. Late answers are counted apart.",
 		"Cells of one to four people are not shown, nor those from which they could be worked out.",
+	}
+	if r.MayRepeat {
+		list = append(list, "A contact may have answered more than once. The intervals take all answers for independent, so they are too narrow as far as the same people answered.")
 	}
 	if len(r.Comparisons) > 0 {
 		list = append(list, "The comparison was declared before the start and is looked at once, at the end. p is two-sided, adjusted by Holm for several comparisons. "+
