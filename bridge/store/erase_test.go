@@ -34,29 +34,36 @@ func everywhere(t testing.TB, s *Store, text string) (tables []string) {
 	require.NoError(t, err)
 	require.Greater(t, len(list), 30)
 	for _, table := range list {
-		rows, err := s.db.reader.QueryContext(t.Context(), `SELECT * FROM `+table)
-		require.NoError(t, err)
-		columns, err := rows.Columns()
-		require.NoError(t, err)
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			require.NoError(t, rows.Scan(into...))
-			for i, v := range values {
-				if raw, ok := v.([]byte); ok {
-					v = string(raw)
-				}
-				if strings.Contains(fmt.Sprint(v), text) {
-					tables = append(tables, table+"."+columns[i])
-				}
-			}
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
+		tables = append(tables, columnsWith(t, s, table, text)...)
 	}
 	return tables
+}
+
+// columnsWith are the columns of a table in which a text is found.
+func columnsWith(t testing.TB, s *Store, table, text string) (found []string) {
+	t.Helper()
+	rows, err := s.db.reader.QueryContext(t.Context(), `SELECT * FROM `+table)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		for i, v := range values {
+			if raw, ok := v.([]byte); ok {
+				v = string(raw)
+			}
+			if strings.Contains(fmt.Sprint(v), text) {
+				found = append(found, table+"."+columns[i])
+			}
+		}
+	}
+	require.NoError(t, rows.Err())
+	return found
 }
 
 // arrive brings events with a payload that holds what they say.

@@ -2,13 +2,13 @@ package survey
 
 import "slices"
 
-// CaveatReachDiffers: the arms ask on other channels, or at another time, and the
-// shares of those drawn who could be asked there differ: who answered in each is
-// another kind of people (those who use that channel, say), and a difference may come
-// from that alone. No verdict is given for it. Where each person can be reached in
-// either arm (contacts are merged, an arm has the other's channel as its second one)
-// the shares are alike.
-const CaveatReachDiffers Caveat = "ReachDiffers"
+const (
+	// CaveatReachDiffers: the arms ask on other channels, or at another time, and
+	// the shares of those drawn who could be asked there differ: who answered in each
+	// is another kind of people (those who use that channel, say), and a difference
+	// may come from that alone. No verdict is given for it.
+	CaveatReachDiffers Caveat = "ReachDiffers"
+)
 
 // checkReach takes the verdict from a comparison of scores whose arms reached
 // different shares of those that were drawn for them. Outcomes (repeat contact,

@@ -32,7 +32,11 @@ func TestArmsThatReachDifferentPeopleGetNoVerdict(t *testing.T) {
 	lower := verdict(func(c *survey.Campaign, d *survey.Data) { few(d); c.Analysis.Baseline = "with-channel" })
 	assert.Equal(t, survey.VerdictInconclusive, lower.Verdict)
 
-	words := verdict(func(c *survey.Campaign, d *survey.Data) { few(d); c.Arms[0].Channels = c.Arms[1].Channels; c.Trigger.Events = []survey.TriggerEvent{survey.API} })
+	words := verdict(func(c *survey.Campaign, d *survey.Data) {
+		few(d)
+		c.Arms[0].Channels = c.Arms[1].Channels
+		c.Trigger.Events = []survey.TriggerEvent{survey.API}
+	})
 	assert.NotContains(t, words.Caveats, survey.CaveatReachDiffers, "on the same channels, at the same time, chance alone differs")
 	often := verdict(func(_ *survey.Campaign, d *survey.Data) { d.Arms[0].Asked, d.Arms[1].Asked = 2000, 1900 })
 	assert.NotContains(t, often.Caveats, survey.CaveatReachDiffers, "asked about each resolution")
