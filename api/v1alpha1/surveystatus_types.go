@@ -298,7 +298,7 @@ type SurveyComparison struct {
 	// +optional
 	Observational bool `json:"observational,omitempty"`
 
-	// Caveats are what a reader has to know: Observational, SelectionRisk, TooFew,
+	// Caveats are what a reader has to know: Observational, SelectionRisk, ReachDiffers, TooFew,
 	// SampleRatioMismatch, AssumesParallelTrends.
 	// +optional
 	// +listType=atomic

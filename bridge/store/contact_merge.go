@@ -85,7 +85,7 @@ func (s *Store) mergeContacts(ctx context.Context, scope Scope, into, from strin
 	s.contactLocks(needs, &kept)
 	s.contactLocks(needs, &gone)
 	if scope.Write.Key != "" {
-		needs.key(kept.Namespace, scope.Write.Key)
+		needs = needs.key(kept.Namespace, scope.Write.Key)
 	}
 	err = s.writeLocked(ctx, 2, needs, func(t *txn) error {
 		if _, done, err := t.repeated(kept.Namespace, scope.Write); err != nil || done {

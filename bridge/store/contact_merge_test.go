@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/document"
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
@@ -373,4 +375,51 @@ func TestTheLaterWordAboutConsentCounts(t *testing.T) {
 	_, err := w.TriggerSurvey(t.Context(), everything, npsCampaign, SurveyTrigger{Contact: from, Event: survey.API})
 	require.NoError(t, err)
 	require.Equal(t, 1, w.exits(npsCampaign)[survey.OptedOut])
+}
+
+// However people are merged: the funnel adds up, and each group has as many contacts
+// and answers as are counted in it.
+func TestMergesKeepTheCounts(t *testing.T) {
+	checks := flag.Lookup("rapid.checks")
+	if was := checks.Value.String(); was == checks.DefValue { // each is a history of its own
+		require.NoError(t, checks.Value.Set("10"))
+		defer func() { require.NoError(t, checks.Value.Set(was)) }()
+	}
+	w := newTown(t, arms, func(c *survey.Campaign) {
+		c.Window.End = testTime.Add(10 * 365 * 24 * time.Hour)
+		c.Holdout.Fraction, c.Sampling.Rate = "20%", "80%"
+	})
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		var people []string
+		for i := range rapid.IntRange(2, 6).Draw(rt, "people") {
+			name := fmt.Sprint("r", round, "-", i)
+			people = append(people, w.contactOf(w.asked(name)))
+			if rapid.Bool().Draw(rt, "answers") {
+				w.says(name, rapid.SampledFrom([]string{"9", "3, slow", "stop"}).Draw(rt, "words"))
+			}
+		}
+		for range rapid.IntRange(1, 5).Draw(rt, "merges") {
+			w.merge(rapid.SampledFrom(people).Draw(rt, "into"), rapid.SampledFrom(people).Draw(rt, "from"))
+			if rapid.Bool().Draw(rt, "time") {
+				w.clock.advance(time.Hour)
+				w.run()
+			}
+		}
+		w.funnel(npsCampaign) // adds up
+		counts, err := readSurveyCounts(t.Context(), w.read, npsCampaign)
+		require.NoError(rt, err)
+		drawn := func(where string) int {
+			return count(t, w.Store, "survey_ledger WHERE kind = 'campaign' AND assigned_at > 0 AND "+where)
+		}
+		require.Equal(rt, drawn("held_out = 1"), counts.of(countContacts, noArm))
+		for arm := range 2 {
+			in := fmt.Sprintf("held_out = 0 AND sampled = 1 AND arm = %d", arm)
+			require.Equal(rt, drawn(in), counts.of(countContacts, arm))
+			require.Equal(rt, drawn(in+" AND opted_out_at > 0"), counts.of(countContactsOptedOut, arm))
+			require.Equal(rt, count(t, w.Store, fmt.Sprintf("survey_responses WHERE late = 0 AND arm = %d", arm)), counts.of(countAnswered, arm))
+			require.Equal(rt, count(t, w.Store, fmt.Sprintf("survey_dialogues WHERE arm = %d", arm)), counts.of(survey.Asked.String(), arm))
+		}
+	})
 }

@@ -54,7 +54,8 @@
 //	migrate, lock, locks, relay that wake each other
 //	ingest, raw, receipt, media what platforms tell: stages, journal, receipts, files
 //	conversation, messages,     what is kept, and how REST reads it
-//	contact, query, cursor
+//	contact, query, cursor      contacts that become one (contact_merge, survey_merge)
+//	erase                       forgetting one contact, and what remains
 //	send                        checking, planning and queueing a message; a mail's thread
 //	outbox, lane, deadletter    leasing it, its pace, reports, breakers, what could not be sent
 //	session, presence, signal   leases of bridges, assignments, waking who waits

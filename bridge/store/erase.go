@@ -76,7 +76,7 @@ func (s *Store) eraseSome(ctx context.Context, scope Scope, id string) (more boo
 	needs := newLocks()
 	s.contactLocks(needs, &known)
 	if scope.Write.Key != "" {
-		needs.key(known.Namespace, scope.Write.Key)
+		needs = needs.key(known.Namespace, scope.Write.Key)
 	}
 	err = s.writeLocked(ctx, sweepBatch, needs, func(t *txn) (err error) {
 		if _, done, err := t.repeated(known.Namespace, scope.Write); err != nil || done {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
+	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
 func (w *town) erase(contact string) {
@@ -31,29 +34,36 @@ func everywhere(t testing.TB, s *Store, text string) (tables []string) {
 	require.NoError(t, err)
 	require.Greater(t, len(list), 30)
 	for _, table := range list {
-		rows, err := s.db.reader.QueryContext(t.Context(), `SELECT * FROM `+table)
-		require.NoError(t, err)
-		columns, err := rows.Columns()
-		require.NoError(t, err)
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			require.NoError(t, rows.Scan(into...))
-			for i, v := range values {
-				if raw, ok := v.([]byte); ok {
-					v = string(raw)
-				}
-				if strings.Contains(fmt.Sprint(v), text) {
-					tables = append(tables, table+"."+columns[i])
-				}
-			}
-		}
-		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close())
+		tables = append(tables, columnsWith(t, s, table, text)...)
 	}
 	return tables
+}
+
+// columnsWith are the columns of a table in which a text is found.
+func columnsWith(t testing.TB, s *Store, table, text string) (found []string) {
+	t.Helper()
+	rows, err := s.db.reader.QueryContext(t.Context(), `SELECT * FROM `+table)
+	require.NoError(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(into...))
+		for i, v := range values {
+			if raw, ok := v.([]byte); ok {
+				v = string(raw)
+			}
+			if strings.Contains(fmt.Sprint(v), text) {
+				found = append(found, table+"."+columns[i])
+			}
+		}
+	}
+	require.NoError(t, rows.Err())
+	return found
 }
 
 // arrive brings events with a payload that holds what they say.
@@ -250,4 +260,43 @@ func TestTheJournalIsSearchedForTheAddress(t *testing.T) {
 	require.NoError(t, s.sweep(t.Context()))
 	require.Zero(t, count(t, w.Store, "journal_erasures"))
 	require.Equal(t, entries-1+3+1, count(t, w.Store, "raw_entries"))
+}
+
+// Who writes while they are erased is somebody new from some moment on; no message is
+// lost that came after it, and none is refused.
+func TestErasuresMeetMessages(t *testing.T) {
+	stores := several(t, 2)
+	ctx := context.Background()
+	var wg sync.WaitGroup
+	const people, each = 4, 12
+	for i := range people {
+		name := numbered("p", i)
+		id := getConversation(t, stores[0], getMessage(t, stores[0], stored(t, stores[0], telegram, textFrom(name, "first"+name, "hi"))).Conversation).Contact.ID
+		for k := range 2 {
+			wg.Go(func() {
+				for n := range each {
+					res, err := ingestOnce(stores[(n+k)%len(stores)], telegram, textFrom(name, fmt.Sprint(name, k, n), "x"))
+					if err != nil || res.Result != wire.ResultStored {
+						t.Error(res, err)
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			for n := range 3 {
+				if err := stores[n%len(stores)].EraseContact(ctx, everything, id); err != nil && !errors.Is(err, ErrNotFound) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range people {
+		stored(t, stores[0], telegram, textFrom(numbered("p", i), numbered("last", i), "y"))
+	}
+	s := stores[0]
+	require.Equal(t, people, count(t, s, "contacts"))
+	require.Equal(t, people, count(t, s, "identities i JOIN contacts c ON c.id = i.contact"))
+	require.Equal(t, count(t, s, "messages"), count(t, s, "messages m JOIN conversations v ON v.id = m.conversation JOIN identities i ON i.id = v.identity"))
+	require.Equal(t, count(t, s, "messages"), count(t, s, "external_ids WHERE kind = 'message'"))
 }

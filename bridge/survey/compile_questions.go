@@ -84,7 +84,9 @@ func (c *compiler) arm(field string, spec Arm) arm {
 	return made
 }
 
-// apart checks that a difference between two arms can be seen and attributed.
+// apart checks that a difference between two arms can be seen and attributed. Arms
+// that ask alike differ in what another system does by the assignment (it offers a
+// channel to one of them): such a system, and nobody else, triggers the campaign.
 func (c *compiler) apart(i, j int) {
 	a, b := c.program.arms[i], c.program.arms[j]
 	shared := 0
@@ -97,8 +99,8 @@ func (c *compiler) apart(i, j int) {
 	switch {
 	case shared > 0 && !same:
 		c.report(ReasonOverlappingArms, at("arms", i)+".channels", "shares some channels with arm %s and not others, so a difference could not be attributed; give them the same or none in common", b.name)
-	case same && a.delay == b.delay && maps.EqualFunc(a.texts, b.texts, func(s, t Texts) bool { return maps.Equal(s, t) }):
-		c.report(ReasonOverlappingArms, at("arms", i), "asks exactly as arm %s does; change its channels, delay or texts", b.name)
+	case same && !slices.Equal(c.campaign.Trigger.Events, []TriggerEvent{API}) && a.delay == b.delay && maps.EqualFunc(a.texts, b.texts, func(s, t Texts) bool { return maps.Equal(s, t) }):
+		c.report(ReasonOverlappingArms, at("arms", i), "asks exactly as arm %s does; change its channels, delay or texts (arms that differ in what another system does need API as the only trigger event)", b.name)
 	}
 }
 

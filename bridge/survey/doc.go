@@ -54,6 +54,12 @@
 //   - thanks go by ranges of scores, so that they suit all three types.
 //   - Two arms that ask in the same way, or that share some channels and not others,
 //     are OverlappingArms: their difference could not be seen, or not be attributed.
+//     Where API alone triggers the campaign they may ask alike: another system acts by
+//     the assignment.
+//   - Arms that reached different shares of those drawn, on channels of their own, get
+//     no verdict (ReachDiffers).
+//   - Contacts become one: of two draws the one by which they were asked holds; who was
+//     asked in two arms leaves the comparison (JoinDraws).
 //   - A campaign whose delay outlasts a channel's messaging window, with no approved
 //     template, is ChannelCannotAsk: it would skip everybody, silently.
 //   - Cells of 0 are shown: they are about nobody. Cells of 1 to 4 are not, nor those

@@ -122,6 +122,7 @@ func (a *aggregation) comparisons(r *Report) []ComparisonResult {
 	holm(results)
 	for i := range results {
 		a.judge(&results[i], r)
+		a.checkReach(&results[i])
 	}
 	return results
 }

@@ -149,7 +149,7 @@ type SurveyComparison struct {
 	Values    SurveyDifference `json:"values"`
 	AdjustedP *float64         `json:"adjustedP" doc:"By Holm, where several comparisons were declared; the verdict goes by it."`
 	Verdict   string           `json:"verdict" enum:"Pending,Higher,Lower,Inconclusive,Withheld" doc:"Given once, at the end."`
-	Caveats   []string         `json:"caveats,omitempty" nullable:"false" enum:"Observational,SelectionRisk,TooFew,SampleRatioMismatch,AssumesParallelTrends"`
+	Caveats   []string         `json:"caveats,omitempty" nullable:"false" enum:"Observational,SelectionRisk,ReachDiffers,TooFew,SampleRatioMismatch,AssumesParallelTrends"`
 }
 
 // SurveyDifference is a difference in points; null: no data, or too few people to tell of.

@@ -121,6 +121,7 @@ var verdictTexts = map[survey.Verdict]string{
 
 var caveatTexts = map[survey.Caveat]string{
 	survey.CaveatObservational:  "Observational: before and after differ in more than what was changed, so what differs may have another cause",
+	survey.CaveatReachDiffers:   "The groups could not be asked alike: on their channels different shares were reached, so different kinds of people answered",
 	survey.CaveatSelectionRisk:  "The groups answered at different rates, so different kinds of people may have answered",
 	survey.CaveatTooFew:         "Fewer answers in a group than the analysis declared as enough, or too few people to tell of",
 	survey.CaveatSampleRatio:    "The groups do not have the sizes they were assigned: something is broken between assignment and count",
