@@ -28,9 +28,10 @@ const DefaultTimeout = 5 * time.Minute
 
 const (
 	dialTimeout = 10 * time.Second
-	// idleConns per host: a bridge sends through one client to one host at up to
-	// some hundred messages a second with 100 to 300 ms each.
-	idleConns = 64
+	// idleConns per host: a bridge sends through one client to one host, as many
+	// messages at one time as the outbox has workers. Fewer would be closed after
+	// a send and opened for the next one.
+	idleConns = 128
 )
 
 // NewClient makes an HTTP client that
