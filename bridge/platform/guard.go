@@ -28,9 +28,10 @@ const DefaultTimeout = 5 * time.Minute
 
 const (
 	dialTimeout = 10 * time.Second
-	// idleConns per host: a bridge sends through one client to one host at up to
-	// some hundred messages a second with 100 to 300 ms each.
-	idleConns = 64
+	// idleConns per host: a bridge sends through one client to one host, as many
+	// messages at one time as the outbox has workers. Fewer would be closed after
+	// a send and opened for the next one.
+	idleConns = 128
 	// connBuffer is what a connection's reader and writer hold each, of HTTP/1.1: a
 	// platform's head fits in. A long poll has a connection to itself for as long as
 	// it waits, and Go's own 4 KiB are 8 MB for a thousand of them. Bodies of more

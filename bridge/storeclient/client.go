@@ -167,7 +167,7 @@ func withDeadline(ctx context.Context, d time.Duration) (context.Context, contex
 // call does one JSON request.
 func call[Answer any](ctx context.Context, c *Client, path string, body any, timeout time.Duration) (Answer, error) {
 	var answer Answer
-	encoded, err := json.Marshal(body)
+	encoded, err := encode(body)
 	if err != nil {
 		return answer, fmt.Errorf("store %s: %w", path, err)
 	}
@@ -204,7 +204,17 @@ func decode(resp *http.Response, answer any) error {
 	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxAnswer)); err != nil {
 		return err
 	}
+	if p, able := answer.(wire.PlainReader); able && p.ReadPlain(body.Bytes()) {
+		return nil
+	}
 	return json.Unmarshal(body.Bytes(), answer)
+}
+
+func encode(body any) ([]byte, error) {
+	if p, able := body.(wire.Plain); able {
+		return p.Encode()
+	}
+	return json.Marshal(body)
 }
 
 func (c *Client) post(ctx context.Context, path string, body []byte) (*http.Response, error) {

@@ -13,7 +13,23 @@ var (
 	eventNames    = []string{"account", "externalId", "message"}
 	messageNames  = []string{"direction", "externalId", "timestamp", "contact", "type", "text", "replyTo"}
 	contactNames  = []string{"externalId", "displayName", "username", "language"}
+
+	resultNames        = []string{"elements"}
+	elementResultNames = []string{"result", "id", "message"}
 )
+
+// Plain is what reads and writes itself where it is what it mostly is. Requests and
+// answers that are not Plain are encoding/json's.
+type Plain interface {
+	// Encode is the JSON of the value.
+	Encode() ([]byte, error)
+}
+
+// PlainReader is the other side of Plain.
+type PlainReader interface {
+	// ReadPlain reads the value, or returns false and leaves it to encoding/json.
+	ReadPlain(body []byte) bool
+}
 
 // ReadPlain reads a request of messages that are mere text, which nearly all are,
 // for a third of what encoding/json takes. It returns false, with r as it was,
@@ -31,6 +47,43 @@ func (r *IngestRequest) ReadPlain(body []byte) bool {
 	}
 	*r = req
 	return true
+}
+
+// ReadPlain reads an answer in which no envelope was refused as a whole; see
+// IngestRequest.ReadPlain.
+func (r *IngestResponse) ReadPlain(body []byte) bool {
+	in := plainjson.New(body)
+	var answer IngestResponse
+	in.Object(requestNames, func(int) {
+		answer.Envelopes = []EnvelopeResult{}
+		in.Array(func() {
+			var e EnvelopeResult
+			in.Object(resultNames, func(int) {
+				e.Elements = []ElementResult{}
+				in.Array(func() { e.Elements = append(e.Elements, readResult(in)) })
+			})
+			answer.Envelopes = append(answer.Envelopes, e)
+		})
+	})
+	if !in.Done() {
+		return false
+	}
+	*r = answer
+	return true
+}
+
+func readResult(in *plainjson.Reader) (e ElementResult) {
+	in.Object(elementResultNames, func(name int) {
+		switch elementResultNames[name] {
+		case "result":
+			e.Result = Result(in.Word())
+		case "id":
+			e.ID = in.Text()
+		case "message":
+			e.Message = in.Text()
+		}
+	})
+	return e
 }
 
 func readEnvelope(in *plainjson.Reader) (e Envelope) {

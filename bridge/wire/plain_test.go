@@ -35,6 +35,54 @@ func readBoth(t require.TestingT, body []byte) (plain, usual *IngestRequest) {
 	return plain, usual
 }
 
+// encodesAlike checks that what a request writes of itself means what encoding/json
+// writes.
+func encodesAlike(t require.TestingT, req IngestRequest) {
+	own, err := req.Encode()
+	require.NoError(t, err)
+	usual, err := json.Marshal(req)
+	require.NoError(t, err)
+	var got, want IngestRequest
+	require.NoError(t, json.Unmarshal(own, &got))
+	require.NoError(t, json.Unmarshal(usual, &want))
+	require.Equal(t, want, got)
+}
+
+func TestAnswersAreReadAsTheyAreWritten(t *testing.T) {
+	one := func(e ...ElementResult) EnvelopeResult { return EnvelopeResult{Elements: e} }
+	for _, test := range []struct {
+		answer IngestResponse
+		plain  bool
+	}{
+		{IngestResponse{}, false},
+		{IngestResponse{Envelopes: []EnvelopeResult{}}, true},
+		{IngestResponse{Envelopes: []EnvelopeResult{one(ElementResult{Result: ResultStored, ID: "01J"}, ElementResult{Result: ResultInvalid, Message: `"no" such <thing>`}), {Elements: []ElementResult{}}}}, true},
+		{IngestResponse{Envelopes: []EnvelopeResult{{}}}, false},
+		{IngestResponse{Envelopes: []EnvelopeResult{{Result: ResultStale, Elements: []ElementResult{{Result: ResultStale}}}}}, false},
+	} {
+		own, err := test.answer.Encode()
+		require.NoError(t, err)
+		var usual, plain IngestResponse
+		require.NoError(t, json.Unmarshal(own, &usual))
+		assert.Equal(t, test.answer, usual)
+		assert.Equal(t, test.plain, plain.ReadPlain(own), string(own))
+		if test.plain {
+			assert.Equal(t, test.answer, plain)
+		}
+	}
+}
+
+func TestATimeThatJSONDoesNotHoldIsAnError(t *testing.T) {
+	req := textRequest()
+	req.Envelopes[0].ReceivedAt = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)
+	_, err := req.Encode()
+	require.Error(t, err)
+	req = textRequest()
+	req.Envelopes[0].Elements[0].Event.Message.Timestamp = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)
+	_, err = req.Encode()
+	require.Error(t, err)
+}
+
 func TestMessagesOfTextArePlain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		req := IngestRequest{Envelopes: []Envelope{}}
@@ -56,6 +104,7 @@ func TestMessagesOfTextArePlain(t *testing.T) {
 		body, err := json.Marshal(req)
 		require.NoError(t, err)
 		readBoth(t, body)
+		encodesAlike(t, req)
 	})
 	body, err := json.Marshal(textRequest())
 	require.NoError(t, err)
@@ -76,6 +125,7 @@ func TestEveryFieldIsReadOrGivenUp(t *testing.T) {
 			fill(field)
 			body, err := json.Marshal(req)
 			require.NoError(t, err)
+			encodesAlike(t, req)
 			plain, _ := readBoth(t, body)
 			if plain == nil {
 				given++
@@ -86,8 +136,12 @@ func TestEveryFieldIsReadOrGivenUp(t *testing.T) {
 	}
 	each(func(r *IngestRequest) reflect.Value { return reflect.ValueOf(&r.Envelopes[0]).Elem() })
 	each(func(r *IngestRequest) reflect.Value { return reflect.ValueOf(&r.Envelopes[0].Elements[0].Event).Elem() })
-	each(func(r *IngestRequest) reflect.Value { return reflect.ValueOf(r.Envelopes[0].Elements[0].Event.Message).Elem() })
-	each(func(r *IngestRequest) reflect.Value { return reflect.ValueOf(r.Envelopes[0].Elements[0].Event.Message.Contact).Elem() })
+	each(func(r *IngestRequest) reflect.Value {
+		return reflect.ValueOf(r.Envelopes[0].Elements[0].Event.Message).Elem()
+	})
+	each(func(r *IngestRequest) reflect.Value {
+		return reflect.ValueOf(r.Envelopes[0].Elements[0].Event.Message.Contact).Elem()
+	})
 	assert.Greater(t, given, 20, "most fields are rare")
 }
 
@@ -119,6 +173,22 @@ func FuzzReadPlain(f *testing.F) {
 	f.Add([]byte(`{"envelopes":[{"platform":"x","receivedAt":"2026-11-22T10:00:00Z","transport":"polling","elements":[],"fence":{"token":1}}]}`))
 	f.Add([]byte(`{"envelopes":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) { readBoth(t, body) })
+}
+
+func BenchmarkWrite(b *testing.B) {
+	req := textRequest()
+	b.Run("plain", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = req.Encode()
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = json.Marshal(req)
+		}
+	})
 }
 
 func BenchmarkRead(b *testing.B) {

@@ -28,10 +28,12 @@ import (
 )
 
 const (
-	// DefaultWorkers send at one time. By Little's law 64 sends of 0.1 to 0.3 s
-	// are 200 to 600 messages a second, more than the largest account of any
-	// platform may send, and 64 stuck ones (30 s) cost 64 goroutines.
-	DefaultWorkers = 64
+	// DefaultWorkers send at one time. By Little's law 128 sends of 0.1 to 0.3 s
+	// are 400 to 1 300 messages a second: one to four of the largest accounts of any
+	// platform (Messenger's 300/s), and 128 stuck ones (30 s) cost 128 goroutines.
+	// What was sent together is reported together and makes room for as large a
+	// lease, so that a message costs the store a quarter less than with 64.
+	DefaultWorkers = 128
 	// SendTimeout bounds one send, unless its platform asks for more
 	// (platform.SendTimeouter); the store's leases outlast it.
 	SendTimeout = 30 * time.Second

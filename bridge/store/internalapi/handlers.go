@@ -32,7 +32,7 @@ func jsonCall[Request, Answer any](call func(ctx context.Context, bridge string,
 		if err != nil {
 			return err
 		}
-		encoded, err := json.Marshal(answer)
+		encoded, err := encode(answer)
 		if err != nil {
 			return fmt.Errorf("encode the answer: %w", err)
 		}
@@ -43,9 +43,11 @@ func jsonCall[Request, Answer any](call func(ctx context.Context, bridge string,
 	}
 }
 
-// plain is a request that reads what it mostly is by itself.
-type plain interface {
-	ReadPlain(body []byte) bool
+func encode(answer any) ([]byte, error) {
+	if p, able := answer.(wire.Plain); able {
+		return p.Encode()
+	}
+	return json.Marshal(answer)
 }
 
 // decode reads a body to its end and then takes it apart, which costs half of
@@ -59,7 +61,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) error {
 	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxJSON))
 	if err == nil {
 		limitReading(w, 0) // a deadline that outlives the body would end the request
-		if p, able := into.(plain); able && p.ReadPlain(body.Bytes()) {
+		if p, able := into.(wire.PlainReader); able && p.ReadPlain(body.Bytes()) {
 			return nil
 		}
 		err = json.Unmarshal(body.Bytes(), into)
