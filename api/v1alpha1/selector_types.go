@@ -27,7 +27,7 @@ type LabelSelector struct {
 // LabelSelectorRequirement is one thing that a LabelSelector says of a label.
 // +kubebuilder:validation:XValidation:rule="self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : !has(self.values) || self.values.size() == 0",message="values are required with the operators In and NotIn, and forbidden with Exists and DoesNotExist"
 type LabelSelectorRequirement struct {
-	// Key of the label.
+	// Key of the label that must be as the operator says, e.g. example.com/team.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:XValidation:rule="!format.qualifiedName().validate(self).hasValue()",message="key must be that of a label, like example.com/team or team"

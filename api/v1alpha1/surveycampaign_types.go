@@ -215,7 +215,7 @@ type SurveyTrigger struct {
 
 // SurveyExclude are conversations that nobody is asked about.
 type SurveyExclude struct {
-	// AutoResolved: those that a timer closed, and not a person.
+	// AutoResolved: those that a timer resolved, and not a person.
 	// +optional
 	AutoResolved bool `json:"autoResolved,omitempty"`
 

@@ -66,7 +66,6 @@ func TestThePaceFollowsWhatIsInUse(t *testing.T) {
 	held := make([]byte, 256<<20)
 	afterEachCollection(p)
 	until(leastGrowth)
-	runtime.KeepAlive(held)
-	held = nil
+	runtime.KeepAlive(held) // and not any longer
 	until(mostGrowth)
 }

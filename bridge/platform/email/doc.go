@@ -52,4 +52,11 @@
 // The text is the plain one of alternatives, or the HTML made plain (html.go),
 // without the quoted mail and the signature (trim.go), unless nothing would be
 // left; Mail.Original has it whole. A mail that has a subject only is that text.
+//
+// # What a mail of ours looks like
+//
+// text/plain, and attachments. A message has no markup here, so an HTML
+// alternative could only say the same once more, in mails of twice the size and
+// more: every mail program makes links of addresses in plain text and wraps its
+// lines, which are sent as long as they are (quoted-printable).
 package email

@@ -65,9 +65,12 @@ type polling struct {
 	done    chan error
 }
 
-func run(t *testing.T, a *api, p *Platform) *polling {
+func run(t *testing.T, a *api, p *Platform) *polling { return runRefusing(t, a, p, nil) }
+
+// runRefusing is run with what becomes of deliveries, from the first one on.
+func runRefusing(t *testing.T, a *api, p *Platform, refuse error) *polling {
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &polling{stop: cancel, done: make(chan error, 1)}
+	r := &polling{stop: cancel, done: make(chan error, 1), refuse: refuse}
 	ch := a.load(t, p, func(c *document.Channel) { c.FormerWebhookURL = formerURL })
 	go func() {
 		r.done <- p.Run(ctx, ch, "1", func(_ context.Context, b platform.Batch) error {
@@ -117,10 +120,7 @@ func eventually(t *testing.T, condition func() bool) {
 func TestPollConfirmsOnlyWhatWasDelivered(t *testing.T) {
 	a, q := newAPI(t), &queue{updates: []int64{100, 101, 102}}
 	a.handle("getUpdates", q.get)
-	r := run(t, a, fast())
-	r.mu.Lock()
-	r.refuse = errors.New("the store is away")
-	r.mu.Unlock()
+	r := runRefusing(t, a, fast(), errors.New("the store is away"))
 	eventually(t, func() bool { _, reports := r.get(); return len(reports) > 2 })
 	require.Equal(t, 3, q.left(), "nothing is confirmed before the store has it")
 
