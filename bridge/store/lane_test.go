@@ -382,3 +382,35 @@ func TestAChannelOfAnUnknownPlatformIsPutOff(t *testing.T) {
 	b.clock.advance(strangeWait)
 	require.Len(t, b.lease(5), 1)
 }
+
+// A channel moves to another Bridge, which has leased the lane by the time the
+// former one can tell what it sent.
+func TestWhatAFormerBridgeSentIsRecorded(t *testing.T) {
+	b := newBox(t, testCaps)
+	conv := b.met(telegram, "c1")
+	id := b.send(conv, "hello")
+	d := b.leaseOne()
+	b.report(of(d, 0, wire.OutcomeSending))
+	entries := testEntries(t)[:2]
+	b.load(append(entries, entry(t, document.EntryChannel, telegram, document.StoreChannel{Platform: "telegram", Account: "100", Bridge: otherBridge}))...)
+	b.clock.advance(leaseFor)
+	second := b.send(conv, "second")
+	resp, err := b.Lease(t.Context(), otherBridge, wire.LeaseRequest{Instance: "other", Max: 10})
+	require.NoError(t, err)
+	require.Len(t, resp.Deliveries, 1)
+	next := resp.Deliveries[0]
+	require.Equal(t, second, next.ID)
+	b.wantStatus(id, message.StatusUnknown, "did not report")
+
+	b.report(of(next, 0, wire.OutcomeSent), of(d, 0, wire.OutcomeFailed))
+	b.wantStatus(second, message.StatusQueued, "")
+	b.wantStatus(id, message.StatusUnknown, "did not report")
+	require.Equal(t, []bool{false}, b.report(of(d, 0, wire.OutcomeSent)), "it moves nothing")
+	b.wantStatus(id, message.StatusSent, "")
+	require.Equal(t, id+"/0", getMessage(t, b.Store, id).ExternalID)
+
+	other, err := b.Report(t.Context(), otherBridge, wire.ReportRequest{Instance: "other", Reports: []wire.PartReport{of(next, 0, wire.OutcomeSending), of(next, 0, wire.OutcomeSent)}})
+	require.NoError(t, err)
+	require.Equal(t, []bool{true, true}, other.Accepted)
+	b.wantStatus(second, message.StatusSent, "")
+}

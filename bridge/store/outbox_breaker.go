@@ -12,7 +12,8 @@ import (
 // in the claim, so that all replicas of bridges and stores share it:
 //
 //	closed     failures = 0     lanes are leased as its rate allows
-//	open       failures > 0, now < paused_until     nothing is leased
+//	open       failures > 0, now < paused_until     nothing is leased, and of what is
+//	                                                leased no part is begun
 //	half-open  failures > 0, now ≥ paused_until     one delivery is leased, as a
 //	           probe; the next one after probeWait should that one be lost
 //

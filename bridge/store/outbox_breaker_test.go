@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -192,4 +193,42 @@ func TestASuccessBetweenThemEndsStrikes(t *testing.T) {
 		b.sent(b.lease(1)[0])
 	}
 	require.NotEmpty(t, b.lease(100))
+}
+
+// A wait that the platform asks the whole channel for is kept by lanes that are
+// leased already, and by the parts that are left of a message: nothing more is
+// begun, and nothing of it is an attempt.
+func TestLeasedLanesWaitForTheirChannel(t *testing.T) {
+	for name, class := range map[string]wire.ErrorClass{"Retry-After": wire.ErrRateLimited, "credentials": wire.ErrAuthInvalid} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, testCaps)
+			var ids []string
+			for i := range 3 {
+				ids = append(ids, b.send(b.met(telegram, fmt.Sprint("c", i)), threeParts))
+			}
+			ds := b.lease(10)
+			require.Len(t, ds, 3)
+			b.report(of(ds[1], 0, wire.OutcomeSending), of(ds[1], 0, wire.OutcomeSent)) // two parts are left of it
+			r := of(ds[0], 0, wire.OutcomeRetry)
+			r.Class, r.Scope, r.RetryAfter = class, wire.ScopeChannel, 30*time.Second
+			b.report(of(ds[0], 0, wire.OutcomeSending), r)
+			require.Equal(t, []bool{false}, b.report(of(ds[1], 1, wire.OutcomeSending)))
+			require.Equal(t, []bool{false}, b.report(of(ds[2], 0, wire.OutcomeSending)))
+			b.report(of(ds[1], 1, wire.OutcomeReleased), of(ds[2], 0, wire.OutcomeReleased)) // as the bridge does then
+
+			b.clock.advance(30*time.Second - time.Millisecond)
+			require.Empty(t, b.lease(10))
+			b.clock.advance(time.Millisecond)
+			parts := map[string][]int{}
+			for len(parts) < 3 { // one tries for all, then the others
+				found := b.lease(10)
+				require.NotEmpty(t, found)
+				for _, d := range found {
+					parts[d.ID] = indexes(d)
+					b.sent(d)
+				}
+			}
+			require.Equal(t, map[string][]int{ids[0]: {0, 1, 2}, ids[1]: {1, 2}, ids[2]: {0, 1, 2}}, parts)
+		})
+	}
 }

@@ -338,44 +338,6 @@ func TestASendThatWasOnItsWayDoesNotEndAPause(t *testing.T) {
 	b.sent(b.leaseOne())
 }
 
-// A wait that the platform asks the whole channel for is kept by lanes that are
-// leased already, and by the parts that are left of a message: nothing more is
-// begun, and nothing of it is an attempt.
-func TestLeasedLanesWaitForTheirChannel(t *testing.T) {
-	for name, class := range map[string]wire.ErrorClass{"Retry-After": wire.ErrRateLimited, "credentials": wire.ErrAuthInvalid} {
-		t.Run(name, func(t *testing.T) {
-			b := newBox(t, testCaps)
-			var ids []string
-			for i := range 3 {
-				ids = append(ids, b.send(b.met(telegram, fmt.Sprint("c", i)), threeParts))
-			}
-			ds := b.lease(10)
-			require.Len(t, ds, 3)
-			b.report(of(ds[1], 0, wire.OutcomeSending), of(ds[1], 0, wire.OutcomeSent)) // two parts are left of it
-			r := of(ds[0], 0, wire.OutcomeRetry)
-			r.Class, r.Scope, r.RetryAfter = class, wire.ScopeChannel, 30*time.Second
-			b.report(of(ds[0], 0, wire.OutcomeSending), r)
-			require.Equal(t, []bool{false}, b.report(of(ds[1], 1, wire.OutcomeSending)))
-			require.Equal(t, []bool{false}, b.report(of(ds[2], 0, wire.OutcomeSending)))
-			b.report(of(ds[1], 1, wire.OutcomeReleased), of(ds[2], 0, wire.OutcomeReleased)) // as the bridge does then
-
-			b.clock.advance(30*time.Second - time.Millisecond)
-			require.Empty(t, b.lease(10))
-			b.clock.advance(time.Millisecond)
-			parts := map[string][]int{}
-			for len(parts) < 3 { // one tries for all, then the others
-				found := b.lease(10)
-				require.NotEmpty(t, found)
-				for _, d := range found {
-					parts[d.ID] = indexes(d)
-					b.sent(d)
-				}
-			}
-			require.Equal(t, map[string][]int{ids[0]: {0, 1, 2}, ids[1]: {1, 2}, ids[2]: {0, 1, 2}}, parts)
-		})
-	}
-}
-
 func TestALostTryOfARefusedChannelIsFollowedByAnother(t *testing.T) {
 	b := newBox(t, testCaps)
 	b.send(b.met(telegram, "c1"), "hello")
@@ -617,36 +579,4 @@ func TestReportsOfOthersAreRefused(t *testing.T) {
 	resp2, err := b.Lease(t.Context(), otherBridge, wire.LeaseRequest{Instance: "x", Max: 10})
 	require.NoError(t, err)
 	require.Empty(t, resp2.Deliveries)
-}
-
-// A channel moves to another Bridge, which has leased the lane by the time the
-// former one can tell what it sent.
-func TestWhatAFormerBridgeSentIsRecorded(t *testing.T) {
-	b := newBox(t, testCaps)
-	conv := b.met(telegram, "c1")
-	id := b.send(conv, "hello")
-	d := b.leaseOne()
-	b.report(of(d, 0, wire.OutcomeSending))
-	entries := testEntries(t)[:2]
-	b.load(append(entries, entry(t, document.EntryChannel, telegram, document.StoreChannel{Platform: "telegram", Account: "100", Bridge: otherBridge}))...)
-	b.clock.advance(leaseFor)
-	second := b.send(conv, "second")
-	resp, err := b.Lease(t.Context(), otherBridge, wire.LeaseRequest{Instance: "other", Max: 10})
-	require.NoError(t, err)
-	require.Len(t, resp.Deliveries, 1)
-	next := resp.Deliveries[0]
-	require.Equal(t, second, next.ID)
-	b.wantStatus(id, message.StatusUnknown, "did not report")
-
-	b.report(of(next, 0, wire.OutcomeSent), of(d, 0, wire.OutcomeFailed))
-	b.wantStatus(second, message.StatusQueued, "")
-	b.wantStatus(id, message.StatusUnknown, "did not report")
-	require.Equal(t, []bool{false}, b.report(of(d, 0, wire.OutcomeSent)), "it moves nothing")
-	b.wantStatus(id, message.StatusSent, "")
-	require.Equal(t, id+"/0", getMessage(t, b.Store, id).ExternalID)
-
-	other, err := b.Report(t.Context(), otherBridge, wire.ReportRequest{Instance: "other", Reports: []wire.PartReport{of(next, 0, wire.OutcomeSending), of(next, 0, wire.OutcomeSent)}})
-	require.NoError(t, err)
-	require.Equal(t, []bool{true, true}, other.Accepted)
-	b.wantStatus(second, message.StatusSent, "")
 }

@@ -44,7 +44,7 @@ func openPage(t *testing.T, b backend) *pageDesk {
 	w := start(t, b, func(o *processes.Options) { o.PlatformEndpoints["messenger"] = server.URL })
 	channels := map[string]document.Channel{"messenger": messenger()}
 	registered := channels["messenger"]
-	registered.WebhookURL = w.WebhookURL("/webhooks/apps/messenger/" + app)
+	registered.WebhookURL, registered.RegisterWebhook = w.WebhookURL("/webhooks/apps/messenger/"+app), true
 	channels["messenger"] = registered
 	require.NoError(t, w.SetChannels(channels))
 	eventually(t, "the page's webhooks come", func(context.Context) error {

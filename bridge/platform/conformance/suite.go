@@ -172,6 +172,9 @@ func capabilities(t *testing.T, s Suite) {
 	}
 	require.Subset(t, caps.Attachments, caps.Uncaptioned)
 	require.True(t, caps.AgentWindow == 0 || caps.AgentWindow > caps.Window, "people may answer for longer than the window, not for less")
+	require.True(t, caps.AdWindow == 0 || caps.AdWindow > caps.Window && caps.AdSource != "", "an ad opens the window for longer, and is told by its source")
+	require.Subset(t, []message.Type{message.TypeReaction, message.TypeEdit, message.TypeDeletion}, caps.WindowOpeners, "a message opens it anyway")
+	require.True(t, caps.Window > 0 || len(caps.WindowOpeners) == 0 && caps.AdWindow == 0, "there is a window to open")
 	require.True(t, caps.QuickReplies == 0 || caps.Buttons > 0, "two styles of buttons, or none")
 	if caps.MaxMedia > 0 {
 		require.Implements(t, (*platform.MediaFetcher)(nil), s.Platform)
