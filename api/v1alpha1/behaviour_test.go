@@ -67,6 +67,7 @@ spec:
   credentials: {secretRef: {name: telegram-main}, overlap: 0s}
   limits: {inboundPerSecond: 10, outboundPerSecond: 20, maxMediaBytes: 1048576}
   reopenWindow: 1h30m
+  defaultLanguage: pt-BR
   resendUnknown: true
   allowedPolicies: [{namespaces: {from: Same}}, {namespaces: {from: Selector, selector: {matchLabels: {team: cx}}}, maxPriority: 500}]
   allowedCampaigns: [{namespaces: {from: Selector, selector: {matchLabels: {team: cx}}}}]

@@ -90,6 +90,10 @@
 //	                          └─────► routings      position in the policy, labels, topics, when the step ends
 //	                          └─────► errands       the policy's text, a bot's turn, a webhook: after the commit
 //
+// Nothing waits for ever (routing_again.go): a step begins anew for what comes back to
+// its queue, what is opened and nobody's is routed, and what is to go on while no
+// policy is in force does so when a document brings one.
+//
 // A decision is explained by replaying it (GET /v1/conversations/{id}/routing). Its
 // facts are without the message's text, which is joined from the message: what a
 // contact deletes, or retention removes, is gone from there, too.

@@ -340,13 +340,6 @@ func TestReopenedOfABotThatIsGone(t *testing.T) {
 func TestAPolicyThatIsAppliedAgain(t *testing.T) {
 	for what, meanwhile := range map[string]func(r *routed, d *desk, v string){
 		"a step is over": func(r *routed, _ *desk, _ string) { r.goes(time.Hour) },
-		"a wait is over": func(r *routed, _ *desk, _ string) {
-			limited := teamOf(vip)
-			limited.Limits.MaxWait = document.Duration(5 * time.Minute)
-			r.set(entry(r.t, document.EntryAgentQueue, vip, limited))
-			require.Empty(r.t, r.reload())
-			r.goes(7 * time.Minute)
-		},
 		"its queue leaves": func(r *routed, d *desk, _ string) {
 			r.leaves(document.EntryAgentQueue, vip)
 			require.Empty(r.t, r.reload())
@@ -381,7 +374,7 @@ func TestAPolicyThatIsAppliedAgain(t *testing.T) {
 			d.turn()
 			r.wantOwner(v, OwnerQueue, vip)
 			policy := r.entries[document.Entry{Kind: document.EntryRoutingPolicy, Name: "shop/inbound"}.Key()]
-			channel := r.entries[document.Entry{Kind: document.EntryChannel, Name: telegram}.Key()]
+			channel := r.entries[telegrams]
 			r.attach()
 			r.leaves(document.EntryRoutingPolicy, "shop/inbound")
 			require.Empty(t, r.reload())
@@ -398,13 +391,30 @@ func TestAPolicyThatIsAppliedAgain(t *testing.T) {
 	}
 }
 
+// Likewise what has waited too long in a queue meanwhile, in a step that lasts.
+func TestAWaitThatIsOverWithoutAPolicy(t *testing.T) {
+	r := newRouted(t, inbound(rule("all", step("first", toQueue(vip)), step("second", toQueue(general)))))
+	r.set(entry(t, document.EntryAgentQueue, vip, routing.QueueSpec{Name: vip, Limits: routing.Limits{MaxWait: document.Duration(5 * time.Minute)}}))
+	require.Empty(t, r.reload())
+	v := r.hear("c1", "x")
+	before := r.entries[telegrams]
+	r.attach()
+	r.goes(time.Hour)
+	r.wantOwner(v, OwnerQueue, vip)
+	r.set(before)
+	require.Empty(t, r.reload())
+	r.goes(time.Minute)
+	r.wantOwner(v, OwnerQueue, general)
+	r.desk().checkCounters()
+}
+
 // A webhook does not answer, and there is no policy to go on by for the moment.
 func TestAWebhookFailsWithoutAPolicy(t *testing.T) {
 	s := newService(t)
 	s.says(404, ``)
 	r := newWebhookPolicy(t, s, nil)
 	v := r.hear("c1", "x")
-	before := r.entries[document.Entry{Kind: document.EntryChannel, Name: telegram}.Key()]
+	before := r.entries[telegrams]
 	r.attach()
 	r.settleAll()
 	r.wantOwner(v, OwnerNone, "")

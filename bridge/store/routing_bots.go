@@ -40,7 +40,7 @@ func (r *dispatcher) beginTurn(t *txn, v *convRow, o *occasion, before Owner) er
 // REST learns it from the event log. A Bot that is not there (any more) hands over.
 func (t *txn) botTakesOver(v *convRow) error {
 	st := t.c.dispatcher.s.state.Load()
-	if _, ok := st.routes.bots[v.owner.Name]; !ok && !(isBotName(v.owner.Name) && st.enforces(v.channel)) {
+	if _, ok := st.routes.bots[v.owner.Name]; !ok && (!isBotName(v.owner.Name) || !st.enforces(v.channel)) {
 		return nil
 	}
 	return t.addErrand(errand{conversation: v.id, kind: errandBot, target: v.owner.Name, epoch: v.epoch})

@@ -158,7 +158,7 @@ func (w *town) act() {
 }
 
 func (w *town) write() {
-	contact := ""
+	var contact string
 	if len(w.contacts) > 0 && rapid.Bool().Draw(w.rt, "known") {
 		contact = w.contacts[w.some(w.conversations(), "conversation")]
 	} else {

@@ -204,7 +204,7 @@ type SpokenLanguage struct {
 // Owner is who has a conversation.
 type Owner struct {
 	Kind string `json:"kind" enum:"none,queue,bot,agent"`
-	Name string `json:"name,omitempty" maxLength:"253"`
+	Name string `json:"name,omitempty" maxLength:"253" doc:"Of a queue and of a Bot: namespace/name. A bot of your own, without a Bot resource, has a name without a slash: a name of a Bot that does not exist (any more) hands over by the Channel's policies. Of an agent: their id, or a name of your own."`
 }
 
 // Contact is a person, known by one or more identities.
