@@ -28,7 +28,10 @@
 // ReadScore takes a text for a score only if it says one and nothing against it.
 // A score never reopens a conversation or wakes a bot (EffectConsume); anything
 // that is not one goes where it would go without a survey (EffectRoute), and the
-// survey stays open.
+// survey stays open. While the survey's question is the last thing said in the
+// thread, a text is read; once anybody else has said something (a bot, a person, the
+// contact with another matter), only presses of its buttons and what quotes it are,
+// until it asks again. A question that never arrived takes no answers.
 //
 // # What the answers mean
 //
