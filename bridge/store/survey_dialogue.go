@@ -29,7 +29,14 @@ func (x *surveys) step(t *txn, d *dialogueRow, in survey.Input, conversation str
 		return false, err
 	}
 	before := d.state
-	after, effects := survey.Step(p, before, in, t.now)
+	after, effects := before, []survey.Effect(nil)
+	if !d.open && before.Open() {
+		// It was closed for another one when two contacts became one. It has an outcome
+		// all the same, and what follows from its score is done.
+		after, effects = survey.Step(p, after, survey.Input{Kind: survey.InputGaveWay}, t.now)
+	}
+	after, more := survey.Step(p, after, in, t.now)
+	effects = append(effects, more...)
 	if in.Kind == survey.InputTimer {
 		if until, quiet := p.QuietUntil(t.now); quiet && reminds(effects) {
 			// Nobody is reminded in quiet times: once they are over, or not at all.

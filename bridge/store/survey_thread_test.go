@@ -126,3 +126,23 @@ func TestAFollowUpCancelsNothingUnlessTheCampaignSaysSo(t *testing.T) {
 	s.run()
 	require.Equal(t, 1, s.funnel(npsCampaign).Asked)
 }
+
+// Two open questions become one person's: one goes on, the other has its outcome, and
+// nothing stands in the way of other surveys.
+func TestOfTwoOpenQuestionsOfOnePersonOneGoesOn(t *testing.T) {
+	s := newSurveying(t, func(c *survey.Campaign) {
+		c.Reminders = survey.Reminders{Count: 1, After: document.Duration(time.Hour)}
+	})
+	s.asked("ana-new")
+	s.asked("ana")
+	ingest(t, s.Store, telegram, message.Event{Migration: &message.Migration{From: "ana", To: "ana-new"}})
+	s.clock.advance(2 * time.Hour)
+	s.run()
+	require.Equal(t, 1, count(t, s.Store, "survey_dialogues WHERE open = 1"))
+	require.Equal(t, 1, s.funnel(npsCampaign).Expired)
+	require.Equal(t, npsCampaign, s.says("ana-new", "9").Survey)
+	require.Equal(t, 1, s.funnel(npsCampaign).Answered)
+	s.clock.advance(100 * time.Hour)
+	s.run()
+	require.Zero(t, count(t, s.Store, "survey_dialogues WHERE open = 1 OR next_at > 0 OR outcome = ''"))
+}

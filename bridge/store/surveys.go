@@ -11,6 +11,9 @@ import (
 // is ErrNotFound. Nothing of it names a contact, but SurveyResponses where that is
 // asked for.
 type SurveyReader interface {
+	// A name that was deleted and applied again is another run: the name stands for
+	// the latest, "namespace/name@1" for the first, and so on.
+
 	// Surveys in scope, by name, with the summaries that are kept (at most ten
 	// minutes old): those in force, and those that are gone and have answers.
 	Surveys(ctx context.Context, s Scope) ([]Survey, error)

@@ -267,11 +267,16 @@ func TestPlanIsOfTheAnswersThatAreDeclared(t *testing.T) {
 		change  func(*survey.Campaign)
 		answers int
 	}{
-		"minPerGroup":    {func(c *survey.Campaign) {}, 100},
-		"maxResponses":   {func(c *survey.Campaign) { c.Stop.MaxResponses = 922 }, 922},
-		"arms":           {func(c *survey.Campaign) { *c, _ = twoArms() }, 200},
-		"before, after":  {func(c *survey.Campaign) { c.Analysis = survey.Analysis{Compare: survey.CompareBeforeAfter, ChangedAt: noon} }, 200},
-		"of both, twice": {func(c *survey.Campaign) { *c, _ = twoArms(); c.Analysis = survey.Analysis{Compare: survey.CompareDifferences, ChangedAt: noon} }, 400},
+		"minPerGroup":  {func(c *survey.Campaign) {}, 100},
+		"maxResponses": {func(c *survey.Campaign) { c.Stop.MaxResponses = 922 }, 922},
+		"arms":         {func(c *survey.Campaign) { *c, _ = twoArms() }, 200},
+		"before, after": {func(c *survey.Campaign) {
+			c.Analysis = survey.Analysis{Compare: survey.CompareBeforeAfter, ChangedAt: noon}
+		}, 200},
+		"of both, twice": {func(c *survey.Campaign) {
+			*c, _ = twoArms()
+			c.Analysis = survey.Analysis{Compare: survey.CompareDifferences, ChangedAt: noon}
+		}, 400},
 	} {
 		c := nps()
 		one.change(&c)

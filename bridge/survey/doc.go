@@ -28,15 +28,19 @@
 // ReadScore takes a text for a score only if it says one and nothing against it.
 // A score never reopens a conversation or wakes a bot (EffectConsume); anything
 // that is not one goes where it would go without a survey (EffectRoute), and the
-// survey stays open.
+// survey stays open. While the survey's question is the last thing said in the
+// thread, a text is read; once anybody else has said something (a bot, a person, the
+// contact with another matter), only presses of its buttons and what quotes it are,
+// until it asks again. A question that never arrived takes no answers.
 //
 // # What the answers mean
 //
-// Nothing is published without its n, its interval and its denominator; nothing
-// at all of fewer than five people; no data is NaN (in JSON null), never 0. A
-// verdict is given once, at the end, by the comparison that was declared before
-// the start, and withheld when the assignment does not have the sizes that were
-// drawn. Formulas stand with their sources at the functions; the tests hold them
+// Nothing is published without its n, its interval and its denominator; no count of
+// one to four people, of answers, in the funnel or in a comparison, nor one from
+// which such a count follows (Funnel.Published); no data is NaN (in JSON null), never
+// 0. A verdict is given once, at the end, by the comparison that was declared before
+// the start (Declared), and withheld when arms or holdout do not have the sizes that
+// were drawn. Formulas stand with their sources at the functions; the tests hold them
 // against published values.
 //
 // # Where this departs from the sketch
@@ -63,7 +67,18 @@
 //   - A campaign whose delay outlasts a channel's messaging window, with no approved
 //     template, is ChannelCannotAsk: it would skip everybody, silently.
 //   - Cells of 0 are shown: they are about nobody. Cells of 1 to 4 are not, nor those
-//     from which they follow.
+//     from which they follow. How many have not answered (yet) is not such a cell.
+//   - Behind a score and a separator a comment needs a word of praise or complaint, or
+//     some length: "9, Uhr" and "2, please" have the same shape as "9, great service".
+//   - Sampling, holdout and arms are fixed with the analysis: kept draws of two rates
+//     would be a mixture, and an arm that changes is two treatments.
+//   - Trends before a change are not compared, so a difference in differences is always
+//     Observational and AssumesParallelTrends.
+//   - Every answer counts, also a second one of the same contact; Report.MayRepeat says
+//     where that can be, since intervals take answers for independent. One answer each
+//     is oncePer: Contact, or a cool-down as long as the window.
+//   - Choices are buttons or quick replies: messages have no lists. Where a platform has
+//     too few of both for the scale, the text asks for the number.
 //   - Redaction of answers, and the group cap over all proactive messages, belong to
 //     the store, which sees both.
 package survey

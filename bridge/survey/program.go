@@ -105,7 +105,9 @@ type Assignment struct {
 
 // Assign draws for a contact (and a conversation, where Sampling.Unit says so):
 // holdout, arm and sample, independent of one another. Each share is a range of
-// slots that begins at 0, so raising it only adds contacts. It is also how
+// slots that begins at 0, so a draw with a higher one only adds contacts. (A campaign
+// that has begun draws with what it began with, see Declared; who was drawn before
+// keeps that draw, Facts.Assigned.) It is also how
 // another system learns a contact's arm before there is anything to ask, for
 // an experiment about offering a channel.
 func (p *Program) Assign(contact, conversation string) Assignment {

@@ -32,7 +32,7 @@ var opinionLines = map[string]string{
 		"aide*|facile*|correct*|moyen*|mal|mauvais*|lent*|nul|nulle|decu*|horrible*|impoli*|jamais|rien|parce|etait",
 	"es": "bien|buen|buena|bueno|muy|excelente*|perfect*|genial*|rapid*|amable*|atent*|eficien*|eficaz|satisf*|content*|recom*|facil*|util*|encant*|mal|" +
 		"mala|malo|pesim*|lent*|demasiado|horribl*|terribl*|decepc*|nunca|nada|porque|fue|era|estuvo|regular|super*|mejor*",
-	"pt": "bom|boa|bem|muito|otimo|otima|excelente*|perfeit*|rapid*|simpatic*|atencios*|eficient*|satisf*|recomend*|facil*|util*|adorei|gostei|mal|mau|" +
+	"pt": "bom|boa|bem|muito|otimo|otima|excelente*|perfeit*|rapid*|simpatic*|atencios*|eficient*|satisf*|recomen*|facil*|util*|adorei|gostei|mal|mau|" +
 		"ruim|pessim*|lent*|demor*|horrivel|nunca|nada|porque|foi|regular|melhor*|legal|maravilh*",
 	"it": "buon*|bene|molto|ottim*|eccellent*|perfett*|veloc*|rapid*|gentil*|cortes*|efficien*|soddisf*|consigli*|facil*|util*|brav*|bravissim*|male|" +
 		"pessim*|lent*|scars*|scortes*|delus*|niente|perche|era|stato|troppo|super*|meglio",
@@ -53,7 +53,7 @@ var opinionLines = map[string]string{
 	"fi": "hyva*|erinomai*|loistav*|nopea*|ystavalli*|avuli*|tyytyvai*|suosittel*|helppo*|huono*|hidas*|toyke*|pettyn*|koskaan|oli|todella|super*|mahtav*",
 	"hu": "jo|nagyon|kivalo*|remek*|tokeletes*|gyors*|kedves*|segitoke*|elegedett*|ajanl*|konny*|rossz*|lassu*|udvariatlan*|csalod*|soha|mert|volt|" +
 		"szuper*",
-	"ro": "bun*|foarte|excelent*|perfect*|rapid*|amabil*|multumit*|recomand*|usor|slab*|prost*|incet*|lent*|dezamag*|niciodata|fost|super*",
+	"ro": "bun*|foarte|excelen*|perfect*|rapid*|amabil*|multumit*|recomand*|usor|slab*|prost*|incet*|lent*|dezamag*|niciodata|fost|super*",
 	"bg": "добр*|много|отличн*|чудесн*|бърз*|любезн*|доволн*|препоръч*|лош*|бавн*|ужас*|груб*|никога|беше",
 	"sr": "dobr*|odlicn*|brz*|ljubazn*|zadovolj*|preporuc*|los*|spor*|uzas*|razocar*|nikad*|nista|добр*|одличн*|брз*|љубазн*|лош*|спор*|ужас*|био|" +
 		"била",
@@ -102,14 +102,14 @@ const countedLine = "euro*|eur|eu|dollar*|usd|bucks|quid|pound*|gbp|pence|pennie
 	"monday|tuesday|wednesday|thursday|friday|saturday|sunday|mon|tue|tues|wed|thu|thur|thurs|fri|sat|montag*|dienstag*|mittwoch*|donnerstag*|freitag*|samstag*|sonnabend|sonntag*|lundi|mardi|mercredi|jeudi|vendredi|samedi|dimanche|lunes|martes|" +
 	"miercoles|jueves|viernes|sabado|domingo|segunda|terca|quarta|quinta|sexta|lunedi|martedi|mercoledi|giovedi|venerdi|sabato|domenica|maandag|dinsdag|woensdag|donderdag|vrijdag|zaterdag|zondag|poniedzial*|wtorek|sroda|srode|czwartek|piatek|sobota|" +
 	"sobote|niedziel*|понедельник*|вторник*|сред*|четверг*|пятниц*|суббот*|воскресен*|pazartesi|sali|carsamba|persembe|cuma|cumartesi|pazar|الاثنين|الثلاثاء|الاربعاء|الخميس|الجمعه|السبت|الاحد|senin|selasa|rabu|kamis|jumat|sabtu|" +
-	"janvier|fevrier|mars|avril|juin|juillet|aout|septembre|octobre|novembre|decembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|janeiro|fevereiro|marco|maio|junho|julho|setembro|outubro|novembro|dezembro|" +
+	"janvier|fevrier|mars|avril|juin|juillet|aout|septembre|octobre|novembre|décembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|janeiro|fevereiro|marco|maio|junho|julho|setembro|outubro|novembro|dezembro|" +
 	"gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre|maart|mei|augustus|يناير|فبراير|مارس|ابريل|مايو|يونيو|يوليو|اغسطس|سبتمبر|اكتوبر|نوفمبر|ديسمبر|januari|februari|juni|juli|desember|oktober|tháng|월|" +
 	"kg|kgs|kilo|kilos|kilogram*|g|gram|grams|gramm|mg|lb|lbs|oz|ton|tons|tonnen|liter|liters|litre*|litr*|l|ml|cl|cm|mm|km|m|meter*|metre*|metr*|inch|inches|zoll|feet|foot|miles|mile|mph|кг|гр|литр*|метр*|км|см|كيلو*|متر|لتر|كجم|किलो|ग्राम|लीटर|킬로*|percent|prozent|procent|pourcent|degrees|grad|watt|volt|gb|mb|" +
 	"piece|pieces|pc|pcs|item*|unit|units|box|boxes|bag|bags|bottle*|cup|cups|pack|packs|packet*|pair|pairs|dozen|set|sets|ticket*|order|orders|parcel*|package*|shirt*|shoe*|goods|copies|times|time|x|size|large|medium|small|xl|xxl|xs|extra|stk|styck*|stuck|stucke*|mal|paar|" +
 	"packung*|paket*|kiste*|karton*|flasche*|dose|dosen|bestell*|grosse|piece*|article*|boite*|bouteille*|commande*|fois|paire*|taille|caja*|pieza*|unidad*|botella*|pedido*|veces|camisa*|talla|caixa*|peca*|unidade*|garrafa*|vezes|pezz*|scatol*|bottigli*|ordin*|volte|taglia|" +
 	"stuks|stuk|doos|dozen|flessen|bestelling*|keer|paar|maat|sztuk*|szt|raz|razy|paczk*|butelk*|zamowien*|kus|kusy|kusu|krat|balik*|шт|штук*|раз|пар|пары|коробк*|бутыл*|заказ*|упаков*|посыл*|размер*|разів|adet*|tane*|kutu*|sise|siparis*|kere|beden|" +
 	"قطع|قطعه|حبه|حبات|علبه|علب|طلب|طلبات|مرات|كرتون|عدد|جعبه|سفارش|بار|پيس|عدد|पीस|पैकेट|डिब्बे|बोतल|ऑर्डर|बार|পিস|টা|টি|יחידות|חבילות|קופסאות|הזמנה|פעמים|τεμαχια|κουτια|παραγγελια|φορες|개|병|박스|상자|번|장|잔|명|buah|biji|kotak|botol|pcs|kali|cai|chiec|hop|lan|piraso|vipande|stykker|stk|kpl|db|darab*|buc|bucati|" +
-	"street|st|road|rd|avenue|ave|lane|drive|square|floor|apartment|apt|room|house|door|downing|strasse|str|weg|platz|allee|gasse|zimmer|haus|hausnummer|etage|stock|wohnung|rue|boulevard|place|chemin|appartement|chambre|calle|avenida|plaza|piso|rua|praca|andar|via|viale|piazza|piano|straat|laan|plein|kamer|" +
+	"street|st|road|rd|avenue|ave|lane|drive|square|floor|apartment|apt|room|house|door|downing|strasse|str|weg|platz|allee|gasse|zimmer|haus|hausnummer|etage|stock|wohnung|rue|boulevard|place|chemin|appartement|chambr*|calle|avenida|plaza|piso|rua|praca|andar|via|viale|piazza|piano|straat|laan|plein|kamer|" +
 	"ulica|ul|pokoj|pietro|ulice|улица|ул|кв|квартир*|этаж*|дом|комнат*|вул|вулиц*|sokak|cadde*|kat|daire|oda|شارع|شقه|غرفه|خيابان|कमरा|मंजिल|층|호|jalan|duong|number|nr|nummer|numero|номер*|رقم|शماره|gate|platform|people|persons|person|guests|guest|personen|personas|pessoas|persone|personnes|человек*|kisi|اشخاص|نفر|लोग|adults|kids|kinder|" +
 	"个|個|件|块|塊|元|圆|天|月|年|号|號|点|點|时|時|分|秒|斤|箱|盒|瓶|杯|双|雙|张|張|条|條|套|枚|冊|円|つ|日|人|回|本|名|階|歳|岁|次|块钱*|塊錢*|公斤*|千克*|分钟*|分鐘*|小时*|小時*|点钟*|點鐘*|点半*|點半*|时半*|時半*|時頃*|時に*|時間後*|个月*|個月*|星期*|週間*|ヶ月*|か月*|月份*|日に|個くだ*|キロ*|グラム*|万*|円で*|" +
 	"โมง*|ชั่วโมง*|นาที*|บาท*|ชิ้น*|กล่อง*|ขวด*|กิโล*|วัน|เดือน|ปี|คน|อัน|ตัว|ทุ่ม*|ชม|ห้อง*|ชั้น*"

@@ -437,7 +437,7 @@ func TestSurveyLate(t *testing.T) {
 	t.Parallel()
 	w := openSurveyShop(t)
 	late := w.newCampaign("late", v1alpha1.SurveyTrigger{Events: []v1alpha1.SurveyTriggerEvent{"API"}}, &v1alpha1.SurveyReplies{Window: &metav1.Duration{Duration: time.Second}, EditWindow: &metav1.Duration{Duration: time.Second}})
-	guests := w.guests(2)
+	guests := w.guests(10) // of fewer than five nothing is told
 	each(t, guests, func(ctx context.Context, g *guest) error { return g.Write(ctx, g.said) })
 	w.find(guests)
 	// In a conversation that is open, what is written so late is somebody else's.

@@ -121,7 +121,7 @@ CREATE TABLE survey_dialogues (
     asked_at      BIGINT           NOT NULL,
     message       TEXT COLLATE "C" NOT NULL, -- the question
     delivery      TEXT COLLATE "C" NOT NULL DEFAULT '', -- of the question: '' on its way, delivered, failed
-    outcome       TEXT COLLATE "C" NOT NULL DEFAULT '', -- '' waiting, answered, optedOut, cancelled, expired
+    outcome       TEXT COLLATE "C" NOT NULL DEFAULT '', -- '' waiting, answered, optedOut, cancelled, expired, failed
     hushed        BIGINT           NOT NULL DEFAULT 0, -- a person writes, or it is over: nothing more is said
     open          BIGINT           NOT NULL, -- it takes messages
     next_at       BIGINT           NOT NULL, -- when time does something to it; 0: never

@@ -121,7 +121,7 @@ CREATE TABLE survey_dialogues (
     asked_at      INTEGER NOT NULL,
     message       TEXT    NOT NULL, -- the question
     delivery      TEXT    NOT NULL DEFAULT '', -- of the question: '' on its way, delivered, failed
-    outcome       TEXT    NOT NULL DEFAULT '', -- '' waiting, answered, optedOut, cancelled, expired
+    outcome       TEXT    NOT NULL DEFAULT '', -- '' waiting, answered, optedOut, cancelled, expired, failed
     hushed        INTEGER NOT NULL DEFAULT 0, -- a person writes, or it is over: nothing more is said
     open          INTEGER NOT NULL, -- it takes messages
     next_at       INTEGER NOT NULL, -- when time does something to it; 0: never
