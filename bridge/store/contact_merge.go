@@ -324,6 +324,9 @@ func (t *txn) joinLane(gone, stays laneRow) error {
 		{`UPDATE deliveries SET lane = ? WHERE lane = ? AND message IN (SELECT m.id FROM conversations v JOIN messages m ON m.conversation = v.id
 			WHERE v.contact IN (?, ?) AND v.channel = ? AND m.direction = 'outbound')`, []any{stays.id, gone.id, gone.contact, stays.contact, gone.channel}},
 		{`UPDATE sent_ids SET lane = ? WHERE lane = ?`, []any{stays.id, gone.id}},
+		// Who had leased it before its channel moved may still tell what was sent in it.
+		{`UPDATE lanes SET former_bridge = CASE WHEN former_bridge = '' THEN (SELECT o.former_bridge FROM lanes o WHERE o.id = ?) ELSE former_bridge END,
+			former_lease = CASE WHEN former_bridge = '' THEN (SELECT o.former_lease FROM lanes o WHERE o.id = ?) ELSE former_lease END WHERE id = ?`, []any{gone.id, gone.id, stays.id}},
 		{`DELETE FROM lanes WHERE id = ?`, []any{gone.id}},
 		// A watermark is of one address: only what is true of both is known of both.
 		{`UPDATE lanes SET due_at = ?, ready_at = ?, delivered_until = ?, read_until = ? WHERE id = ?`,

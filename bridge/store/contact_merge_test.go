@@ -292,7 +292,7 @@ func TestOfTwoOpenQuestionsOneGivesWay(t *testing.T) {
 }
 
 // armed asks people until one was asked in each of two arms, and answered.
-func (w *town) armed() (first, second string) {
+func (w *town) armed(run string) (first, second string) {
 	w.t.Helper()
 	byArm := map[int]string{}
 	for i := 0; len(byArm) < 2; i++ {
@@ -300,7 +300,7 @@ func (w *town) armed() (first, second string) {
 		name := numbered("p", i)
 		v := w.asked(name)
 		w.says(name, "9")
-		if d := w.dialogue(npsCampaign); byArm[d.arm] == "" {
+		if d := w.dialogue(run); byArm[d.arm] == "" {
 			byArm[d.arm] = v
 		}
 	}
@@ -313,10 +313,21 @@ func arms(c *survey.Campaign) {
 }
 
 func TestWhoWasAskedInTwoArmsLeavesTheComparison(t *testing.T) {
+	for _, run := range []string{npsCampaign, npsCampaign + "@2"} {
+		t.Run(run, func(t *testing.T) { askedInTwoArms(t, run) })
+	}
+}
+
+func askedInTwoArms(t *testing.T, run string) {
 	w := newTown(t, arms)
-	one, two := w.armed()
+	if run != npsCampaign { // the name is applied again: a run of its own
+		w.withdraw(npsCampaign)
+		w.clock.advance(time.Hour)
+		w.campaign(npsCampaign, npsSpec(arms))
+	}
+	one, two := w.armed(run)
 	counts := func() surveyCounts {
-		c, err := readSurveyCounts(t.Context(), w.read, npsCampaign)
+		c, err := readSurveyCounts(t.Context(), w.read, run)
 		require.NoError(t, err)
 		return c
 	}

@@ -22,9 +22,9 @@ const (
 	telegrams = "Channel/" + telegram
 )
 
-// town is a shop with a policy of every kind of step, whose contacts, agents and
+// shopfloor is a shop with a policy of every kind of step, whose contacts, agents and
 // platform engineers do what they like.
-type town struct {
+type shopfloor struct {
 	*routed
 	rt       *rapid.T
 	service  *service
@@ -36,8 +36,8 @@ type town struct {
 	dirty    bool
 }
 
-// townPolicy has steps that end, need what few have, or keep hours; a bot; a webhook.
-func townPolicy() routing.Policy {
+// floorPolicy has steps that end, need what few have, or keep hours; a bot; a webhook.
+func floorPolicy() routing.Policy {
 	says := func(word string, r routing.Rule) routing.Rule {
 		r.Matches = []routing.Match{{Text: &routing.TextMatch{Any: []string{word}}}}
 		return r
@@ -63,12 +63,12 @@ func townPolicy() routing.Policy {
 	)
 }
 
-func newTown(t *testing.T) *town {
-	w := &town{service: newService(t), routed: newRouted(t), beats: map[string]bool{}, contacts: map[string]string{}}
+func newShopfloor(t *testing.T) *shopfloor {
+	w := &shopfloor{service: newService(t), routed: newRouted(t), beats: map[string]bool{}, contacts: map[string]string{}}
 	office := assigning(night)
 	office.Schedule = hours
 	w.set(entry(t, document.EntryAgentQueue, vip, teamOf(vip)), entry(t, document.EntryAgentQueue, night, office), entry(t, document.EntryWebhook, webhook, w.service.webhook()))
-	w.attach(townPolicy())
+	w.attach(floorPolicy())
 	w.whole = maps.Clone(w.entries)
 	return w
 }
@@ -88,7 +88,7 @@ func vipVersions() []routing.QueueSpec {
 }
 
 // edit changes the document: something leaves it or comes back, or is another one.
-func (w *town) edit() {
+func (w *shopfloor) edit() {
 	what := rapid.SampledFrom([]string{"AgentQueue/" + vip, "AgentQueue/" + vip, "AgentQueue/" + general, "AgentQueue/" + night, "Bot/" + menuBot, "RoutingPolicy/shop/inbound", "RoutingPolicy/shop/inbound",
 		telegrams, "Webhook/" + webhook, "Schedule/" + hours, "vip", "vip", "bot"}).Draw(w.rt, "entry")
 	_, there := w.entries[what]
@@ -109,13 +109,13 @@ func (w *town) edit() {
 	w.reload()
 }
 
-func (w *town) some(list []string, label string) string {
+func (w *shopfloor) some(list []string, label string) string {
 	return list[rapid.IntRange(0, len(list)-1).Draw(w.rt, label)]
 }
 
-func (w *town) conversations() []string { return slices.Sorted(maps.Keys(w.contacts)) }
+func (w *shopfloor) conversations() []string { return slices.Sorted(maps.Keys(w.contacts)) }
 
-func (w *town) hire() string {
+func (w *shopfloor) hire() string {
 	w.n++
 	id := w.desk().agent(numbered("agent", w.n), func(a *AgentSpec) {
 		if rapid.Bool().Draw(w.rt, "vip") {
@@ -126,7 +126,7 @@ func (w *town) hire() string {
 	return id
 }
 
-func (w *town) act() {
+func (w *shopfloor) act() {
 	ctx := context.Background()
 	what := rapid.SampledFrom([]string{"write", "write", "write", "write", "hire", "time", "time", "edit", "edit", "edit", "edit", "webhook", "state", "state", "accept", "decline", "fire",
 		"release", "release", "pass", "pass", "take", "request", "solve", "solve", "reopen", "reopen", "snooze"}).Draw(w.rt, "what")
@@ -157,7 +157,7 @@ func (w *town) act() {
 	}
 }
 
-func (w *town) write() {
+func (w *shopfloor) write() {
 	var contact string
 	if len(w.contacts) > 0 && rapid.Bool().Draw(w.rt, "known") {
 		contact = w.contacts[w.some(w.conversations(), "conversation")]
@@ -168,7 +168,7 @@ func (w *town) write() {
 	w.contacts[w.hear(contact, rapid.SampledFrom([]string{"hello", "hello", "bot", "ask", "tongue", "office", "agent"}).Draw(w.rt, "text"))] = contact
 }
 
-func (w *town) answer(agent string, accept bool) {
+func (w *shopfloor) answer(agent string, accept bool) {
 	for _, o := range w.desk().offers(agent) {
 		answer := w.DeclineOffer
 		if accept {
@@ -180,7 +180,7 @@ func (w *town) answer(agent string, accept bool) {
 }
 
 // verb does something to a conversation as desks do; what is refused is none of ours.
-func (w *town) verb(what, id string) {
+func (w *shopfloor) verb(what, id string) {
 	ctx, v := context.Background(), getConversation(w.t, w.Store, id)
 	agent := Owner{OwnerAgent, w.some(w.agents, "agent")}
 	var err error
@@ -207,7 +207,7 @@ func (w *town) verb(what, id string) {
 
 // elapse lets time pass at once, with the heartbeats of whoever is there, and turns
 // everything that turns by itself.
-func (w *town) elapse(by time.Duration) {
+func (w *shopfloor) elapse(by time.Duration) {
 	w.clock.advance(by)
 	for _, id := range w.agents {
 		if w.beats[id] {
@@ -219,7 +219,7 @@ func (w *town) elapse(by time.Duration) {
 	w.turn()
 }
 
-func (w *town) turn() {
+func (w *shopfloor) turn() {
 	for range 3 { // what a queue lets go of may begin a step that is over, and the other way round
 		w.settleAll()
 		w.desk().turn()
@@ -230,7 +230,7 @@ func (w *town) turn() {
 
 // astray are the conversations whose owner cannot answer, and why. wrote: all contacts
 // have written since everything is in force; else it is the turn of some.
-func (w *town) astray(wrote bool) map[string]string {
+func (w *shopfloor) astray(wrote bool) map[string]string {
 	list := map[string]string{}
 	_, bot := w.entries["Bot/"+menuBot]
 	for id := range w.contacts {
@@ -255,7 +255,7 @@ func (w *town) astray(wrote bool) map[string]string {
 
 // comeRight puts everything into force, and lets one agent of the default queue be
 // there: after enough time everybody has somebody.
-func (w *town) comeRight() {
+func (w *shopfloor) comeRight() {
 	version, there := w.entries["AgentQueue/"+vip]
 	w.set(slices.Collect(maps.Values(w.whole))...)
 	if kept := entry(w.t, document.EntryAgentQueue, vip, vipVersions()[5]); there && version.Hash != kept.Hash {
@@ -279,7 +279,7 @@ func (w *town) comeRight() {
 
 // settleDown lets an agent accept what they are offered, until everybody has somebody:
 // for an hour, until the office is open, and until what waits for it is not any more.
-func (w *town) settleDown(agent string, wrote bool) {
+func (w *shopfloor) settleDown(agent string, wrote bool) {
 	astray := map[string]string{}
 	for i := range 24 {
 		w.elapse([]time.Duration{5 * time.Minute, 2 * time.Hour}[i/12])
@@ -295,15 +295,15 @@ func (w *town) settleDown(agent string, wrote bool) {
 }
 
 // changes are all owners that a conversation had.
-func (w *town) changes(id string) []OwnerChange {
+func (w *shopfloor) changes(id string) []OwnerChange {
 	page, err := w.OwnerChanges(context.Background(), everything, id, PageQuery{Limit: 200})
 	require.NoError(w.rt, err)
 	return page.Items
 }
 
-// empty makes the town what it was in the beginning, for the next history: it begins
+// empty makes the shopfloor what it was in the beginning, for the next history: it begins
 // on another Sunday at ten.
-func (w *town) empty() {
+func (w *shopfloor) empty() {
 	for id := range w.contacts {
 		_, err := w.Resolve(context.Background(), everything, id)
 		require.NoError(w.rt, err)
@@ -330,10 +330,10 @@ func TestEveryConversationComesToSomebody(t *testing.T) {
 		require.NoError(t, checks.Value.Set("8"))
 		defer func() { require.NoError(t, checks.Value.Set(was)) }()
 	}
-	w := newTown(t)
+	w := newShopfloor(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		if w.dirty { // a history failed, and a shorter one is looked for
-			w = newTown(t)
+			w = newShopfloor(t)
 		}
 		w.rt, w.dirty = rt, true
 		w.service.says(200, `{"queue":"shop/vip"}`)

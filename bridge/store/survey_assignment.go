@@ -109,10 +109,10 @@ func (s *Store) assignment(ctx context.Context, p *survey.Program, contact, conv
 		}
 		if r := ledger[campaignKey(p)]; r != nil {
 			out.AskedAt = fromMS(r.sentAt)
-			if r.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
-				drawn, out.Kept = r.assignment, true
-				left = r.sentAt > 0 && !drawn.Sampled && !drawn.HeldOut // see survey.JoinDraws
-			}
+		}
+		if r := ledger[drawKey(s.surveys.runOf(p.Name))]; r != nil && r.assignedAt > 0 && p.Campaign.Sampling.Unit == survey.UnitContact {
+			drawn, out.Kept = r.assignment, true
+			left = !out.AskedAt.IsZero() && !drawn.Sampled && !drawn.HeldOut // see survey.JoinDraws
 		}
 	}
 	out.HeldOut, out.Sampled = drawn.HeldOut, drawn.Sampled && !drawn.HeldOut

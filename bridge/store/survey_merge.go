@@ -25,6 +25,14 @@ func (t *txn) mergeSurveys(from, to string) error {
 	if err := t.giveWay(from, to); err != nil {
 		return err
 	}
+	askedFrom, err := t.askedBy(from)
+	if err != nil {
+		return err
+	}
+	askedTo, err := t.askedBy(to)
+	if err != nil {
+		return err
+	}
 	for _, query := range []string{
 		`UPDATE survey_dialogues SET contact = ? WHERE contact = ?`, `UPDATE survey_triggers SET contact = ? WHERE contact = ?`, `UPDATE survey_answers SET contact = ? WHERE contact = ?`,
 	} {
@@ -46,10 +54,31 @@ func (t *txn) mergeSurveys(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := t.mergeLedger(hashFrom, hashTo, to); err != nil {
+	theirs, err := fullLedger(t.ctx, t, hashFrom, askedFrom)
+	if err != nil {
+		return err
+	}
+	ours, err := fullLedger(t.ctx, t, hashTo, askedTo)
+	if err != nil {
+		return err
+	}
+	if err := t.mergeLedger(theirs, ours, hashTo, to); err != nil {
+		return err
+	}
+	if err := t.later(`DELETE FROM survey_ledger WHERE contact = ?`, hashFrom); err != nil {
 		return err
 	}
 	return t.mergeConsents(hashFrom, hashTo)
+}
+
+// askedBy are the runs by which a contact was asked.
+func (t *txn) askedBy(contact string) (map[string]bool, error) {
+	runs, err := all(t.ctx, t, scanText, `SELECT DISTINCT campaign FROM survey_dialogues WHERE contact = ? AND outcome <> 'failed'`, contact)
+	asked := make(map[string]bool, len(runs))
+	for _, run := range runs {
+		asked[run] = true
+	}
+	return asked, err
 }
 
 // giveWay ends the dialogues of a contact on channels on which the other one has
@@ -108,33 +137,30 @@ func (x *surveys) conclude(t *txn, d *dialogueRow) error {
 type fullLedgerRow struct {
 	ledgerRow
 	returnedAt, optedOutAt int64
+	// asked by the run that the row is of. When a campaign asked is known by its name,
+	// for all of its runs, and questions are forgotten some day.
+	asked bool
 }
 
 func (r *fullLedgerRow) draw() survey.Draw {
-	return survey.Draw{Assignment: r.assignment, At: fromMS(r.assignedAt), Asked: r.sentAt > 0}
+	return survey.Draw{Assignment: r.assignment, At: fromMS(r.assignedAt), Asked: r.asked || r.sentAt > 0}
 }
 
-func fullLedger(ctx context.Context, q querier, contact string) ([]*fullLedgerRow, error) {
+func fullLedger(ctx context.Context, q querier, contact string, asked map[string]bool) ([]*fullLedgerRow, error) {
 	return all(ctx, q, func(rows *sql.Rows) (*fullLedgerRow, error) {
 		r := &fullLedgerRow{}
 		var held, sampled int64
 		err := rows.Scan(&r.kind, &r.name, &r.sentAt, &r.answeredAt, &r.assignedAt, &held, &sampled, &r.assignment.Arm, &r.returnedAt, &r.optedOutAt)
 		r.assignment.HeldOut, r.assignment.Sampled = held == 1, sampled == 1
+		r.asked = r.kind == ledgerCampaign && asked[r.name]
 		return r, err
 	}, `SELECT kind, name, sent_at, answered_at, assigned_at, held_out, sampled, arm, returned_at, opted_out_at FROM survey_ledger WHERE contact = ? ORDER BY kind, name`, contact)
 }
 
-// mergeLedger joins what the ledger knows of two contacts (their hashes): the later
-// of two clocks counts, and of two draws the one that survey.JoinDraws says.
-func (t *txn) mergeLedger(from, to, contact string) error {
-	theirs, err := fullLedger(t.ctx, t, from)
-	if err != nil || len(theirs) == 0 {
-		return err
-	}
-	ours, err := fullLedger(t.ctx, t, to)
-	if err != nil {
-		return err
-	}
+// mergeLedger gives what the ledger knows of one contact to another, whose hash and
+// id are named: the later of two clocks counts, and of two draws the one that
+// survey.JoinDraws says.
+func (t *txn) mergeLedger(theirs, ours []*fullLedgerRow, hash, contact string) (err error) {
 	known := map[[2]string]*fullLedgerRow{}
 	for _, r := range ours {
 		known[[2]string{r.kind, r.name}] = r
@@ -146,11 +172,11 @@ func (t *txn) mergeLedger(from, to, contact string) error {
 				return err
 			}
 		}
-		if err := t.saveLedger(to, joined); err != nil {
+		if err := t.saveLedger(hash, joined); err != nil {
 			return err
 		}
 	}
-	return t.later(`DELETE FROM survey_ledger WHERE contact = ?`, from)
+	return nil
 }
 
 func (t *txn) saveLedger(contact string, r *fullLedgerRow) error {

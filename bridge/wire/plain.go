@@ -8,7 +8,7 @@ import (
 // What nearly every ingest request holds; others are read by encoding/json.
 var (
 	requestNames  = []string{"envelopes"}
-	envelopeNames = []string{"platform", "channel", "app", "receivedAt", "raw", "transport", "elements"}
+	envelopeNames = []string{"platform", "channel", "app", "vouched", "receivedAt", "raw", "transport", "elements"}
 	elementNames  = []string{"channel", "event"}
 	eventNames    = []string{"account", "externalId", "message"}
 	messageNames  = []string{"direction", "externalId", "timestamp", "contact", "type", "text", "replyTo"}
@@ -95,6 +95,9 @@ func readEnvelope(in *plainjson.Reader) (e Envelope) {
 			e.Channel = in.Word()
 		case "app":
 			e.App = in.Word()
+		case "vouched":
+			e.Vouched = []string{}
+			in.Array(func() { e.Vouched = append(e.Vouched, in.Word()) })
 		case "receivedAt":
 			e.ReceivedAt = in.Time()
 		case "raw":

@@ -44,6 +44,9 @@ func appendEnvelope(b []byte, e *Envelope) ([]byte, error) {
 	b = plainjson.AppendText(append(b, `{"platform":`...), e.Platform)
 	b = plainjson.AppendField(b, "channel", e.Channel)
 	b = plainjson.AppendField(b, "app", e.App)
+	if len(e.Vouched) > 0 {
+		b = append(appendTexts(append(b, `,"vouched":[`...), e.Vouched), ']')
+	}
 	b, err := e.ReceivedAt.AppendText(append(b, `,"receivedAt":"`...))
 	if err != nil {
 		return nil, err
@@ -63,6 +66,16 @@ func appendEnvelope(b []byte, e *Envelope) ([]byte, error) {
 		}
 	}
 	return append(b, "]}"...), nil
+}
+
+func appendTexts(b []byte, texts []string) []byte {
+	for i, s := range texts {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = plainjson.AppendText(b, s)
+	}
+	return b
 }
 
 // isPlain says that there is nothing in an event but what appendElement writes.
