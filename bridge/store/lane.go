@@ -209,3 +209,17 @@ func (b *ledger) expireLane(l *laneRow) error {
 func ceilMS(d time.Duration) int64 {
 	return int64((d + time.Millisecond - 1) / time.Millisecond)
 }
+
+// begin notes when an attempt began, and how late: how long its lane had been
+// due. A delivery is as old as what its attempts took and what it was told to
+// wait for between them. What it waited for beyond that is not counted: the
+// clock may have leapt, or nobody was there to send it.
+func (d *delivery) begin(now, late int64) {
+	if d.firstAttempt == 0 {
+		d.firstAttempt = now
+	}
+	if late > leapTolerance.Milliseconds() {
+		d.firstAttempt = min(d.firstAttempt+late, now)
+	}
+	d.dirty = true
+}

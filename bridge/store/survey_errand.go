@@ -43,7 +43,7 @@ func (x *surveys) follow(m *matter) (errandResult, error) {
 	case err != nil:
 		return "", err
 	case refused != nil:
-		return resultRefused, nil
+		return resultRefused, nil //nolint:nilerr // why it cannot be said is the errand's result
 	case e.Saying != survey.SayThanks && d.state.Interrupted: // ours is the last word again
 		return resultDone, m.t.surveyEvent(survey.Input{Kind: survey.InputAsked}, `WHERE id = ?`, d.id)
 	}
