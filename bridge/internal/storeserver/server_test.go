@@ -539,7 +539,7 @@ func TestRequestsAreAnsweredWhileCallersMoveAway(t *testing.T) {
 	require.NoError(t, err)
 	close(moved)
 	r.end()
-	_, err = http.Get(r.rest + "/v1/messages") //nolint:bodyclose // there is no answer
+	_, err = http.Get(r.rest + "/v1/messages")
 	require.Error(t, err)
 }
 
