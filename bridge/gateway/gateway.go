@@ -84,7 +84,7 @@ func New(o Options) (*Gateway, error) {
 
 func (g *Gateway) wire() {
 	o := g.opts
-	g.ingest = ingest.New(o.Store, g.metrics)
+	g.ingest = ingest.New(o.Store, g.metrics, o.Log)
 	g.acks = media.NewAcks(g.metrics, o.Log)
 	g.session = session.New(o.Store, o.Instance, g.metrics, o.Log)
 	g.pollers = connection.New(connection.Config{

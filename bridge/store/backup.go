@@ -34,6 +34,9 @@ const (
 	backupSums     = "SHA256SUMS"
 	backupMedia    = "media/"
 
+	// lastBackupFile, in the data folder, has the time of the last one (RFC 3339).
+	lastBackupFile = "last-backup"
+
 	// BackupFormat is the version of the archive's layout.
 	BackupFormat = 1
 )
@@ -82,11 +85,18 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) (BackupSummary, error) 
 	s.media.hold() // before the snapshot, so that what it names stays
 	defer s.media.release()
 	b := &backup{dir: s.opts.Dir, media: s.media, now: s.opts.Now()}
-	return b.write(ctx, w)
+	summary, err := b.write(ctx, w)
+	if err != nil {
+		return summary, err
+	}
+	if err := b.remember(); err != nil { // the archive is whole all the same
+		s.opts.Log.Warn("when the last backup was made cannot be kept; after a restart it looks older than it is", "error", err)
+	}
+	return summary, nil
 }
 
 // BackupDir backs up the data folder of a store that does not run. It takes
-// the folder's lock meanwhile and changes nothing.
+// the folder's lock meanwhile and changes nothing but the note of when it was.
 func BackupDir(ctx context.Context, dir string, w io.Writer) (_ BackupSummary, err error) {
 	if _, err := os.Stat(filepath.Join(dir, sqliteFile)); err != nil {
 		return BackupSummary{}, fmt.Errorf("no store runs on %s, and there is no database in it; a store that keeps its conversations in PostgreSQL is backed up with pg_dump: %w", dir, err)
@@ -100,7 +110,39 @@ func BackupDir(ctx context.Context, dir string, w io.Writer) (_ BackupSummary, e
 	}
 	defer func() { err = errors.Join(err, lock.release()) }()
 	b := &backup{dir: dir, media: &mediaFiles{dir: filepath.Join(dir, mediaDir)}, now: time.Now()}
-	return b.write(ctx, w)
+	summary, err := b.write(ctx, w)
+	if err == nil {
+		_ = b.remember() // the archive is whole all the same
+	}
+	return summary, err
+}
+
+// LastBackup is when the last whole backup of this data folder was begun, by
+// whichever process; zero where none is known of.
+func (s *Store) LastBackup() time.Time {
+	if s.BackupFolder() == "" {
+		return time.Time{}
+	}
+	content, err := os.ReadFile(filepath.Join(s.opts.Dir, lastBackupFile))
+	if err != nil {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, strings.TrimSpace(string(content)))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+// remember notes in the data folder when the backup was begun, so that who
+// watches over backups is told after a restart, too. It is beside the database,
+// not in it: what is restored elsewhere has not been backed up there.
+func (b *backup) remember() error {
+	path := filepath.Join(b.dir, lastBackupFile)
+	if err := os.WriteFile(path+".new", []byte(b.now.UTC().Format(time.RFC3339)+"\n"), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }
 
 // backup is one on its way.

@@ -17,28 +17,28 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
-// town is where people write on two channels.
-type town struct{ *surveying }
+// village is where people write on two channels.
+type village struct{ *surveying }
 
-func newTown(t testing.TB, change ...func(*survey.Campaign)) *town {
+func newVillage(t testing.TB, change ...func(*survey.Campaign)) *village {
 	t.Helper()
-	w := &town{newSurveying(t, change...)}
+	w := &village{newSurveying(t, change...)}
 	w.set(w.channel(secondChat, nil))
 	require.Empty(t, w.reload())
 	return w
 }
 
 // contactOf a conversation.
-func (w *town) contactOf(conversation string) string { return w.conversationContact(conversation) }
+func (w *village) contactOf(conversation string) string { return w.conversationContact(conversation) }
 
-func (w *town) merge(into, from string) Contact {
+func (w *village) merge(into, from string) Contact {
 	w.t.Helper()
 	c, err := w.MergeContacts(context.Background(), everything, into, from)
 	require.NoError(w.t, err)
 	return c
 }
 
-func (w *town) contact(id string) Contact {
+func (w *village) contact(id string) Contact {
 	w.t.Helper()
 	c, err := w.Contact(context.Background(), everything, id)
 	require.NoError(w.t, err)
@@ -46,7 +46,7 @@ func (w *town) contact(id string) Contact {
 }
 
 func TestMergedContactsAreOnePerson(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	ctx := t.Context()
 	mail, chat := w.met(telegram, "ana@example.org"), w.met(secondChat, "1254")
 	into, from := w.contactOf(mail), w.contactOf(chat)
@@ -89,7 +89,7 @@ func TestMergedContactsAreOnePerson(t *testing.T) {
 }
 
 func TestMergesOfMergesAndNewNames(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	a, b, c := w.contactOf(w.met(telegram, "a")), w.contactOf(w.met(secondChat, "b")), w.contactOf(w.met(telegram, "c"))
 	w.merge(b, a)
 	w.merge(c, a) // by its old id: b goes, too
@@ -105,7 +105,7 @@ func TestMergesOfMergesAndNewNames(t *testing.T) {
 }
 
 func TestContactsOfTwoNamespacesStayApart(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	ours := w.contactOf(w.met(telegram, "ana"))
 	res, err := w.Ingest(t.Context(), otherBridge, wire.IngestRequest{Envelopes: []wire.Envelope{envelope(foreign, textFrom("ana", "m", "x"))}})
 	require.NoError(t, err)
@@ -122,7 +122,7 @@ func TestContactsOfTwoNamespacesStayApart(t *testing.T) {
 }
 
 func TestAMergeIsRepeatedByItsKeyOnly(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	into, from, other := w.contactOf(w.met(telegram, "a")), w.contactOf(w.met(secondChat, "b")), w.contactOf(w.met(telegram, "c"))
 	scope := Scope{All: true, Write: Write{Key: "k", Fingerprint: "f"}}
 	for range 2 {
@@ -139,7 +139,7 @@ func TestAMergeIsRepeatedByItsKeyOnly(t *testing.T) {
 // each in its order, while one of them is being sent.
 func TestLanesOfMergedContactsKeepTheirOrder(t *testing.T) {
 	for _, leased := range []string{"", "a", "b"} {
-		w := newTown(t)
+		w := newVillage(t)
 		a, b := w.met(telegram, "a"), w.met(telegram, "b")
 		send := map[string]string{"a": a, "b": b}
 		var sending []wire.Delivery
@@ -174,7 +174,7 @@ func TestLanesOfMergedContactsKeepTheirOrder(t *testing.T) {
 }
 
 func TestAMergeWaitsForWhatIsBeingSentToBoth(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	a, b := w.met(telegram, "a"), w.met(telegram, "b")
 	into, from := w.contactOf(a), w.contactOf(b)
 	w.send(a, "1")
@@ -191,7 +191,7 @@ func TestAMergeWaitsForWhatIsBeingSentToBoth(t *testing.T) {
 
 // A platform's own news that an address became another one takes the same way.
 func TestWhatIsQueuedForAnAddressThatMovedGoesOn(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	old, overtaken := w.met(telegram, "old"), w.met(telegram, "new")
 	person := w.contactOf(old)
 	first := w.send(overtaken, "x")
@@ -262,7 +262,7 @@ func TestMergedContactsShareACooldown(t *testing.T) {
 	grouped := func(c *survey.Campaign) {
 		c.Frequency.Group, c.Frequency.GroupCooldown = "satisfaction", document.Duration(14*24*time.Hour)
 	}
-	w := newTown(t, grouped)
+	w := newVillage(t, grouped)
 	other := npsSpec(grouped)
 	other.Channels = []string{secondChat}
 	w.campaign("shop/other", other)
@@ -277,7 +277,7 @@ func TestMergedContactsShareACooldown(t *testing.T) {
 
 // Two questions that are open on one channel: one gives way, with an outcome.
 func TestOfTwoOpenQuestionsOneGivesWay(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	a, b := w.asked("a"), w.asked("b")
 	w.merge(w.contactOf(a), w.contactOf(b))
 	w.run()
@@ -292,7 +292,7 @@ func TestOfTwoOpenQuestionsOneGivesWay(t *testing.T) {
 }
 
 // armed asks people until one was asked in each of two arms, and answered.
-func (w *town) armed(run string) (first, second string) {
+func (w *village) armed(run string) (first, second string) {
 	w.t.Helper()
 	byArm := map[int]string{}
 	for i := 0; len(byArm) < 2; i++ {
@@ -319,7 +319,7 @@ func TestWhoWasAskedInTwoArmsLeavesTheComparison(t *testing.T) {
 }
 
 func askedInTwoArms(t *testing.T, run string) {
-	w := newTown(t, arms)
+	w := newVillage(t, arms)
 	if run != npsCampaign { // the name is applied again: a run of its own
 		w.withdraw(npsCampaign)
 		w.clock.advance(time.Hour)
@@ -353,7 +353,7 @@ func askedInTwoArms(t *testing.T, run string) {
 
 // Two who were drawn and are one are counted once, in the arm that they were asked in.
 func TestMergedDrawsAreCountedOnce(t *testing.T) {
-	w := newTown(t, arms)
+	w := newVillage(t, arms)
 	v := w.asked("a")
 	arm := w.dialogue(npsCampaign).arm
 	var other string
@@ -377,7 +377,7 @@ func TestMergedDrawsAreCountedOnce(t *testing.T) {
 }
 
 func TestTheLaterWordAboutConsentCounts(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	into, from := w.contactOf(w.met(telegram, "a")), w.contactOf(w.met(secondChat, "b"))
 	require.NoError(t, w.SetConsent(t.Context(), everything, into, "survey", survey.ConsentOptedIn))
 	w.clock.advance(time.Minute)
@@ -396,7 +396,7 @@ func TestMergesKeepTheCounts(t *testing.T) {
 		require.NoError(t, checks.Value.Set("10"))
 		defer func() { require.NoError(t, checks.Value.Set(was)) }()
 	}
-	w := newTown(t, arms, func(c *survey.Campaign) {
+	w := newVillage(t, arms, func(c *survey.Campaign) {
 		c.Window.End = testTime.Add(10 * 365 * 24 * time.Hour)
 		c.Holdout.Fraction, c.Sampling.Rate = "20%", "80%"
 	})

@@ -18,7 +18,7 @@ func TestCourseOf(t *testing.T) {
 	for name, tc := range map[string]struct {
 		state  ConversationState
 		solved time.Duration // ago
-		echo   bool
+		quiet  bool
 		want   course
 	}{
 		"first message":                  {"", 0, false, courseBegin},
@@ -36,7 +36,7 @@ func TestCourseOf(t *testing.T) {
 		"echo into one solved long ago":  {ConversationSolved, 9 * window, true, courseKeep},
 		"solved, but our clock was back": {ConversationSolved, -time.Minute, false, courseOpen},
 	} {
-		require.Equal(t, tc.want, courseOf(tc.state, now.Add(-tc.solved), now, window, tc.echo), name)
+		require.Equal(t, tc.want, courseOf(tc.state, now.Add(-tc.solved), now, window, tc.quiet), name)
 	}
 	require.Equal(t, courseFollowUp, courseOf(ConversationSolved, now.Add(-1), now, 0, false), "no window, no reopening")
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
 
-func (w *town) erase(contact string) {
+func (w *village) erase(contact string) {
 	w.t.Helper()
 	require.NoError(w.t, w.EraseContact(context.Background(), everything, contact))
 	s := sweeper{s: w.Store}
@@ -67,7 +67,7 @@ func columnsWith(t testing.TB, s *Store, table, text string) (found []string) {
 }
 
 // arrive brings events with a payload that holds what they say.
-func (w *town) arrive(channel, payload string, events ...message.Event) {
+func (w *village) arrive(channel, payload string, events ...message.Event) {
 	w.t.Helper()
 	env := envelope(channel, events...)
 	env.Raw = []byte(payload)
@@ -77,7 +77,7 @@ func (w *town) arrive(channel, payload string, events ...message.Event) {
 const secret = "plover"
 
 // lives lets a person do all that leaves something behind.
-func (w *town) lives(name string) (contact, conversation string) {
+func (w *village) lives(name string) (contact, conversation string) {
 	w.t.Helper()
 	ctx := context.Background()
 	v := w.asked(name)
@@ -107,7 +107,7 @@ func (w *town) lives(name string) (contact, conversation string) {
 }
 
 func TestAnErasedContactLeavesNoWord(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	w.attach(inbound(rule("all", step("bot", toBot(menuBot)), step("people", toQueue(general)))))
 	ana, conversation := w.lives("ana-1254")
 	require.Subset(t, everywhere(t, w.Store, secret), []string{"contacts.display_name", "contacts.attributes", "messages.text", "message_versions.text",
@@ -148,7 +148,7 @@ func TestAnErasedContactLeavesNoWord(t *testing.T) {
 }
 
 // troubles is what is wrong with the messages of a conversation; nothing, here.
-func (w *town) troubles(conversation string) (wrong []string) {
+func (w *village) troubles(conversation string) (wrong []string) {
 	w.t.Helper()
 	page, err := w.ConversationMessages(context.Background(), everything, conversation, PageQuery{})
 	require.NoError(w.t, err)
@@ -163,7 +163,7 @@ func (w *town) troubles(conversation string) (wrong []string) {
 
 // Nobody who opted out is asked again because they were forgotten.
 func TestAnOptOutOutlivesTheContact(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	mail, chat := w.met(telegram, "ana"), w.met(secondChat, "1254")
 	person := w.contactOf(mail)
 	w.merge(person, w.contactOf(chat))
@@ -181,7 +181,7 @@ func TestAnOptOutOutlivesTheContact(t *testing.T) {
 
 // What a campaign has not decided, and a question that waits, leave by an exit.
 func TestErasureEndsSurveysThatAreOpen(t *testing.T) {
-	w := newTown(t, func(c *survey.Campaign) { c.Trigger.Delay = 0 })
+	w := newVillage(t, func(c *survey.Campaign) { c.Trigger.Delay = 0 })
 	v := w.asked("ana")
 	slow := npsSpec(func(c *survey.Campaign) { c.Trigger.Delay = 3_600_000_000_000 })
 	w.campaign("shop/slow", slow)
@@ -196,7 +196,7 @@ func TestErasureEndsSurveysThatAreOpen(t *testing.T) {
 }
 
 func TestErasureWaitsForWhatIsBeingSent(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	v := w.met(telegram, "ana")
 	contact := w.contactOf(v)
 	w.send(v, "1")
@@ -214,7 +214,7 @@ func TestErasureWaitsForWhatIsBeingSent(t *testing.T) {
 
 // A long history goes in several steps, and an interrupted erasure goes on.
 func TestErasureOfManyMessages(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	contact := w.contactOf(w.met(telegram, "ana"))
 	events := make([]message.Event, sweepBatch+10)
 	for i := range events {
@@ -231,7 +231,7 @@ func TestErasureOfManyMessages(t *testing.T) {
 }
 
 func TestAnErasureIsRepeatedByItsKey(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	contact := w.contactOf(w.met(telegram, "ana"))
 	scope := Scope{All: true, Write: Write{Key: "k", Fingerprint: "f"}}
 	for range 2 {
@@ -244,7 +244,7 @@ func TestAnErasureIsRepeatedByItsKey(t *testing.T) {
 // Payloads that no message names are found by the address, in any number of steps;
 // others, and what nobody could route, stay.
 func TestTheJournalIsSearchedForTheAddress(t *testing.T) {
-	w := newTown(t)
+	w := newVillage(t)
 	contact := w.contactOf(w.met(telegram, `ana"1254`))
 	entries := count(t, w.Store, "raw_entries")
 	for i := range 3 {

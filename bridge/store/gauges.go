@@ -9,9 +9,17 @@ import (
 // just what is counted. Every replica of a store on PostgreSQL tells the same.
 type gauges struct {
 	store                   *Store
-	lanes, oldest           *prometheus.Desc
+	lanes, oldest, overdue  *prometheus.Desc
 	storageFree, storageAll *prometheus.Desc
 }
+
+// selectOverdue is since when the longest waiting lane could have been served. It
+// leaves out what waits as it should: a channel without a Bridge (suspended, or
+// not in force), one whose breaker is open or that the platform asked to pause,
+// and lanes whose retry or rate is still to come, which are due later than now. A
+// channel's first lane is the first of an index, however many wait behind it.
+const selectOverdue = `SELECT COALESCE(MIN((SELECT MIN(l.due_at) FROM lanes l WHERE l.channel = c.channel AND l.due_at > 0)), 0)
+	FROM outbox_channels c WHERE c.bridge <> '' AND c.due_at > 0 AND c.refused = '' AND c.paused_until <= ?`
 
 // registerGauges hangs the gauges into reg; nil: there are none.
 func (s *Store) registerGauges(reg prometheus.Registerer) {
@@ -23,7 +31,9 @@ func (s *Store) registerGauges(reg prometheus.Registerer) {
 		lanes: prometheus.NewDesc("bridgekeeper_store_outbox_lanes",
 			"Lanes (a channel and a contact) with something to send: leased to a bridge, or waiting for their turn, a rate or a retry.", []string{"state"}, nil),
 		oldest: prometheus.NewDesc("bridgekeeper_store_outbox_oldest_queued_age_seconds",
-			"How long the oldest message has waited to be sent; 0 when none waits.", nil, nil),
+			"How long the oldest message has waited to be sent, for whatever reason; 0 when none waits.", nil, nil),
+		overdue: prometheus.NewDesc("bridgekeeper_store_outbox_overdue_seconds",
+			"For how long something could have been sent, and was not: beyond its retries and rates, and on no channel that is suspended or that the platform holds up; 0: nothing.", nil, nil),
 		storageFree: prometheus.NewDesc("bridgekeeper_store_storage_free_bytes",
 			"Room left for the database, where it is on a volume of the store's own.", nil, nil),
 		storageAll: prometheus.NewDesc("bridgekeeper_store_storage_size_bytes",
@@ -33,7 +43,7 @@ func (s *Store) registerGauges(reg prometheus.Registerer) {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.lanes, g.oldest, g.storageFree, g.storageAll} {
+	for _, d := range []*prometheus.Desc{g.lanes, g.oldest, g.overdue, g.storageFree, g.storageAll} {
 		out <- d
 	}
 }
@@ -57,6 +67,15 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	var oldest string
 	if _, err := one(background, g.store.read, []any{&oldest}, `SELECT COALESCE(MIN(message), '') FROM deliveries WHERE state = 'queued'`); err == nil {
 		gauge(g.oldest, g.age(oldest))
+	}
+	now := g.store.now()
+	var due int64
+	switch found, err := one(background, g.store.read, []any{&due}, selectOverdue, ms(now)); {
+	case err != nil:
+	case !found, due == 0:
+		gauge(g.overdue, 0)
+	default:
+		gauge(g.overdue, max(0, now.Sub(fromMS(due)).Seconds()))
 	}
 	if g.store.db.free != nil {
 		if free, total, err := g.store.db.free(); err == nil {

@@ -181,13 +181,14 @@ const (
 )
 
 // courseOf decides from recorded facts only. state is that of the latest
-// conversation with the identity, "" when there is none. What the shop wrote
-// in the platform's own app (echo) never wakes or reopens anything.
-func courseOf(state ConversationState, solved, now time.Time, window time.Duration, echo bool) course {
+// conversation with the identity, "" when there is none. What no person of the
+// other side wrote (quiet: the shop's own words from the platform's app, an
+// out-of-office mail) never wakes or reopens anything.
+func courseOf(state ConversationState, solved, now time.Time, window time.Duration, quiet bool) course {
 	switch {
 	case state == "":
 		return courseBegin
-	case echo, state == ConversationOpen:
+	case quiet, state == ConversationOpen:
 		return courseKeep
 	case state == ConversationSolved && now.Sub(solved) > window:
 		return courseFollowUp
@@ -207,7 +208,8 @@ func (a *arrival) converse() (wire.Result, error) {
 		p.written = true
 		return "", nil
 	}
-	a.course = courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, echo)
+	quiet := echo || a.automated()
+	a.course = courseOf(p.state, fromMS(p.solvedAt), t.now, a.channel.Reopen, quiet)
 	switch a.course {
 	case courseBegin:
 		return "", a.beginConversation("", echo, inboundAt)
@@ -221,11 +223,19 @@ func (a *arrival) converse() (wire.Result, error) {
 		t.event(Event{Type: EventConversationUpdated, Channel: a.channel.Name, Conversation: p.conversation, Contact: p.contact})
 		return "", err
 	}
-	if echo {
+	if quiet {
 		return "", t.touchConversation(p.conversation)
 	}
 	p.written = true
 	return "", a.carried()
+}
+
+// automated says that a machine wrote the message: an answer by itself, a
+// notification, a list. It stays in the transcript, and nobody waits for an
+// answer to it.
+func (a *arrival) automated() bool {
+	m := a.event.Message
+	return m.Mail != nil && m.Mail.Automated != ""
 }
 
 // beginConversation makes a conversation: open, or pending where the shop has

@@ -129,3 +129,40 @@ func (b *box) leaseSent(conv string, req SendRequest) wire.Delivery {
 	b.sent(d)
 	return d
 }
+
+// A machine's mail is in the transcript, and changes nothing: nobody who has
+// solved, snoozed or answered a conversation has to look at an absence note.
+func TestAnOutOfOfficeMailWakesNobody(t *testing.T) {
+	for _, automated := range []message.Automated{message.AutomatedReply, message.AutomatedGenerated, message.AutomatedBounce} {
+		for name, rest := range map[string]func(b *box, conv string) error{
+			"solved": func(b *box, conv string) error {
+				_, err := b.Resolve(b.t.Context(), everything, conv)
+				return err
+			},
+			"solved long ago": func(b *box, conv string) error {
+				_, err := b.Resolve(b.t.Context(), everything, conv)
+				b.clock.advance(1000 * time.Hour)
+				return err
+			},
+			"snoozed": func(b *box, conv string) error {
+				_, err := b.Snooze(b.t.Context(), everything, conv, b.clock.Now().Add(time.Hour))
+				return err
+			},
+		} {
+			t.Run(string(automated)+" "+name, func(t *testing.T) {
+				b := newBox(t, mailCaps)
+				conv := b.mail("ana@customer.test", "q1@customer.test", message.Mail{Subject: "Parcel"})
+				require.NoError(t, rest(b, conv))
+				before := getConversation(t, b.Store, conv)
+				require.Equal(t, conv, b.mail("ana@customer.test", "away@customer.test", message.Mail{Subject: "Away", Automated: automated}))
+				after := getConversation(t, b.Store, conv)
+				require.Equal(t, before.State, after.State)
+				require.Equal(t, before.SolvedAt, after.SolvedAt)
+				require.Contains(t, b.conversationTexts(conv), "text of away@customer.test")
+
+				next := getConversation(t, b.Store, b.mail("ana@customer.test", "q2@customer.test", message.Mail{Subject: "Parcel"}))
+				require.Equal(t, ConversationOpen, next.State, "a person does")
+			})
+		}
+	}
+}

@@ -8,7 +8,7 @@ import (
 	"github.com/bridgekeeper/bridgekeeper/bridge/survey"
 )
 
-func (w *town) assignment(whom SurveyWhom) SurveyAssignment {
+func (w *village) assignment(whom SurveyWhom) SurveyAssignment {
 	w.t.Helper()
 	a, err := w.SurveyAssignment(w.t.Context(), everything, npsCampaign, whom)
 	require.NoError(w.t, err)
@@ -17,7 +17,7 @@ func (w *town) assignment(whom SurveyWhom) SurveyAssignment {
 
 // An address has its arm before it writes, and the same one ever after.
 func TestAnAddressHasItsArmBeforeItWrites(t *testing.T) {
-	w := newTown(t, arms, func(c *survey.Campaign) { c.Holdout.Fraction, c.Sampling.Rate = "20%", "70%" })
+	w := newVillage(t, arms, func(c *survey.Campaign) { c.Holdout.Fraction, c.Sampling.Rate = "20%", "70%" })
 	seen := map[SurveyAssignment]int{}
 	for i := range 40 {
 		name := numbered("p", i)
@@ -49,7 +49,7 @@ func TestAnAddressHasItsArmBeforeItWrites(t *testing.T) {
 
 // Who offers a channel by the arm, and tells what came of it, has one person in one arm.
 func TestTheOfferedChannelBecomesThatPersons(t *testing.T) {
-	w := newTown(t, arms)
+	w := newVillage(t, arms)
 	mail := SurveyWhom{Channel: telegram, ExternalID: "ana@example.org"}
 	drawn := w.assignment(mail)
 	v := w.met(telegram, "ana@example.org")
@@ -61,7 +61,7 @@ func TestTheOfferedChannelBecomesThatPersons(t *testing.T) {
 }
 
 func TestAssignmentsThatCannotBeTold(t *testing.T) {
-	w := newTown(t, arms)
+	w := newVillage(t, arms)
 	byConversation := npsSpec(arms)
 	byConversation.Sampling.Unit = survey.UnitConversation
 	w.campaign("shop/each", byConversation)

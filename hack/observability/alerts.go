@@ -151,10 +151,10 @@ var storeAlerts = []alert{
 	{"BridgekeeperCommitsSlow", warning, "10m",
 		`histogram_quantile(0.99, sum by (le, namespace, app_kubernetes_io_instance) (rate(bridgekeeper_store_commit_seconds_bucket[5m]))) > 0.5`,
 		"ConversationStore {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }} needs more than 0.5 s for a transaction."},
-	// Longer than any backoff of one message's retries, shorter than most windows.
+	// Shorter than most windows. What waits as it should is not in this metric.
 	{"BridgekeeperMessagesWaiting", warning, "5m",
-		`max ` + whose + ` (bridgekeeper_store_outbox_oldest_queued_age_seconds) > 1800`,
-		"A message has waited for more than half an hour to be sent, in ConversationStore {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }}."},
+		`max ` + whose + ` (bridgekeeper_store_outbox_overdue_seconds) > 1800`,
+		"Something could have been sent for more than half an hour, and was not, in ConversationStore {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }}."},
 	{"BridgekeeperBreakersOpen", warning, "15m",
 		`max ` + whose + ` (bridgekeeper_store_outbox_breakers) > 0`,
 		"Sends of channels of ConversationStore {{ $labels.namespace }}/{{ $labels.app_kubernetes_io_instance }} wait since their platform refuses them."},

@@ -54,7 +54,8 @@ var rows = []row{
 			{`sum(max by (kind) (bridgekeeper_resources{ready!="True"}))`, "not Ready"},
 		}},
 		{title: "Oldest message that waits", unit: seconds, kind: "stat", width: 4, queries: []query{
-			{`max(bridgekeeper_store_outbox_oldest_queued_age_seconds{` + whichPods + `})`, "age"},
+			{`max(bridgekeeper_store_outbox_oldest_queued_age_seconds{` + whichPods + `})`, "for whatever reason"},
+			{`max(bridgekeeper_store_outbox_overdue_seconds{` + whichPods + `})`, "though it could be sent"},
 		}},
 		{title: "Breakers open", unit: number, kind: "stat", width: 4, queries: []query{
 			{`sum(max by (namespace, app_kubernetes_io_instance) (bridgekeeper_store_outbox_breakers{` + whichPods + `}))`, "channels"},

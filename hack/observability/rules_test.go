@@ -124,8 +124,9 @@ var examples = map[string]example{
 			bridgekeeper_store_commit_seconds_bucket{` + ofPods + `,le="+Inf"} 0+100x200`,
 	},
 	"BridgekeeperMessagesWaiting": {
-		fires: `bridgekeeper_store_outbox_oldest_queued_age_seconds` + ofStore + ` 0+60x200`,
-		quiet: `bridgekeeper_store_outbox_oldest_queued_age_seconds` + ofStore + ` 120x200`,
+		fires: `bridgekeeper_store_outbox_overdue_seconds` + ofStore + ` 0+60x200`,
+		quiet: `bridgekeeper_store_outbox_overdue_seconds` + ofStore + ` 120x200
+			bridgekeeper_store_outbox_oldest_queued_age_seconds` + ofStore + ` 0+60x200`, // a full mailbox, a suspended Channel
 	},
 	"BridgekeeperBreakersOpen": {
 		fires: `bridgekeeper_store_outbox_breakers` + ofStore + ` 2x200`,
@@ -148,7 +149,8 @@ var examples = map[string]example{
 			bridgekeeper_store_storage_size_bytes` + ofStore + ` 1e10x200`,
 	},
 	"BridgekeeperBackupOld": {
-		fires: `bridgekeeper_store_backup_timestamp_seconds` + ofStore + ` 60x3600`,
+		// A pod that was started again tells of the backup that an earlier one made.
+		fires: `bridgekeeper_store_backup_timestamp_seconds` + ofStore + ` 60x1500 _x5 60x2100`,
 		quiet: `bridgekeeper_store_backup_timestamp_seconds` + ofStore + ` 0x3600`, // there was none
 		at:    60 * time.Hour,
 	},

@@ -26,14 +26,14 @@ const (
 const steadyFor = 20 * time.Second
 
 // bridges measures one bridge process with no channels and with many.
-func bridges(ctx context.Context, binary string, channels int) error {
+func bridges(ctx context.Context, v *verdict, binary string, channels int) error {
 	fmt.Printf("\none bridge at rest (its store and the platform beside it)\n")
 	fmt.Printf("  %-42s %10s %9s %9s %9s\n", "", "took", "RSS", "aim", "store RSS")
 	for _, row := range []struct {
 		channels int
 		receive  document.Receive
 	}{{0, document.ReceiveWebhook}, {channels, document.ReceiveWebhook}, {channels, document.ReceivePolling}} {
-		if err := bridge(ctx, binary, row.channels, row.receive); err != nil {
+		if err := bridge(ctx, v, binary, row.channels, row.receive); err != nil {
 			return fmt.Errorf("a bridge with %d channels (%s): %w", row.channels, row.receive, err)
 		}
 	}
@@ -42,7 +42,7 @@ func bridges(ctx context.Context, binary string, channels int) error {
 
 // bridge starts a bridge and its store with n Telegram bots, waits until the
 // platform has heard of every one, and prints what the bridge holds at rest.
-func bridge(ctx context.Context, binary string, n int, receive document.Receive) (err error) {
+func bridge(ctx context.Context, v *verdict, binary string, n int, receive document.Receive) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "bridgekeeper-scale")
@@ -97,8 +97,9 @@ func bridge(ctx context.Context, binary string, n int, receive document.Receive)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  %-42s %9.1fs %5.0f MiB %5.0f MiB %5.0f MiB\n", fmt.Sprintf("%d channels, %s", n, receive),
-		took.Seconds(), mebibytes(held), mebibytes(bridgeBase+int64(n)*bridgePerChannel), mebibytes(store.RSS))
+	what, most := fmt.Sprintf("%d channels, %s", n, receive), mebibytes(bridgeBase+int64(n)*bridgePerChannel)
+	fmt.Printf("  %-42s %9.1fs %5.0f MiB %5.0f MiB %5.0f MiB\n", what, took.Seconds(), mebibytes(held), most, mebibytes(store.RSS))
+	v.judge("a bridge, "+what, aim{held: most}, took, mebibytes(held))
 	return nil
 }
 

@@ -15,6 +15,9 @@
 // After that one bridge with as many channels as were applied at first, by webhook
 // and by polling, with its store and the simulated platform: bridge.go.
 //
+// Each row has an aim (aims.go), for two cores on which nothing else runs. What is
+// above it is said below the row and at the end, and fails the run with -assert.
+//
 // Figures come from outside of the operator: resident memory from /proc, requests
 // from its own metrics, silence from the resourceVersions of every object.
 package main

@@ -34,6 +34,7 @@ type scale struct {
 	ready    *readiness
 	rest     time.Duration
 	channels int // applied so far
+	verdict  *verdict
 }
 
 func main() {
@@ -43,16 +44,21 @@ func main() {
 	rest := flag.Duration("rest", 2*time.Minute, "how long nothing may be written at rest")
 	bridgeBinary := flag.String("bridge", "bin/bridge", "the bridge's binary")
 	whole := flag.Bool("operator", true, "measure the operator too, not one bridge alone")
+	assert := flag.Bool("assert", false, "fail when something is above its aim: for a machine on which nothing else runs")
 	flag.Parse()
 	ctrl.SetLogger(logr.Discard())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
+	v := &verdict{}
 	if *whole {
-		err = run(ctx, *binary, *first, *all, *rest)
+		err = run(ctx, v, *binary, *first, *all, *rest)
 	}
 	if err == nil {
-		err = bridges(ctx, *bridgeBinary, *first)
+		err = bridges(ctx, v, *bridgeBinary, *first)
+	}
+	if err == nil {
+		err = v.end(*assert)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
@@ -60,14 +66,14 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, binary string, first, all int, rest time.Duration) error {
+func run(ctx context.Context, v *verdict, binary string, first, all int, rest time.Duration) error {
 	dir, err := os.MkdirTemp("", "bridgekeeper-scale")
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	s := &scale{rest: rest}
+	s := &scale{rest: rest, verdict: v}
 	if s.server, err = startServer(ctx, dir, filepath.Join("config", "crd", "bases")); err != nil {
 		return err
 	}
@@ -108,17 +114,18 @@ func (s *scale) scenario(ctx context.Context, first, all int) error {
 	}
 	steps := []struct {
 		what string
+		aim  aim
 		do   func(context.Context) (time.Duration, error)
 	}{
-		{fmt.Sprintf("%d Channels applied → all Ready", first), func(ctx context.Context) (time.Duration, error) { return s.apply(ctx, first) }},
-		{fmt.Sprintf("%d Channels in all → all Ready", all), func(ctx context.Context) (time.Duration, error) { return s.apply(ctx, all) }},
-		{"at rest", s.silence},
-		{"a Secret rotated → in force", s.rotate},
-		{"operator started again → nothing to do", s.restart},
-		{"at rest after it", s.silence},
+		{fmt.Sprintf("%d Channels applied → all Ready", first), aimOf(first), func(ctx context.Context) (time.Duration, error) { return s.apply(ctx, first) }},
+		{fmt.Sprintf("%d Channels in all → all Ready", all), aimOf(all), func(ctx context.Context) (time.Duration, error) { return s.apply(ctx, all) }},
+		{"at rest", aimOf(all).lasting(), s.silence},
+		{"a Secret rotated → in force", aimOf(all), s.rotate},
+		{"operator started again → nothing to do", aimOf(all), s.restart},
+		{"at rest after it", aimOf(all).lasting(), s.silence},
 	}
 	for _, step := range steps {
-		if err := s.measure(ctx, step.what, step.do); err != nil {
+		if err := s.measure(ctx, step.what, step.aim, step.do); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
@@ -126,7 +133,7 @@ func (s *scale) scenario(ctx context.Context, first, all int) error {
 }
 
 // measure runs a step and prints its row.
-func (s *scale) measure(ctx context.Context, what string, do func(context.Context) (time.Duration, error)) error {
+func (s *scale) measure(ctx context.Context, what string, a aim, do func(context.Context) (time.Duration, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	before, err := s.operator.requests(ctx)
@@ -150,6 +157,7 @@ func (s *scale) measure(ctx context.Context, what string, do func(context.Contex
 		return err
 	}
 	fmt.Printf("  %-42s %9.1fs %5.0f MiB %5.0f MiB   %s\n", what, took.Seconds(), now, peak, after.minus(before))
+	s.verdict.judge(what, a, took, now)
 	return nil
 }
 

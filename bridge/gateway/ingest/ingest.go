@@ -4,10 +4,13 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/batch"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/metrics"
+	"github.com/bridgekeeper/bridgekeeper/bridge/internal/wallclock"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -55,12 +58,16 @@ type Store interface {
 type Batcher struct {
 	store   Store
 	metrics *metrics.Metrics
+	log     *slog.Logger
 	batches *batch.Batcher[wire.Envelope, wire.EnvelopeResult]
+
+	mu   sync.Mutex
+	told map[trouble]time.Time // when it was logged last
 }
 
 // New makes a batcher that sends to s.
-func New(s Store, m *metrics.Metrics) *Batcher {
-	b := &Batcher{store: s, metrics: m}
+func New(s Store, m *metrics.Metrics, log *slog.Logger) *Batcher {
+	b := &Batcher{store: s, metrics: m, log: log, told: map[trouble]time.Time{}}
 	b.batches = batch.New(batch.Options[wire.Envelope, wire.EnvelopeResult]{
 		Send: b.send, Size: sizeOf, Concurrency: maxConcurrent, MaxItems: maxEnvelopes, MaxBytes: maxBytes, Enough: enoughEnvelopes,
 		MaxPending: maxPending, MaxPendingBytes: maxPendingBytes, CallTimeout: callTimeout,
@@ -75,10 +82,55 @@ func New(s Store, m *metrics.Metrics) *Batcher {
 // other error is the store's refusal of this envelope.
 func (b *Batcher) Ingest(ctx context.Context, env wire.Envelope) (wire.EnvelopeResult, error) {
 	result, err := b.batches.Do(ctx, env)
-	for _, e := range result.Elements {
+	for i, e := range result.Elements {
 		b.metrics.Elements.WithLabelValues(env.Platform, string(e.Result)).Inc()
+		if len(result.Elements) == len(env.Elements) {
+			b.tell(env, env.Elements[i], e)
+		}
 	}
 	return result, err
+}
+
+// trouble is what is logged once in a while.
+type trouble struct {
+	channel, account string
+	result           wire.Result
+}
+
+const (
+	// tellEvery bounds the log where a platform sends the same again and again: the
+	// metric counts them all.
+	tellEvery = time.Minute
+	// maxTold bounds what is remembered of it, some 100 bytes each.
+	maxTold = 1000
+)
+
+// tell logs what did not become a message, so that who sees the metric finds the
+// Channel, or the account that has none. The store's reasons quote no content.
+func (b *Batcher) tell(env wire.Envelope, element wire.Element, r wire.ElementResult) {
+	switch r.Result {
+	case wire.ResultInvalid, wire.ResultForbidden, wire.ResultUnrouted:
+	default:
+		return
+	}
+	t := trouble{channel: element.Channel, result: r.Result}
+	if t.channel == "" {
+		t.channel, t.account = env.Channel, element.Event.Account
+	}
+	now := wallclock.Now()
+	b.mu.Lock()
+	again := now.Sub(b.told[t]) < tellEvery
+	if !again {
+		if len(b.told) >= maxTold {
+			clear(b.told)
+		}
+		b.told[t] = now
+	}
+	b.mu.Unlock()
+	if !again {
+		b.log.Warn("what a platform sent was not taken in", "platform", env.Platform, "channel", t.channel, "account", t.account,
+			"result", r.Result, "reason", r.Message, "transport", env.Transport)
+	}
 }
 
 // Refused says that the store did not take an element to where it was

@@ -2,6 +2,8 @@ package ingest_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/ingest"
 	"github.com/bridgekeeper/bridgekeeper/bridge/gateway/internal/testkit"
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 	"github.com/bridgekeeper/bridgekeeper/bridge/store"
 	"github.com/bridgekeeper/bridgekeeper/bridge/wire"
 )
@@ -34,7 +37,7 @@ func TestResultsComeBackPerElement(t *testing.T) {
 	b := ingest.New(journal(func(req wire.IngestRequest) (wire.IngestResponse, error) {
 		assert.Equal(t, []wire.Envelope{envelope}, req.Envelopes)
 		return wire.IngestResponse{Envelopes: []wire.EnvelopeResult{results(wire.ResultStored, wire.ResultDuplicate)}}, nil
-	}), testkit.Metrics())
+	}), testkit.Metrics(), testkit.Log())
 	got, err := b.Ingest(t.Context(), envelope)
 	require.NoError(t, err)
 	assert.Equal(t, results(wire.ResultStored, wire.ResultDuplicate), got)
@@ -52,7 +55,7 @@ func TestAShortAnswerAcknowledgesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := ingest.New(journal(func(wire.IngestRequest) (wire.IngestResponse, error) {
 				return wire.IngestResponse{Envelopes: answer}, nil
-			}), testkit.Metrics())
+			}), testkit.Metrics(), testkit.Log())
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
 			_, err := b.Ingest(ctx, envelope)
@@ -73,5 +76,33 @@ func TestRefused(t *testing.T) {
 		{addressed, wire.ResultUnrouted, true}, {nobody, wire.ResultUnrouted, false},
 	} {
 		assert.Equal(t, test.want, ingest.Refused(test.element, wire.ElementResult{Result: test.result}), "%+v", test)
+	}
+}
+
+// The metric names platform and result alone: the log has the Channel, and why.
+func TestWhatIsNotTakenInIsLogged(t *testing.T) {
+	var log strings.Builder
+	answer := []wire.ElementResult{
+		{Result: wire.ResultInvalid, Message: "the text is too long"}, {Result: wire.ResultInvalid, Message: "the text is too long"},
+		{Result: wire.ResultForbidden}, {Result: wire.ResultUnrouted}, {Result: wire.ResultStored}, {Result: wire.ResultDuplicate},
+	}
+	b := ingest.New(journal(func(wire.IngestRequest) (wire.IngestResponse, error) {
+		return wire.IngestResponse{Envelopes: []wire.EnvelopeResult{{Elements: answer}}}, nil
+	}), testkit.Metrics(), slog.New(slog.NewTextHandler(&log, nil)))
+	env := wire.Envelope{Platform: "messenger", Elements: []wire.Element{
+		{Channel: "shop/a"}, {Channel: "shop/a"}, {Channel: "shop/b"}, {Event: message.Event{Account: "4711"}}, {Channel: "shop/c"}, {Channel: "shop/d"},
+	}}
+	for range 3 {
+		_, err := b.Ingest(t.Context(), env)
+		require.NoError(t, err)
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 3, "once each, however often it comes")
+	for i, want := range []string{
+		`platform=messenger channel=shop/a account="" result=invalid reason="the text is too long"`,
+		`channel=shop/b account="" result=forbidden`,
+		`channel="" account=4711 result=unrouted`,
+	} {
+		assert.Contains(t, lines[i], want)
 	}
 }

@@ -74,6 +74,43 @@ func TestBackupOfARunningStore(t *testing.T) {
 	}
 }
 
+// The alert about old backups goes by this metric: a restarted pod must not
+// silence it.
+func TestTheTimeOfTheLastBackupOutlivesTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	last := func(backedUp bool) float64 {
+		s, err := store.Open(t.Context(), store.Options{Dir: dir})
+		require.NoError(t, err)
+		registry := prometheus.NewRegistry()
+		end := serve(t, s, Options{Registerer: registry})
+		if backedUp {
+			_, err := Backup(t.Context(), dir, io.Discard)
+			require.NoError(t, err)
+		}
+		end()
+		require.NoError(t, s.Close())
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			if f.GetName() == "bridgekeeper_store_backup_timestamp_seconds" {
+				return f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		t.Fatal("there is no such metric")
+		return 0
+	}
+	assert.Zero(t, last(false), "there was none")
+	made := last(true)
+	assert.InDelta(t, float64(time.Now().Unix()), made, 3600)
+	assert.InDelta(t, made, last(false), 3600, "the next process tells of it")
+
+	// So it does of one that was made while no store ran.
+	require.NoError(t, os.Remove(filepath.Join(dir, "last-backup")))
+	_, err := store.BackupDir(t.Context(), dir, io.Discard)
+	require.NoError(t, err)
+	assert.InDelta(t, float64(time.Now().Unix()), last(false), 3600)
+}
+
 func TestSocketOfAKilledStoreIsReplaced(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -104,6 +141,8 @@ type slowStore struct {
 }
 
 func (s *slowStore) BackupFolder() string { return s.dir }
+
+func (s *slowStore) LastBackup() time.Time { return time.Time{} }
 
 func (s *slowStore) Backup(ctx context.Context, w io.Writer) (store.BackupSummary, error) {
 	if s.first != "" {

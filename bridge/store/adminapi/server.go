@@ -42,6 +42,8 @@ type Store interface {
 	// BackupFolder is the data folder; empty when there is none.
 	BackupFolder() string
 	Backup(ctx context.Context, w io.Writer) (store.BackupSummary, error)
+	// LastBackup is when the last whole one was begun; zero when there was none.
+	LastBackup() time.Time
 }
 
 // Options of Serve. All may be zero.
@@ -66,7 +68,7 @@ func Serve(ctx context.Context, st Store, o Options) error {
 	if err != nil {
 		return fmt.Errorf("socket for commands: %w", err)
 	}
-	h := &handler{store: st, log: o.Log, metrics: newMetrics(o.Registerer)}
+	h := &handler{store: st, log: o.Log, metrics: newMetrics(o.Registerer, st.LastBackup())}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+backupPath, h.backup)
 	server := &http.Server{
@@ -180,14 +182,19 @@ type metrics struct {
 	seconds prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// newMetrics begins with what an earlier process has told of the last backup:
+// who waits for the next one must not forget it because a pod was restarted.
+func newMetrics(reg prometheus.Registerer, last time.Time) *metrics {
 	m := &metrics{
 		backups: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "bridgekeeper_store_backups_total", Help: "Backups, by outcome."}, []string{"outcome"}),
-		last:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridgekeeper_store_backup_timestamp_seconds", Help: "When the last whole backup was begun by this process; 0: none was."}),
-		seconds: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridgekeeper_store_backup_seconds", Help: "How long the last whole backup took."}),
+		last:    prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridgekeeper_store_backup_timestamp_seconds", Help: "When the last whole backup was begun; 0: there was none."}),
+		seconds: prometheus.NewGauge(prometheus.GaugeOpts{Name: "bridgekeeper_store_backup_seconds", Help: "How long the last whole backup of this process took; 0: it has made none."}),
 	}
 	if reg != nil {
 		reg.MustRegister(m.backups, m.last, m.seconds)
+	}
+	if !last.IsZero() {
+		m.last.Set(float64(last.UnixMilli()) / 1000)
 	}
 	return m
 }
