@@ -13,11 +13,24 @@
 // bounded batches, first what describes them, then headers and texts up to a
 // limit, never attachments. The raw journal has headers and texts as they came.
 //
-// The cursor is UIDVALIDITY:UID:time, committed with the messages. With another
-// UIDVALIDITY (a restored or moved mailbox) everything is fetched that arrived
-// since that time, less two days; what is known is known by its Message-ID, or
-// by an id derived from its content where it has none. Without a cursor it is
-// the unread mail of the last day.
+// The cursor is committed with the messages (cursor.go): UIDVALIDITY, UID, the time
+// of the latest mail, and by what the mailbox and the mail with that UID are known
+// again. Numbers count only where they mean the same mails:
+//
+//	no cursor                       unread mail of the last day
+//	the same numbers                what is behind the UID
+//	numbered anew: another UIDVALIDITY, UIDNEXT not beyond the cursor (restored
+//	from a backup), another mail under its UID, another server
+//	                                what arrived since the time, less two days, and is
+//	                                unread or was written lately
+//	another account or folder       unread mail since that time: of the last day at
+//	                                least, of a week at most
+//
+// What is known of it is known by its Message-ID, or by an id derived from its
+// content where it has none. A look that is interrupted goes on as it began.
+//
+// A server that owes an answer and is silent for 30 s (5 min in a search) is left,
+// and connected to again (watchdog.go).
 //
 // # Addresses and ids
 //

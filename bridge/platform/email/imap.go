@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -19,7 +20,9 @@ import (
 // mailbox is a connection with the channel's mailbox open.
 type mailbox struct {
 	*imapclient.Client
+	dog      *watchdog
 	host     string
+	patience time.Duration // with a server that owes an answer
 	validity uint32
 	next     uint32 // the UID that the next mail gets
 	stop     func() bool
@@ -33,8 +36,10 @@ func (c *channel) openMailbox(ctx context.Context, news chan<- struct{}) (*mailb
 	if err != nil {
 		return nil, c.redact(err)
 	}
+	dog := &watchdog{Conn: conn}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	m, err := c.logIn(conn, news)
+	defer dog.watch(c.patience)()
+	m, err := c.logIn(dog, news)
 	if err == nil {
 		m.stop = stop
 		err = m.open(c.config.IMAP)
@@ -48,12 +53,12 @@ func (c *channel) openMailbox(ctx context.Context, news chan<- struct{}) (*mailb
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, c.redact(imapError(c.config.IMAP.Host, err))
+		return nil, c.redact(dog.trouble(c.config.IMAP.Host, err))
 	}
 	return m, nil
 }
 
-func (c *channel) logIn(conn net.Conn, news chan<- struct{}) (*mailbox, error) {
+func (c *channel) logIn(conn *watchdog, news chan<- struct{}) (*mailbox, error) {
 	s := c.config.IMAP.Server
 	options := &imapclient.Options{TLSConfig: c.tlsFor(s), UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(data *imapclient.UnilateralDataMailbox) {
@@ -75,7 +80,7 @@ func (c *channel) logIn(conn net.Conn, news chan<- struct{}) (*mailbox, error) {
 	} else {
 		client = imapclient.New(conn, options)
 	}
-	m := &mailbox{Client: client, host: s.Host}
+	m := &mailbox{Client: client, dog: conn, host: s.Host, patience: c.patience}
 	if err := client.WaitGreeting(); err != nil {
 		return m, err
 	}
@@ -104,6 +109,25 @@ func (m *mailbox) open(config IMAP) error {
 	}
 	m.validity, m.next = data.UIDValidity, uint32(data.UIDNext)
 	return nil
+}
+
+// watch is watchdog.watch of the connection.
+func (m *mailbox) watch(limit time.Duration) (done func()) { return m.dog.watch(limit) }
+
+// trouble classes what ended a connection.
+func (m *mailbox) trouble(err error) error { return m.dog.trouble(m.host, err) }
+
+func (w *watchdog) trouble(host string, err error) error {
+	if err != nil && w.silent() {
+		return &platform.Error{Class: wire.ErrRetryable, Reason: host + " does not answer any more", Err: err}
+	}
+	return imapError(host, err)
+}
+
+// idle begins an IDLE.
+func (m *mailbox) idle() (*imapclient.IdleCommand, error) {
+	defer m.watch(m.patience)()
+	return m.Idle()
 }
 
 // end closes the connection. It does not wait for words of farewell: a server
