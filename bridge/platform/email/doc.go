@@ -39,8 +39,9 @@
 // Message-ID without brackets. That of a mail which is sent follows from the
 // message (ids.go), so that it is the same when it is sent again.
 //
-// ReplyTo is In-Reply-To, else the last of References, else the message whose
-// token is in the address that the mail came to (email.plusAddressing). A
+// ReplyTo is a mail of ours: In-Reply-To, else the last of References that is one,
+// else that whose token is in the address that the mail came to
+// (email.plusAddressing). It is what In-Reply-To or References name otherwise. A
 // conversation is with one address: who answers from another one is another
 // contact, whose message names the mail that it answers all the same.
 //
@@ -57,6 +58,8 @@
 //	our own, come back              nothing
 //	from our address, Reply-To another
 //	                                message of that one: a form on the shop's site
+//	from no-reply@ or another address that nobody reads, Reply-To a person's
+//	                                message of that person: a form of another site
 //	from our address otherwise      nothing: a note to oneself, or a forger's
 //	whose parts the server describes in a way that nobody can read
 //	                                unsupported message: somebody looks into the mailbox
@@ -65,6 +68,7 @@
 // The text is the plain one of alternatives, or the HTML made plain (html.go),
 // without the quoted mail and the signature (trim.go), unless nothing would be
 // left; Mail.Original has it whole. A mail that has a subject only is that text.
+// A text in a charset that nobody here decodes is an attachment, too (charset.go).
 //
 // # What a mail of ours looks like
 //

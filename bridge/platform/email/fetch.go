@@ -288,20 +288,29 @@ func sectionName(s *imap.FetchItemBodySection) string {
 	return joinPath(s.Part) + string(s.Specifier)
 }
 
-const typeMail = "message/rfc822"
+const (
+	typeMail = "message/rfc822"
+	// typeGlobalMail is a mail with UTF-8 in its header (RFC 6532). Servers that
+	// know it not have no header of it to ask for: its beginning is fetched.
+	typeGlobalMail = "message/global"
+)
+
+// reported are the parts of a report that Parse reads.
+var reported = map[string]bool{
+	"message/delivery-status": true, "message/global-delivery-status": true,
+	typeMail: true, typeGlobalMail: true, "text/rfc822-headers": true, "message/global-headers": true,
+}
 
 // readable are the parts whose content Parse reads: texts that are not
 // attachments, and what a report says.
 func readable(body *node) []*node {
 	var out []*node
 	left := maxMailText
-	report := body != nil && body.Type == "multipart/report"
+	found := reportNode(body)
+	within := map[*node]bool{}
+	found.walk(func(n *node) { within[n] = reported[n.Type] })
 	body.walk(func(n *node) {
-		text := n.isText()
-		if report {
-			text = text || n.Type == "message/delivery-status" || n.Type == "message/global-delivery-status" ||
-				n.Type == typeMail || n.Type == "text/rfc822-headers"
-		}
+		text := n.isText() || within[n]
 		if size := int(min(n.Size, maxTextPart)); text && len(out) < maxTexts && size <= left {
 			out = append(out, n)
 			left -= size

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func (m *mailbox) open(config IMAP) error {
 	data, err := m.Select(config.Mailbox, &imap.SelectOptions{ReadOnly: !config.MarkSeen}).Wait()
 	var refused *imap.Error
 	switch {
-	case errors.As(err, &refused) && refused.Type == imap.StatusResponseTypeNo && passingCode(refused.Code) == nil:
+	case errors.As(err, &refused) && refused.Type == imap.StatusResponseTypeNo && passingRefusal(refused) == nil:
 		return &platform.Error{Class: wire.ErrMisconfigured, Reason: fmt.Sprintf("%s does not open the mailbox %q: %s; correct email.imap.mailbox", m.host, config.Mailbox, clip(refused.Text))}
 	case err != nil:
 		return err
@@ -137,17 +138,30 @@ func (m *mailbox) end() {
 	_ = m.Close()
 }
 
-// passingCode says that a response code (RFC 5530) is about the moment and not
-// about the credentials.
-func passingCode(code imap.ResponseCode) *platform.Error {
-	switch code {
+// passingRefusal says that a refusal is about the moment and not about the credentials
+// or the mailbox: by its response code (RFC 5530), or by the words of servers
+// that give none or another one (Gmail: [ALERT] Too many simultaneous
+// connections). nil: it is not.
+func passingRefusal(refused *imap.Error) *platform.Error {
+	switch refused.Code {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeServerBug, imap.ResponseCodeOverQuota:
 		return &platform.Error{Class: wire.ErrRetryable}
 	case imap.ResponseCodeLimit:
 		return &platform.Error{Class: wire.ErrRateLimited, Scope: wire.ScopeChannel}
 	}
+	switch {
+	case limitWords.MatchString(refused.Text), imapLimitWords.MatchString(refused.Text):
+		return &platform.Error{Class: wire.ErrRateLimited, Scope: wire.ScopeChannel, RetryAfter: ratePause}
+	case imapPassingWords.MatchString(refused.Text):
+		return &platform.Error{Class: wire.ErrRetryable}
+	}
 	return nil
 }
+
+var (
+	imapLimitWords   = regexp.MustCompile(`(?i)\b(simultaneous (imap )?connections?|(command|bandwidth) limits?|(maximum|max) (number of )?connections|connection limit)\b`)
+	imapPassingWords = regexp.MustCompile(`(?i)\b(try again (later|in )|please try again|temporar(y|ily)|server (is )?(busy|unavailable)|not connected)\b`)
+)
 
 // refusedLogin classes the answer to a login: a NO without a code is how most
 // servers refuse a password.
@@ -156,7 +170,7 @@ func refusedLogin(host string, err error) error {
 	if !errors.As(err, &refused) || refused.Type == imap.StatusResponseTypeBye {
 		return err
 	}
-	e := passingCode(refused.Code)
+	e := passingRefusal(refused)
 	switch {
 	case e != nil:
 	case refused.Type == imap.StatusResponseTypeBad, refused.Code == imap.ResponseCodePrivacyRequired:
@@ -176,7 +190,7 @@ func imapError(host string, err error) error {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &refused):
-		e := passingCode(refused.Code)
+		e := passingRefusal(refused)
 		if e == nil {
 			e = &platform.Error{Class: wire.ErrRetryable}
 		}
