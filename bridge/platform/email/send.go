@@ -37,7 +37,7 @@ func (c *channel) openSubmission(ctx context.Context) (*submission, error) {
 		return nil, c.redact(err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	out, at, err := c.greet(conn)
+	out, at, err := c.greet(ctx, conn)
 	if err != nil {
 		stop()
 		_ = conn.Close()
@@ -50,12 +50,12 @@ func (c *channel) openSubmission(ctx context.Context) (*submission, error) {
 	return out, nil
 }
 
-func (c *channel) greet(conn net.Conn) (*submission, stage, error) {
+func (c *channel) greet(ctx context.Context, conn net.Conn) (*submission, stage, error) {
 	s := c.config.SMTP
 	var client *smtp.Client
 	if s.TLS == TLSStart {
 		var err error
-		if client, err = startTLS(conn, c.tlsFor(s), domainOf(c.account)); err != nil {
+		if client, err = startTLS(ctx, conn, c.tlsFor(s), domainOf(c.account)); err != nil {
 			if errors.Is(err, errNoStartTLS) {
 				err = &platform.Error{Class: wire.ErrMisconfigured, Reason: s.Host + " offers no STARTTLS on this port; set email.smtp.tls to Implicit, or correct the port"}
 			}

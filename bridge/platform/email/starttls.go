@@ -1,6 +1,7 @@
 package email
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -17,7 +18,7 @@ var errNoStartTLS = errors.New("no STARTTLS")
 // startTLS begins a submission in plain and goes on encrypted. go-smtp can do it
 // too, but says that it is "localhost" then, which servers that check the name
 // refuse (reject_non_fqdn_helo_hostname) before anybody can log in.
-func startTLS(conn net.Conn, config *tls.Config, name string) (*smtp.Client, error) {
+func startTLS(ctx context.Context, conn net.Conn, config *tls.Config, name string) (*smtp.Client, error) {
 	if err := conn.SetDeadline(time.Now().Add(commandTimeout)); err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func startTLS(conn net.Conn, config *tls.Config, name string) (*smtp.Client, err
 		return nil, errors.New("the server speaks in plain after STARTTLS")
 	}
 	secured := tls.Client(conn, config)
-	if err := secured.Handshake(); err != nil {
+	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
 	// A server does not greet again; the client waits for it.
