@@ -207,6 +207,8 @@ smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 
 smtpd_delay_reject = no
+smtpd_helo_required = yes
+smtpd_helo_restrictions = reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname
 smtpd_error_sleep_time = 0
 smtpd_client_connection_rate_limit = 0
 `

@@ -22,6 +22,7 @@ func TestMailGoesFromOneServerToTheOther(t *testing.T) {
 	c, err := smtp.Dial("127.0.0.1:" + strconv.Itoa(servers.Submission))
 	require.NoError(t, err)
 	defer c.Close()
+	require.NoError(t, c.Hello(ShopDomain), "a name that is none, it refuses")
 	require.NoError(t, c.Mail("ana@"+CustomerDomain))
 	require.ErrorContains(t, c.Rcpt("shop@"+ShopDomain), "5.7.1", "who has not logged in sends nothing")
 	require.True(t, bytes.Contains(mustRead(t, filepath.Join(servers.dir, "postfix.log")), []byte("reject: RCPT")))

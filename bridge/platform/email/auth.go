@@ -88,18 +88,23 @@ func (c *channel) tokenError(err error) error {
 	if !errors.As(err, &refused) {
 		return c.redact(dialError(hostOf(c.config.Auth.OAuth2.TokenURL), err))
 	}
+	status := refused.Response.StatusCode
 	e := &platform.Error{Class: wire.ErrAuthInvalid, Reason: fmt.Sprintf("no access token: %s %s", refused.ErrorCode, firstLine(refused.ErrorDescription))}
-	if status := refused.Response.StatusCode; refused.ErrorCode == "" {
+	if refused.ErrorCode == "" {
 		e.Reason = fmt.Sprintf("no access token: HTTP %d from %s", status, hostOf(c.config.Auth.OAuth2.TokenURL))
-		switch {
-		case status == http.StatusTooManyRequests || status >= 500:
-			e.Class = wire.ErrRetryable
-		case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status < 400:
-			e.Class = wire.ErrMisconfigured
-		}
+	}
+	switch {
+	case status == http.StatusTooManyRequests || status >= 500 || passingTokenErrors[refused.ErrorCode]:
+		e.Class = wire.ErrRetryable // the server's trouble, whatever its code says
+	case refused.ErrorCode == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status < 400):
+		e.Class = wire.ErrMisconfigured
 	}
 	return c.redact(e)
 }
+
+// passingTokenErrors are codes of an outage: those of RFC 6749 section 4.1.2.1,
+// which Microsoft says at the token's address, too, and Google's.
+var passingTokenErrors = map[string]bool{"temporarily_unavailable": true, "server_error": true, "internal_failure": true}
 
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")

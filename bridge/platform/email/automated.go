@@ -20,8 +20,8 @@ var rules = []rule{
 	{message.AutomatedLoop, func(h header, _ *node, account string) bool {
 		return slices.ContainsFunc(h.values(headerLoop), func(v string) bool { return strings.EqualFold(v, account) })
 	}},
-	{message.AutomatedBounce, func(h header, body *node, _ string) bool {
-		return reportType(body) == "delivery-status" || h.has("x-failed-recipients") || nullSender(h) && fromDaemon(h)
+	{message.AutomatedBounce, func(h header, body *node, account string) bool {
+		return reportType(report(h, body)) == "delivery-status" || h.has("x-failed-recipients") || nullSender(h) && fromDaemon(h, account)
 	}},
 	{message.AutomatedReply, func(h header, _ *node, _ string) bool {
 		return autoSubmitted(h) == "auto-replied" || h.has("x-autoreply") || h.has("x-autorespond") || h.has("x-autoresponder") ||
@@ -33,9 +33,9 @@ var rules = []rule{
 	{message.AutomatedBulk, func(h header, _ *node, account string) bool {
 		return precedence(h) == "bulk" || precedence(h) == "junk" || !ownList(h, account) && h.has("list-unsubscribe")
 	}},
-	{message.AutomatedGenerated, func(h header, body *node, _ string) bool {
+	{message.AutomatedGenerated, func(h header, body *node, account string) bool {
 		submitted := autoSubmitted(h)
-		return submitted != "" && submitted != "no" || suppressed(h) || nullSender(h) || fromDaemon(h) || reportType(body) != ""
+		return submitted != "" && submitted != "no" || suppressed(h) || nullSender(h) || fromDaemon(h, account) || reportType(report(h, body)) != ""
 	}},
 }
 
@@ -73,11 +73,20 @@ func suppressed(h header) bool {
 
 func nullSender(h header) bool { return strings.TrimSpace(h.get("return-path")) == "<>" }
 
-// daemons are local parts behind which nobody reads.
-var daemons = regexp.MustCompile(`^(mailer-daemon|postmaster|no[-_.]?reply|do[-_.]?not[-_.]?reply|bounces?|autoresponder)([-+_.].*)?$`)
+// daemons are local parts behind which nobody reads (RFC 3834 section 2 has the
+// last two).
+var daemons = regexp.MustCompile(`^((mailer-daemon|postmaster|no[-_.]?reply|do[-_.]?not[-_.]?reply|bounces?|autoresponder)([-+_.].*)?|owner-.*|.*-request)$`)
 
-func fromDaemon(h header) bool {
-	return slices.ContainsFunc(h.addresses("from"), func(a address) bool { return daemons.MatchString(localPart(a.addr)) })
+func isDaemon(a address) bool { return daemons.MatchString(localPart(a.addr)) }
+
+// fromDaemon says that a mail is from an address that nobody reads, and that no
+// answer goes to a person all the same: a form on a shop's site writes from
+// no-reply@, and has its customer in Reply-To.
+func fromDaemon(h header, account string) bool {
+	if !slices.ContainsFunc(h.addresses("from"), isDaemon) {
+		return false
+	}
+	return !slices.ContainsFunc(others(h.addresses("reply-to"), account), func(a address) bool { return !isDaemon(a) })
 }
 
 // ownList says that the list is the channel's own address: a support address
@@ -89,13 +98,46 @@ func ownList(h header, account string) bool {
 		strings.Contains(strings.ToLower(h.get("list-post")), "mailto:"+account+">")
 }
 
-// autoReplySubject is how the programs that set no field at all begin.
-var autoReplySubject = regexp.MustCompile(`(?i)^(auto(matic)?[- ]?(reply|response|antwort)|automatische antwort|out of (the )?office|abwesenheits(notiz|nachricht|assistent)|réponse automatique|respuesta automática|risposta automatica|resposta automática|automatisch antwoord|autosvar|автоответ)\b`)
+// autoReplySubject is how the programs that set no field at all begin: with one
+// of these phrases, and then nothing or a colon. People write "Out of office
+// chairs?", too.
+var autoReplySubject = regexp.MustCompile(`(?i)^(auto(matic|mated)?[- ]?(reply|response|antwort)|automatische antwort|out of (the )?office( auto[- ]?reply)?|` +
+	`abwesenheits(notiz|nachricht|assistent)|réponse automatique|respuesta automática|risposta automatica|resposta automática|automatisch antwoord|` +
+	`autosvar|автоответ|автоматический ответ|odpowiedź automatyczna|自动回复|自動返信|自動回覆)[\s\p{Z}]*([:：]|$)`)
 
-// reportType is the kind of a report (RFC 6522); empty: it is none.
-func reportType(body *node) string {
-	if body == nil || body.Type != "multipart/report" {
+// report is the report within a mail (RFC 6522); nil: it has none. What servers
+// on the way add a disclaimer to is within multipart/mixed, where it counts only
+// of a machine: people hand on what came back to them.
+func report(h header, body *node) *node {
+	found := reportNode(body)
+	if found == body || nullSender(h) || slices.ContainsFunc(h.addresses("from"), isDaemon) {
+		return found
+	}
+	return nil
+}
+
+func reportNode(body *node) *node {
+	switch {
+	case body == nil:
+		return nil
+	case body.Type == typeReport:
+		return body
+	case body.Type == "multipart/mixed":
+		for _, p := range body.Parts {
+			if p.Type == typeReport {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+const typeReport = "multipart/report"
+
+// reportType is the kind of a report; empty: it is none.
+func reportType(report *node) string {
+	if report == nil {
 		return ""
 	}
-	return strings.ToLower(or(param(body.Params, "report-type"), "unknown"))
+	return strings.ToLower(or(param(report.Params, "report-type"), "unknown"))
 }

@@ -17,26 +17,31 @@ type bounce struct {
 // bounceOf reads a delivery status notification (RFC 3464), or what servers say
 // that know none. ok is false where it is not about a mail of this account.
 func bounceOf(m rawMail, h header, account string) (b bounce, ok bool) {
-	if reportType(m.Body) == "delivery-status" {
-		b = readReport(m.Body, account)
-		return b, b.id != ""
-	}
-	if h.has("x-failed-recipients") || nullSender(h) && fromDaemon(h) {
+	switch found := report(h, m.Body); {
+	case reportType(found) == "delivery-status":
+		b = readReport(found, account)
+	case h.has("x-failed-recipients") || nullSender(h) && fromDaemon(h, account):
 		b = readWords(m.Body, account)
-		return b, b.id != ""
+	default:
+		return b, false
 	}
-	return b, false
+	if b.id == "" { // it repeats nothing of the mail, and answers it
+		b.id = ownOf(ids(h.values("in-reply-to", "references")...), account)
+	}
+	return b, b.id != ""
 }
 
-func readReport(body *node, account string) bounce {
+// readReport reads what RFC 3464 and, for mails with addresses in UTF-8, RFC
+// 6533 put into a report.
+func readReport(report *node, account string) bounce {
 	var b bounce
-	body.walk(func(n *node) {
+	report.walk(func(n *node) {
 		switch n.Type {
 		case "message/delivery-status", "message/global-delivery-status":
 			if failed, reason := readStatus(n); failed {
 				b.failed, b.reason = true, reason
 			}
-		case typeMail, "text/rfc822-headers":
+		case typeMail, typeGlobalMail, "text/rfc822-headers", "message/global-headers":
 			if b.id == "" {
 				b.id = ownOf(ids(parseHeader([]byte(n.text())).values("message-id")...), account)
 			}

@@ -13,11 +13,24 @@
 // bounded batches, first what describes them, then headers and texts up to a
 // limit, never attachments. The raw journal has headers and texts as they came.
 //
-// The cursor is UIDVALIDITY:UID:time, committed with the messages. With another
-// UIDVALIDITY (a restored or moved mailbox) everything is fetched that arrived
-// since that time, less two days; what is known is known by its Message-ID, or
-// by an id derived from its content where it has none. Without a cursor it is
-// the unread mail of the last day.
+// The cursor is committed with the messages (cursor.go): UIDVALIDITY, UID, the time
+// of the latest mail, and by what the mailbox and the mail with that UID are known
+// again. Numbers count only where they mean the same mails:
+//
+//	no cursor                       unread mail of the last day
+//	the same numbers                what is behind the UID
+//	numbered anew: another UIDVALIDITY, UIDNEXT not beyond the cursor (restored
+//	from a backup), another mail under its UID, another server
+//	                                what arrived since the time, less two days, and is
+//	                                unread or was written lately
+//	another account or folder       unread mail since that time: of the last day at
+//	                                least, of a week at most
+//
+// What is known of it is known by its Message-ID, or by an id derived from its
+// content where it has none. A look that is interrupted goes on as it began.
+//
+// A server that owes an answer and is silent for 30 s (5 min in a search) is left,
+// and connected to again (watchdog.go).
 //
 // # Addresses and ids
 //
@@ -26,8 +39,9 @@
 // Message-ID without brackets. That of a mail which is sent follows from the
 // message (ids.go), so that it is the same when it is sent again.
 //
-// ReplyTo is In-Reply-To, else the last of References, else the message whose
-// token is in the address that the mail came to (email.plusAddressing). A
+// ReplyTo is a mail of ours: In-Reply-To, else the last of References that is one,
+// else that whose token is in the address that the mail came to
+// (email.plusAddressing). It is what In-Reply-To or References name otherwise. A
 // conversation is with one address: who answers from another one is another
 // contact, whose message names the mail that it answers all the same.
 //
@@ -44,6 +58,8 @@
 //	our own, come back              nothing
 //	from our address, Reply-To another
 //	                                message of that one: a form on the shop's site
+//	from no-reply@ or another address that nobody reads, Reply-To a person's
+//	                                message of that person: a form of another site
 //	from our address otherwise      nothing: a note to oneself, or a forger's
 //	whose parts the server describes in a way that nobody can read
 //	                                unsupported message: somebody looks into the mailbox
@@ -52,6 +68,7 @@
 // The text is the plain one of alternatives, or the HTML made plain (html.go),
 // without the quoted mail and the signature (trim.go), unless nothing would be
 // left; Mail.Original has it whole. A mail that has a subject only is that text.
+// A text in a charset that nobody here decodes is an attachment, too (charset.go).
 //
 // # What a mail of ours looks like
 //

@@ -43,6 +43,9 @@ type Platform struct {
 	// KeepFor is how long a connection that has taken a mail waits for the next one
 	// of its Channel; 8 s by default.
 	KeepFor time.Duration
+	// Patience is how long a mailbox's server may be silent when it owes an
+	// answer, ten times that while it searches; 30 s by default.
+	Patience time.Duration
 
 	now func() time.Time
 }
@@ -115,6 +118,8 @@ type channel struct {
 	secrets []string
 	kept    kept
 	keepFor time.Duration
+	// patience is Platform.Patience.
+	patience time.Duration
 }
 
 // mediaConnections beside the one that waits for mail: Gmail allows 15 for an
@@ -143,6 +148,7 @@ func (p *Platform) Load(_ context.Context, spec platform.LoadSpec) (platform.Cha
 		dialer: platform.NewDialer(platform.GuardOptions{AllowPrivate: spec.AllowPrivate}),
 		tls:    &tls.Config{MinVersion: tls.VersionTLS12},
 		client: spec.Client, now: p.clock, media: make(chan struct{}, mediaConnections), keepFor: cmp.Or(p.KeepFor, keepFor),
+		patience: cmp.Or(p.Patience, commandTimeout),
 	}
 	if c.client == nil {
 		c.client = platform.NewClient(platform.GuardOptions{AllowPrivate: spec.AllowPrivate})

@@ -24,10 +24,13 @@ func (w *poller) fetchChunk(ctx context.Context, m *mailbox, uids []imap.UID) er
 	if err != nil {
 		return err
 	}
-	to := cursor{validity: m.validity, at: w.at.at}
+	to := w.at
 	b := batch{payload: payload{UIDValidity: m.validity}}
 	flush := func(last imap.UID) error {
-		to.uid = uint32(last)
+		to.uid, to.mark = uint32(last), ""
+		if mail := described[last]; mail != nil {
+			to.mark = markOf(mail.Header)
+		}
 		if err := w.commit(ctx, b, to); err != nil {
 			return err
 		}
@@ -86,15 +89,7 @@ func (w *poller) unreadable(first imap.UID) bool {
 // note counts what a server says that cannot be read. A broken connection, or
 // a store that is away, is no reason to give a mail up.
 func (w *poller) note(first imap.UID, err error) {
-	var known *platform.Error
-	var said *imap.Error
-	var network net.Error
-	for _, other := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled} {
-		if errors.Is(err, other) {
-			return
-		}
-	}
-	if errors.As(err, &known) || errors.As(err, &said) || errors.As(err, &network) {
+	if !garbled(err) {
 		return
 	}
 	if w.stuck != first {
@@ -103,13 +98,38 @@ func (w *poller) note(first imap.UID, err error) {
 	w.stuckTimes++
 }
 
+// garbled says that an error is of an answer that cannot be read, and of
+// nothing that passes.
+func garbled(err error) bool {
+	var known *platform.Error
+	var said *imap.Error
+	var network net.Error
+	for _, other := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.Canceled} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil && !errors.As(err, &known) && !errors.As(err, &said) && !errors.As(err, &network)
+}
+
 // describe fetches what is needed to know what to fetch. Without structure the
 // mails get no parts: Parse says of them that they are there.
 func (m *mailbox) describe(uids []imap.UID, withStructure bool) (map[imap.UID]*rawMail, error) {
+	described, err := m.describeAll(uids, withStructure)
+	if refused(err) {
+		// One of them cannot be described. All are asked for one by one, and that
+		// one is told of as it is.
+		return m.describeEach(uids)
+	}
+	return described, err
+}
+
+func (m *mailbox) describeAll(uids []imap.UID, withStructure bool) (map[imap.UID]*rawMail, error) {
 	options := &imap.FetchOptions{UID: true, InternalDate: true, RFC822Size: true}
 	if withStructure {
 		options.BodyStructure = &imap.FetchItemBodyStructure{Extended: true}
 	}
+	defer m.watch(m.patience)()
 	command := m.Fetch(imap.UIDSetNum(uids...), options)
 	described := map[imap.UID]*rawMail{}
 	for data := command.Next(); data != nil; data = command.Next() {
@@ -132,13 +152,7 @@ func (m *mailbox) describe(uids []imap.UID, withStructure bool) (map[imap.UID]*r
 			}
 		}
 	}
-	err := command.Close()
-	if refused(err) {
-		// One of them cannot be described. All are asked for one by one, and that
-		// one is told of as it is.
-		return m.describeEach(uids)
-	}
-	return described, err
+	return described, command.Close()
 }
 
 func (m *mailbox) describeEach(uids []imap.UID) (map[imap.UID]*rawMail, error) {
@@ -242,6 +256,7 @@ func (m *mailbox) read(mail *rawMail) error {
 		wanted[sectionName(section)] = n
 		sections = append(sections, section)
 	}
+	defer m.watch(m.patience)()
 	command := m.Fetch(imap.UIDSetNum(imap.UID(mail.UID)), &imap.FetchOptions{UID: true, BodySection: sections})
 	for data := command.Next(); data != nil; data = command.Next() {
 		for item := data.Next(); item != nil; item = data.Next() {
@@ -273,20 +288,29 @@ func sectionName(s *imap.FetchItemBodySection) string {
 	return joinPath(s.Part) + string(s.Specifier)
 }
 
-const typeMail = "message/rfc822"
+const (
+	typeMail = "message/rfc822"
+	// typeGlobalMail is a mail with UTF-8 in its header (RFC 6532). Servers that
+	// know it not have no header of it to ask for: its beginning is fetched.
+	typeGlobalMail = "message/global"
+)
+
+// reported are the parts of a report that Parse reads.
+var reported = map[string]bool{
+	"message/delivery-status": true, "message/global-delivery-status": true,
+	typeMail: true, typeGlobalMail: true, "text/rfc822-headers": true, "message/global-headers": true,
+}
 
 // readable are the parts whose content Parse reads: texts that are not
 // attachments, and what a report says.
 func readable(body *node) []*node {
 	var out []*node
 	left := maxMailText
-	report := body != nil && body.Type == "multipart/report"
+	found := reportNode(body)
+	within := map[*node]bool{}
+	found.walk(func(n *node) { within[n] = reported[n.Type] })
 	body.walk(func(n *node) {
-		text := n.isText()
-		if report {
-			text = text || n.Type == "message/delivery-status" || n.Type == "message/global-delivery-status" ||
-				n.Type == typeMail || n.Type == "text/rfc822-headers"
-		}
+		text := n.isText() || within[n]
 		if size := int(min(n.Size, maxTextPart)); text && len(out) < maxTexts && size <= left {
 			out = append(out, n)
 			left -= size
@@ -306,7 +330,27 @@ func (m *mailbox) markSeen(config IMAP, b batch) {
 	for _, mail := range b.Mails {
 		set.AddNum(imap.UID(mail.UID))
 	}
+	defer m.watch(m.patience)()
 	_ = m.Store(set, &imap.StoreFlags{Op: imap.StoreFlagsAdd, Silent: true, Flags: []imap.Flag{imap.FlagSeen}}, nil).Close()
+}
+
+// mark is that of the mail with a UID; empty: there is none, or it has none.
+func (m *mailbox) mark(uid uint32) (string, error) {
+	section := &imap.FetchItemBodySection{Specifier: imap.PartSpecifierHeader, HeaderFields: []string{"Message-ID"}, Peek: true}
+	defer m.watch(m.patience)()
+	found, err := m.Fetch(imap.UIDSetNum(imap.UID(uid)), &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
+	if refused(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, mail := range found {
+		if uint32(mail.UID) == uid {
+			return markOf(mail.FindBodySection(section)), nil
+		}
+	}
+	return "", nil
 }
 
 // locate finds a mail by its UID, or by its Message-ID where the server has

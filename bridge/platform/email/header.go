@@ -2,13 +2,13 @@ package email
 
 import (
 	"bytes"
+	"io"
 	"mime"
 	"net/mail"
 	"regexp"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
 	"golang.org/x/net/idna"
 	"golang.org/x/text/encoding/charmap"
 )
@@ -75,7 +75,10 @@ func (h header) values(names ...string) []string {
 
 // words decodes RFC 2047; a charset that nobody knows is read as Windows-1252,
 // rather than losing the name of a customer.
-var words = &mime.WordDecoder{CharsetReader: charset.Reader}
+var words = &mime.WordDecoder{CharsetReader: func(name string, r io.Reader) (io.Reader, error) {
+	raw, err := io.ReadAll(r)
+	return strings.NewReader(toUTF8(raw, name)), err
+}}
 
 func decodeWords(s string) string {
 	decoded, err := words.DecodeHeader(s)

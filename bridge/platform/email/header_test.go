@@ -17,32 +17,47 @@ func TestAutomated(t *testing.T) {
 		body   *node
 		want   message.Automated
 	}{
-		"a person":                  {"From: ana@customer.test\nSubject: Autumn reply", nil, ""},
-		"a person, RFC 3834":        {"From: ana@customer.test\nAuto-Submitted: no", nil, ""},
-		"a person on Exchange":      {"From: ana@customer.test\nX-Auto-Response-Suppress: DR, RN, NRN\nX-MS-Exchange-Organization-SCL: 0", nil, ""},
-		"a person, first class":     {"From: ana@customer.test\nPrecedence: first-class", nil, ""},
-		"vacation (RFC 5230)":       {"From: bob@customer.test\nAuto-Submitted: auto-replied (vacation)", nil, message.AutomatedReply},
-		"Exchange, out of office":   {"From: bob@customer.test\nSubject: Automatic reply: x\nAuto-Submitted: auto-generated\nX-Auto-Response-Suppress: All", nil, message.AutomatedReply},
-		"Gmail, out of office":      {"From: bob@gmail.com\nSubject: Re: x\nPrecedence: bulk\nX-Autoreply: yes\nAuto-Submitted: auto-replied", nil, message.AutomatedReply},
-		"only the subject says it":  {"From: bob@customer.test\nSubject: =?utf-8?Q?Automatische_Antwort=3A_Urlaub?=", nil, message.AutomatedReply},
-		"old autoresponder":         {"From: bob@customer.test\nX-Autorespond: x", nil, message.AutomatedReply},
-		"Precedence of old":         {"From: bob@customer.test\nPrecedence: auto_reply", nil, message.AutomatedReply},
-		"cron":                      {"From: root@host.test\nAuto-Submitted: auto-generated", nil, message.AutomatedGenerated},
-		"Jira":                      {"From: jira@customer.test\nAuto-Submitted: auto-generated\nPrecedence: bulk", nil, message.AutomatedBulk},
-		"GitHub":                    {"From: notifications@github.com\nList-ID: a/b <b.a.github.com>\nPrecedence: list", nil, message.AutomatedList},
-		"Mailman":                   {"From: carl@customer.test\nList-Id: <l.lists.test>\nList-Unsubscribe: <mailto:x@y>", nil, message.AutomatedList},
-		"newsletter":                {"From: deals@ads.test\nList-Unsubscribe: <https://ads.test/u>", nil, message.AutomatedBulk},
-		"no reply":                  {"From: No Reply <no-reply@bank.test>", nil, message.AutomatedGenerated},
-		"do not reply":              {"From: donotreply+42@bank.test", nil, message.AutomatedGenerated},
-		"null sender":               {"Return-Path: <>\nFrom: bob@customer.test", nil, message.AutomatedGenerated},
-		"calendar of Exchange":      {"From: bob@customer.test\nX-Auto-Response-Suppress: OOF", nil, message.AutomatedGenerated},
-		"bounce without a report":   {"Return-Path: <>\nFrom: MAILER-DAEMON@host.test", nil, message.AutomatedBounce},
-		"Exim":                      {"From: Mailer-Daemon@host.test\nX-Failed-Recipients: a@b.test", nil, message.AutomatedBounce},
-		"complaint (ARF)":           {"From: fbl@isp.test", report, message.AutomatedGenerated},
-		"our own, by a forwarding":  {"From: ana@customer.test\nX-Loop: Shop@Shop.Test\nAuto-Submitted: auto-replied", nil, message.AutomatedLoop},
-		"somebody else's loop mark": {"From: ana@customer.test\nX-Loop: other@other.test", nil, ""},
-		"our own Google group":      {"From: \"'Ana' via Shop\" <shop@shop.test>\nReply-To: ana@customer.test\nPrecedence: list\nList-ID: <shop.shop.test>\nList-Unsubscribe: <mailto:x>", nil, ""},
-		"our own list, other field": {"From: ana@customer.test\nList-Post: <https://groups.test>, <mailto:shop@shop.test>", nil, ""},
+		"a person":                   {"From: ana@customer.test\nSubject: Autumn reply", nil, ""},
+		"a person, RFC 3834":         {"From: ana@customer.test\nAuto-Submitted: no", nil, ""},
+		"a person on Exchange":       {"From: ana@customer.test\nX-Auto-Response-Suppress: DR, RN, NRN\nX-MS-Exchange-Organization-SCL: 0", nil, ""},
+		"a person, first class":      {"From: ana@customer.test\nPrecedence: first-class", nil, ""},
+		"vacation (RFC 5230)":        {"From: bob@customer.test\nAuto-Submitted: auto-replied (vacation)", nil, message.AutomatedReply},
+		"Exchange, out of office":    {"From: bob@customer.test\nSubject: Automatic reply: x\nAuto-Submitted: auto-generated\nX-Auto-Response-Suppress: All", nil, message.AutomatedReply},
+		"Gmail, out of office":       {"From: bob@gmail.com\nSubject: Re: x\nPrecedence: bulk\nX-Autoreply: yes\nAuto-Submitted: auto-replied", nil, message.AutomatedReply},
+		"only the subject says it":   {"From: bob@customer.test\nSubject: =?utf-8?Q?Automatische_Antwort=3A_Urlaub?=", nil, message.AutomatedReply},
+		"with a colon of China":      {"From: bob@customer.test\nSubject: =?utf-8?B?6Ieq5Yqo5Zue5aSN77ya5L2g5aW9?=", nil, message.AutomatedReply},
+		"in Russian":                 {"From: bob@customer.test\nSubject: Автоответ: меня нет", nil, message.AutomatedReply},
+		"in Russian, one word":       {"From: bob@customer.test\nSubject: Автоответ", nil, message.AutomatedReply},
+		"in French, with its space":  {"From: bob@customer.test\nSubject: Réponse automatique : absence", nil, message.AutomatedReply},
+		"Exchange of old":            {"From: bob@customer.test\nSubject: Out of Office AutoReply: x", nil, message.AutomatedReply},
+		"a person who buys chairs":   {"From: ana@customer.test\nSubject: Out of office chairs wanted", nil, ""},
+		"a person on machines":       {"From: ana@customer.test\nSubject: Automatic reply does not work", nil, ""},
+		"a longer word":              {"From: ana@customer.test\nSubject: Автоответчик: цена", nil, ""},
+		"old autoresponder":          {"From: bob@customer.test\nX-Autorespond: x", nil, message.AutomatedReply},
+		"Precedence of old":          {"From: bob@customer.test\nPrecedence: auto_reply", nil, message.AutomatedReply},
+		"cron":                       {"From: root@host.test\nAuto-Submitted: auto-generated", nil, message.AutomatedGenerated},
+		"Jira":                       {"From: jira@customer.test\nAuto-Submitted: auto-generated\nPrecedence: bulk", nil, message.AutomatedBulk},
+		"GitHub":                     {"From: notifications@github.com\nList-ID: a/b <b.a.github.com>\nPrecedence: list", nil, message.AutomatedList},
+		"Mailman":                    {"From: carl@customer.test\nList-Id: <l.lists.test>\nList-Unsubscribe: <mailto:x@y>", nil, message.AutomatedList},
+		"newsletter":                 {"From: deals@ads.test\nList-Unsubscribe: <https://ads.test/u>", nil, message.AutomatedBulk},
+		"no reply":                   {"From: No Reply <no-reply@bank.test>", nil, message.AutomatedGenerated},
+		"do not reply":               {"From: donotreply+42@bank.test", nil, message.AutomatedGenerated},
+		"contact form":               {"From: no-reply@www.test\nReply-To: Ana <ana@customer.test>\nSubject: help", nil, ""},
+		"form of our own domain":     {"From: noreply@shop.test\nReply-To: ana@customer.test", nil, ""},
+		"nobody in Reply-To":         {"From: no-reply@bank.test\nReply-To: do-not-reply@bank.test", nil, message.AutomatedGenerated},
+		"we in Reply-To":             {"From: no-reply@bank.test\nReply-To: shop@shop.test", nil, message.AutomatedGenerated},
+		"a form that says it is one": {"From: no-reply@www.test\nReply-To: ana@customer.test\nAuto-Submitted: auto-generated", nil, message.AutomatedGenerated},
+		"owner of a list":            {"From: owner-news@lists.test", nil, message.AutomatedGenerated},
+		"request of a list":          {"From: news-request@lists.test", nil, message.AutomatedGenerated},
+		"null sender":                {"Return-Path: <>\nFrom: bob@customer.test", nil, message.AutomatedGenerated},
+		"calendar of Exchange":       {"From: bob@customer.test\nX-Auto-Response-Suppress: OOF", nil, message.AutomatedGenerated},
+		"bounce without a report":    {"Return-Path: <>\nFrom: MAILER-DAEMON@host.test", nil, message.AutomatedBounce},
+		"Exim":                       {"From: Mailer-Daemon@host.test\nX-Failed-Recipients: a@b.test", nil, message.AutomatedBounce},
+		"complaint (ARF)":            {"From: fbl@isp.test", report, message.AutomatedGenerated},
+		"our own, by a forwarding":   {"From: ana@customer.test\nX-Loop: Shop@Shop.Test\nAuto-Submitted: auto-replied", nil, message.AutomatedLoop},
+		"somebody else's loop mark":  {"From: ana@customer.test\nX-Loop: other@other.test", nil, ""},
+		"our own Google group":       {"From: \"'Ana' via Shop\" <shop@shop.test>\nReply-To: ana@customer.test\nPrecedence: list\nList-ID: <shop.shop.test>\nList-Unsubscribe: <mailto:x>", nil, ""},
+		"our own list, other field":  {"From: ana@customer.test\nList-Post: <https://groups.test>, <mailto:shop@shop.test>", nil, ""},
 	} {
 		require.Equal(t, tt.want, automated(parseHeader(crlf(tt.header+"\n\n")), tt.body, testAccount), name)
 	}
@@ -50,19 +65,20 @@ func TestAutomated(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for value, want := range map[string][]address{
-		`Ana Lima <Ana@Customer.TEST>`:                {{"Ana Lima", "ana@customer.test"}},
-		`"Lima, Ana" <ana@customer.test>, bob@b.test`: {{"Lima, Ana", "ana@customer.test"}, {"", "bob@b.test"}},
-		`=?utf-8?B?QW5h?= <ana@customer.test>`:        {{"Ana", "ana@customer.test"}},
-		`=?klingon?Q?Ana?= <ana@customer.test>`:       {{"=?klingon?Q?Ana?=", "ana@customer.test"}},
-		`Ana Lima (work) <ana@customer.test>`:         {{"Ana Lima", "ana@customer.test"}},
-		`Ana @ Home <ana@customer.test>`:              {{"Ana @ Home", "ana@customer.test"}},
-		`<<ana@customer.test>`:                        {{"", "ana@customer.test"}},
-		`ana@customer.test (Ana)`:                     {{"Ana", "ana@customer.test"}},
-		`Ana <ana@bücher.test>`:                       {{"Ana", "ana@xn--bcher-kva.test"}},
-		`undisclosed-recipients:;`:                    nil,
-		``:                                            nil,
-		`nobody`:                                      nil,
-		"Friends: a@b.test, c@d.test;":                {{"", "a@b.test"}, {"", "c@d.test"}},
+		`Ana Lima <Ana@Customer.TEST>`:                           {{"Ana Lima", "ana@customer.test"}},
+		`"Lima, Ana" <ana@customer.test>, bob@b.test`:            {{"Lima, Ana", "ana@customer.test"}, {"", "bob@b.test"}},
+		`=?utf-8?B?QW5h?= <ana@customer.test>`:                   {{"Ana", "ana@customer.test"}},
+		`=?klingon?Q?Ana?= <ana@customer.test>`:                  {{"Ana", "ana@customer.test"}},
+		`=?iso-2022-kr?B?GyQpQw4+SDNnDw==?= <ana@customer.test>`: {{"안녕", "ana@customer.test"}},
+		`Ana Lima (work) <ana@customer.test>`:                    {{"Ana Lima", "ana@customer.test"}},
+		`Ana @ Home <ana@customer.test>`:                         {{"Ana @ Home", "ana@customer.test"}},
+		`<<ana@customer.test>`:                                   {{"", "ana@customer.test"}},
+		`ana@customer.test (Ana)`:                                {{"Ana", "ana@customer.test"}},
+		`Ana <ana@bücher.test>`:                                  {{"Ana", "ana@xn--bcher-kva.test"}},
+		`undisclosed-recipients:;`:                               nil,
+		``:                                                       nil,
+		`nobody`:                                                 nil,
+		"Friends: a@b.test, c@d.test;":                           {{"", "a@b.test"}, {"", "c@d.test"}},
 	} {
 		got := parseHeader([]byte("From: " + value + "\r\n\r\n")).addresses("from")
 		for i := range got {
@@ -156,5 +172,25 @@ func TestConfig(t *testing.T) {
 		bad := good
 		change(&bad)
 		require.ErrorContains(t, bad.check(testAccount, false), field+":")
+	}
+}
+
+// TestAnswered: the mail of ours that is answered is found where programs and
+// servers on the way leave it.
+func TestAnswered(t *testing.T) {
+	own := messageID(testDelivery, 0, testAccount)
+	older := messageID("01JD3M9ZK6X4Y8W2V5T7R9Q1NA", 0, testAccount)
+	token := "To: " + withToken(testAccount, testDelivery) + "\n"
+	for name, tt := range map[string]struct{ header, want string }{
+		"In-Reply-To":                       {"In-Reply-To: <" + own + ">\nReferences: <" + older + ">\n", own},
+		"the last of References":            {"References: <a@b> <c@d>\n", "c@d"},
+		"the last of ours in References":    {"In-Reply-To: <0100x@email.amazonses.com>\nReferences: <" + older + "> <" + own + "> <0100x@email.amazonses.com>\n", own},
+		"the token beside an id of a relay": {token + "In-Reply-To: <0100x@email.amazonses.com>\nReferences: <0100x@email.amazonses.com>\n", own},
+		"only the token":                    {token, own},
+		"another mail of the customer":      {"To: shop@shop.test\nIn-Reply-To: <first@customer.test>\nReferences: <zero@customer.test>\n", "first@customer.test"},
+		"ours before the token":             {token + "In-Reply-To: <" + older + ">\n", older},
+		"nothing":                           {"To: shop@shop.test\n", ""},
+	} {
+		require.Equal(t, tt.want, answered(parseHeader(crlf("From: ana@customer.test\n"+tt.header+"\n")), testAccount), name)
 	}
 }

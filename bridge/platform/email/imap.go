@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -19,7 +21,9 @@ import (
 // mailbox is a connection with the channel's mailbox open.
 type mailbox struct {
 	*imapclient.Client
+	dog      *watchdog
 	host     string
+	patience time.Duration // with a server that owes an answer
 	validity uint32
 	next     uint32 // the UID that the next mail gets
 	stop     func() bool
@@ -33,8 +37,10 @@ func (c *channel) openMailbox(ctx context.Context, news chan<- struct{}) (*mailb
 	if err != nil {
 		return nil, c.redact(err)
 	}
+	dog := &watchdog{Conn: conn}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	m, err := c.logIn(conn, news)
+	defer dog.watch(c.patience)()
+	m, err := c.logIn(dog, news)
 	if err == nil {
 		m.stop = stop
 		err = m.open(c.config.IMAP)
@@ -48,12 +54,12 @@ func (c *channel) openMailbox(ctx context.Context, news chan<- struct{}) (*mailb
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, c.redact(imapError(c.config.IMAP.Host, err))
+		return nil, c.redact(dog.trouble(c.config.IMAP.Host, err))
 	}
 	return m, nil
 }
 
-func (c *channel) logIn(conn net.Conn, news chan<- struct{}) (*mailbox, error) {
+func (c *channel) logIn(conn *watchdog, news chan<- struct{}) (*mailbox, error) {
 	s := c.config.IMAP.Server
 	options := &imapclient.Options{TLSConfig: c.tlsFor(s), UnilateralDataHandler: &imapclient.UnilateralDataHandler{
 		Mailbox: func(data *imapclient.UnilateralDataMailbox) {
@@ -75,7 +81,7 @@ func (c *channel) logIn(conn net.Conn, news chan<- struct{}) (*mailbox, error) {
 	} else {
 		client = imapclient.New(conn, options)
 	}
-	m := &mailbox{Client: client, host: s.Host}
+	m := &mailbox{Client: client, dog: conn, host: s.Host, patience: c.patience}
 	if err := client.WaitGreeting(); err != nil {
 		return m, err
 	}
@@ -95,7 +101,7 @@ func (m *mailbox) open(config IMAP) error {
 	data, err := m.Select(config.Mailbox, &imap.SelectOptions{ReadOnly: !config.MarkSeen}).Wait()
 	var refused *imap.Error
 	switch {
-	case errors.As(err, &refused) && refused.Type == imap.StatusResponseTypeNo && passingCode(refused.Code) == nil:
+	case errors.As(err, &refused) && refused.Type == imap.StatusResponseTypeNo && passingRefusal(refused) == nil:
 		return &platform.Error{Class: wire.ErrMisconfigured, Reason: fmt.Sprintf("%s does not open the mailbox %q: %s; correct email.imap.mailbox", m.host, config.Mailbox, clip(refused.Text))}
 	case err != nil:
 		return err
@@ -106,6 +112,25 @@ func (m *mailbox) open(config IMAP) error {
 	return nil
 }
 
+// watch is watchdog.watch of the connection.
+func (m *mailbox) watch(limit time.Duration) (done func()) { return m.dog.watch(limit) }
+
+// trouble classes what ended a connection.
+func (m *mailbox) trouble(err error) error { return m.dog.trouble(m.host, err) }
+
+func (w *watchdog) trouble(host string, err error) error {
+	if err != nil && w.silent() {
+		return &platform.Error{Class: wire.ErrRetryable, Reason: host + " does not answer any more", Err: err}
+	}
+	return imapError(host, err)
+}
+
+// idle begins an IDLE.
+func (m *mailbox) idle() (*imapclient.IdleCommand, error) {
+	defer m.watch(m.patience)()
+	return m.Idle()
+}
+
 // end closes the connection. It does not wait for words of farewell: a server
 // that is slow with them would hold a poller that is to stop.
 func (m *mailbox) end() {
@@ -113,17 +138,30 @@ func (m *mailbox) end() {
 	_ = m.Close()
 }
 
-// passingCode says that a response code (RFC 5530) is about the moment and not
-// about the credentials.
-func passingCode(code imap.ResponseCode) *platform.Error {
-	switch code {
+// passingRefusal says that a refusal is about the moment and not about the credentials
+// or the mailbox: by its response code (RFC 5530), or by the words of servers
+// that give none or another one (Gmail: [ALERT] Too many simultaneous
+// connections). nil: it is not.
+func passingRefusal(refused *imap.Error) *platform.Error {
+	switch refused.Code {
 	case imap.ResponseCodeUnavailable, imap.ResponseCodeInUse, imap.ResponseCodeServerBug, imap.ResponseCodeOverQuota:
 		return &platform.Error{Class: wire.ErrRetryable}
 	case imap.ResponseCodeLimit:
 		return &platform.Error{Class: wire.ErrRateLimited, Scope: wire.ScopeChannel}
 	}
+	switch {
+	case limitWords.MatchString(refused.Text), imapLimitWords.MatchString(refused.Text):
+		return &platform.Error{Class: wire.ErrRateLimited, Scope: wire.ScopeChannel, RetryAfter: ratePause}
+	case imapPassingWords.MatchString(refused.Text):
+		return &platform.Error{Class: wire.ErrRetryable}
+	}
 	return nil
 }
+
+var (
+	imapLimitWords   = regexp.MustCompile(`(?i)\b(simultaneous (imap )?connections?|(command|bandwidth) limits?|(maximum|max) (number of )?connections|connection limit)\b`)
+	imapPassingWords = regexp.MustCompile(`(?i)\b(try again (later|in )|please try again|temporar(y|ily)|server (is )?(busy|unavailable)|not connected)\b`)
+)
 
 // refusedLogin classes the answer to a login: a NO without a code is how most
 // servers refuse a password.
@@ -132,7 +170,7 @@ func refusedLogin(host string, err error) error {
 	if !errors.As(err, &refused) || refused.Type == imap.StatusResponseTypeBye {
 		return err
 	}
-	e := passingCode(refused.Code)
+	e := passingRefusal(refused)
 	switch {
 	case e != nil:
 	case refused.Type == imap.StatusResponseTypeBad, refused.Code == imap.ResponseCodePrivacyRequired:
@@ -152,7 +190,7 @@ func imapError(host string, err error) error {
 	case err == nil, errors.As(err, &known), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &refused):
-		e := passingCode(refused.Code)
+		e := passingRefusal(refused)
 		if e == nil {
 			e = &platform.Error{Class: wire.ErrRetryable}
 		}

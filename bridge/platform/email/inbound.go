@@ -1,6 +1,7 @@
 package email
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (m rawMail) events(validity uint32, account string) []message.Event {
 	if b, ok := bounceOf(m, h, account); ok {
 		return b.receipt(account, id, m)
 	}
-	if reportType(m.Body) == "disposition-notification" {
+	if reportType(report(h, m.Body)) == "disposition-notification" {
 		return nil // nobody here asks whether a mail was read
 	}
 	contact, author, ok := correspondent(h, account)
@@ -123,17 +124,14 @@ func (m rawMail) time(h header) time.Time {
 // address without another one to answer to is from nobody: a copy that people
 // sent themselves, or a forger.
 func correspondent(h header, account string) (message.Contact, *message.Author, bool) {
-	others := func(list []address) []address {
-		return slices.DeleteFunc(list, func(a address) bool { return a.addr == "" || withoutPlus(a.addr) == withoutPlus(account) })
-	}
-	from, reply := h.addresses("from"), others(h.addresses("reply-to"))
+	from, reply := h.addresses("from"), others(h.addresses("reply-to"), account)
 	if len(reply) == 0 {
-		if reply = others(slices.Clone(from)); len(reply) == 0 {
+		if reply = others(from, account); len(reply) == 0 {
 			return message.Contact{}, nil, false
 		}
 	}
 	contact := message.Contact{ExternalID: reply[0].addr, DisplayName: reply[0].name}
-	if len(others(slices.Clone(from))) == 0 || from[0].addr == contact.ExternalID { // a form of the shop's own site
+	if len(others(from, account)) == 0 || from[0].addr == contact.ExternalID { // a form of the shop's own site
 		if contact.DisplayName == "" && len(from) > 0 && from[0].addr == contact.ExternalID {
 			contact.DisplayName = from[0].name
 		}
@@ -143,22 +141,29 @@ func correspondent(h header, account string) (message.Contact, *message.Author, 
 	return contact, author, len(contact.ExternalID) <= maxID
 }
 
+// others are the addresses that are not the channel's own.
+func others(list []address, account string) []address {
+	return slices.DeleteFunc(slices.Clone(list), func(a address) bool { return a.addr == "" || withoutPlus(a.addr) == withoutPlus(account) })
+}
+
 func withoutPlus(addr string) string {
 	local, domain, _ := cutLast(addr, "@")
 	local, _, _ = strings.Cut(local, "+")
 	return local + "@" + domain
 }
 
-// answered is the id of the mail that this one answers: In-Reply-To, else the
-// last of References, else what the reply address says.
+// answered is the id of the mail that this one answers. One of this account is
+// known to be one: In-Reply-To, else the last of References that is ours, else
+// what the reply address says, as submission servers may give mails other ids on
+// the way (Amazon SES does). Then it is whatever the mail names.
 func answered(h header, account string) string {
-	if id := first(ids(h.values("in-reply-to")...)); id != "" {
-		return id
-	}
-	if list := ids(h.values("references")...); len(list) > 0 {
-		return list[len(list)-1]
-	}
-	return tokenID(h.values("to", "cc", "delivered-to", "x-original-to", "envelope-to"), account)
+	direct, thread := ids(h.values("in-reply-to")...), ids(h.values("references")...)
+	slices.Reverse(thread)
+	return cmp.Or(
+		ownOf(direct, account), ownOf(thread, account),
+		tokenID(h.values("to", "cc", "delivered-to", "x-original-to", "envelope-to"), account),
+		first(direct), first(thread),
+	)
 }
 
 func first(list []string) string {
@@ -171,12 +176,12 @@ func first(list []string) string {
 // maxAttachments is what the store keeps of one message.
 const maxAttachments = 100
 
-// attachments are the parts that are not the text. Signatures (RFC 1847) are of
+// attachments are the parts that are not the text, or whose text cannot be read. Signatures (RFC 1847) are of
 // no use without the mail as it was, and are left there.
 func (m rawMail) attachments(validity uint32, id string) []message.Attachment {
 	var out []message.Attachment
 	m.Body.walk(func(n *node) {
-		if n.isText() || signatures[n.Type] || strings.HasPrefix(n.Type, "multipart/") || n.Path == "" || len(out) == maxAttachments {
+		if n.isText() && !n.undecoded() || signatures[n.Type] || strings.HasPrefix(n.Type, "multipart/") || n.Path == "" || len(out) == maxAttachments {
 			return
 		}
 		ref := mediaRef{validity: validity, uid: m.UID, path: n.Path, encoding: n.Encoding}
@@ -194,7 +199,7 @@ func (m rawMail) attachments(validity uint32, id string) []message.Attachment {
 
 var signatures = map[string]bool{
 	"application/pgp-signature": true, "application/pkcs7-signature": true, "application/x-pkcs7-signature": true,
-	"message/delivery-status": true, "text/rfc822-headers": true,
+	"message/delivery-status": true, "text/rfc822-headers": true, "message/global-delivery-status": true, "message/global-headers": true,
 }
 
 func kindOf(mimeType string) message.Type {
@@ -206,12 +211,16 @@ func kindOf(mimeType string) message.Type {
 	return message.TypeFile
 }
 
-// attachmentName of a part without a name: a mail within the mail, by what it is.
+// attachmentName of a part without a name: a text, or a mail within the mail, by
+// what it is.
 func (n *node) attachmentName() string {
 	if name := n.fileName(); name != "" {
 		return name
 	}
-	if n.Type == typeMail {
+	if n.isText() {
+		return "text.txt"
+	}
+	if n.Type == typeMail || n.Type == typeGlobalMail {
 		return "message.eml"
 	}
 	return ""

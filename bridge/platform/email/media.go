@@ -66,7 +66,7 @@ func (p *Platform) FetchMedia(ctx context.Context, ch platform.Channel, ref stri
 	body, err := m.openPart(r)
 	if err != nil {
 		end()
-		return platform.Media{}, c.redact(imapError(m.host, err))
+		return platform.Media{}, c.redact(m.trouble(err))
 	}
 	return platform.Media{Body: &partBody{Reader: body, end: end}, Size: -1}, nil
 }

@@ -3,10 +3,7 @@ package email
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -24,60 +21,18 @@ const (
 	defaultBackoff = time.Second
 	maxBackoff     = time.Minute
 
-	// firstLook is how far back a mailbox is read that was never read before:
-	// unread mail of the last day is somebody who waits for an answer, and what
-	// is older has been dealt with in another way.
-	firstLook = 24 * time.Hour
-	// margin is for the clocks of a mailbox that was moved to another server, and
-	// for SEARCH, which knows days of the server's own zone only.
-	margin = 48 * time.Hour
+	// definitiveBackoff is for what a person must mend, and maxAuthBackoff what it
+	// grows to where the credentials are refused: 2 tries an hour are below what
+	// any server locks a mailbox for (Exchange: 10 in 10 minutes).
+	definitiveBackoff = 5 * time.Minute
+	maxAuthBackoff    = 30 * time.Minute
 )
-
-// cursor is how far a mailbox was read: all mails of one UIDVALIDITY up to a
-// UID. At is when the latest of them arrived, by which the reading goes on when
-// the server has numbered them anew.
-type cursor struct {
-	validity, uid uint32
-	at            time.Time
-}
-
-// parseCursor reads "validity:uid:at". What cannot be read is no cursor: the
-// mailbox is read as if for the first time, and what is known already is one
-// message by its id.
-func parseCursor(s string) (c cursor, ok bool) {
-	fields := strings.Split(s, ":")
-	if len(fields) < 2 || len(fields) > 3 {
-		return cursor{}, false
-	}
-	validity, err1 := strconv.ParseUint(fields[0], 10, 32)
-	uid, err2 := strconv.ParseUint(fields[1], 10, 32)
-	if err1 != nil || err2 != nil || validity == 0 {
-		return cursor{}, false
-	}
-	c = cursor{validity: uint32(validity), uid: uint32(uid)}
-	if len(fields) == 3 {
-		seconds, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			return cursor{}, false
-		}
-		c.at = time.Unix(seconds, 0)
-	}
-	return c, true
-}
-
-// String is what the store keeps.
-func (c cursor) String() string {
-	s := fmt.Sprintf("%d:%d", c.validity, c.uid)
-	if !c.at.IsZero() {
-		s += ":" + strconv.FormatInt(c.at.Unix(), 10)
-	}
-	return s
-}
 
 // Run implements platform.Poller.
 func (p *Platform) Run(ctx context.Context, ch platform.Channel, stored string, deliver func(context.Context, platform.Batch) error, report func(error)) error {
 	w := poller{p: p, c: self(ch), deliver: deliver, report: report, news: make(chan struct{}, 1)}
 	w.at, w.started = parseCursor(stored)
+	w.stored = stored
 	for ctx.Err() == nil {
 		began := p.clock()
 		err := w.connection(ctx)
@@ -96,10 +51,12 @@ type poller struct {
 	news    chan struct{}
 
 	at       cursor
-	started  bool // at is set
+	stored   string // what the store has of it
+	started  bool   // at is set
 	failures int
 	healthy  bool // the last fetch went well
 	noIdle   bool // the server offers IDLE and refuses it
+	noMark   bool // the server says of the mail at the cursor what cannot be read
 
 	// stuck is the first of the mails that are described in a way that cannot be
 	// read, and how often that was so: a mail must not hold up those behind it.
@@ -114,18 +71,37 @@ func (w *poller) connection(ctx context.Context) error {
 		return err
 	}
 	defer m.end()
+	if err := w.orient(m); err != nil {
+		return w.c.redact(m.trouble(err))
+	}
 	for {
 		if err := w.fetchNew(ctx, m); err != nil {
-			return w.c.redact(imapError(m.host, err))
+			return w.c.redact(m.trouble(err))
 		}
 		if !w.healthy {
 			w.healthy = true
 			w.report(nil)
 		}
 		if err := w.wait(ctx, m); err != nil {
-			return w.c.redact(imapError(m.host, err))
+			return w.c.redact(m.trouble(err))
 		}
 	}
+}
+
+// orient finds out whether the cursor's numbers mean the same mails in the
+// mailbox that was opened.
+func (w *poller) orient(m *mailbox) error {
+	p := place{home: w.c.home(), validity: m.validity, next: m.next}
+	if w.started && w.at.mark != "" && w.at.validity == m.validity && !w.noMark {
+		mark, err := m.mark(w.at.uid)
+		if err != nil {
+			w.noMark = garbled(err)
+			return err
+		}
+		p.mark = mark
+	}
+	w.at, w.started = w.at.onto(p, w.started, w.p.clock()), true
+	return nil
 }
 
 // ended decides what the end of a connection means. That one which worked has
@@ -159,13 +135,28 @@ func (w *poller) failed(ctx context.Context, err error) {
 
 // pause waits, longer with each failure in a row, and as long as is asked for.
 func (w *poller) pause(ctx context.Context, err error) {
-	d := min(or(w.p.Backoff, defaultBackoff)<<min(w.failures, 10), maxBackoff)
-	var e *platform.Error
-	if errors.As(err, &e) {
-		d = max(d, e.RetryAfter)
-	}
+	d := pauseAfter(err, or(w.p.Backoff, defaultBackoff), w.failures)
 	w.failures++
 	sleep(ctx, d)
+}
+
+// pauseAfter is how long to wait after so many failures in a row before. What a
+// person must mend is tried seldom, and a refused login more and more so: who
+// counts refusals locks the mailbox, or keeps out the address that all Channels
+// come from. A change of the Channel or its Secret begins anew at once.
+func pauseAfter(err error, first time.Duration, failures int) time.Duration {
+	d := min(first<<min(failures, 10), maxBackoff)
+	var e *platform.Error
+	if !errors.As(err, &e) {
+		return d
+	}
+	switch e.Class {
+	case wire.ErrAuthInvalid:
+		d = min(definitiveBackoff<<min(failures, 10), maxAuthBackoff)
+	case wire.ErrMisconfigured:
+		d = definitiveBackoff
+	}
+	return max(d, e.RetryAfter)
 }
 
 func sleep(ctx context.Context, d time.Duration) {
@@ -181,9 +172,10 @@ func sleep(ctx context.Context, d time.Duration) {
 func (w *poller) wait(ctx context.Context, m *mailbox) error {
 	if w.noIdle || !m.Caps().Has(imap.CapIdle) {
 		sleep(ctx, or(w.p.PollEvery, defaultPoll))
+		defer m.watch(m.patience)()
 		return m.Noop().Wait()
 	}
-	idle, err := m.Idle()
+	idle, err := m.idle()
 	var refused *imap.Error
 	if errors.As(err, &refused) && refused.Type != imap.StatusResponseTypeBye {
 		w.noIdle = true
@@ -200,61 +192,96 @@ func (w *poller) wait(ctx context.Context, m *mailbox) error {
 	case <-m.Closed():
 	case <-ctx.Done():
 	}
+	defer m.watch(m.patience)()
 	if err := idle.Close(); err != nil {
 		return err
 	}
 	return idle.Wait()
 }
 
-// fetchNew hands over everything that came since the cursor.
+// fetchNew hands over everything that came since the cursor: first what a look
+// at older mail is to find, then what is behind it.
 func (w *poller) fetchNew(ctx context.Context, m *mailbox) error {
-	uids, err := w.find(m)
-	if err != nil {
-		return err
-	}
-	anew := !w.started || w.at.validity != m.validity
-	for len(uids) > 0 {
-		chunk := uids[:min(len(uids), w.chunk(uids[0]))]
-		if err := w.fetchChunk(ctx, m, chunk); err != nil {
-			w.note(chunk[0], err)
+	for {
+		uids, err := w.find(m)
+		if err != nil {
 			return err
 		}
-		uids = uids[len(chunk):]
+		for len(uids) > 0 {
+			chunk := uids[:min(len(uids), w.chunk(uids[0]))]
+			if err := w.fetchChunk(ctx, m, chunk); err != nil {
+				w.note(chunk[0], err)
+				return err
+			}
+			uids = uids[len(chunk):]
+		}
+		if w.at.look.until == 0 {
+			break
+		}
+		if err := w.endLook(ctx, m); err != nil {
+			return err
+		}
 	}
-	if anew && (w.at.validity != m.validity || w.at.uid+1 < m.next) {
-		// What lies before is not to be looked at again.
-		return w.commit(ctx, batch{}, cursor{validity: m.validity, uid: m.next - 1, at: w.at.at})
+	if w.at.String() != w.stored { // a cursor that knew less of its mailbox
+		return w.commit(ctx, batch{}, w.at)
 	}
 	return nil
 }
 
+// endLook moves the cursor behind what was looked at.
+func (w *poller) endLook(ctx context.Context, m *mailbox) error {
+	to := w.at
+	if last := to.look.until - 1; last > to.uid || to.uid == 0 {
+		to.uid, to.mark = last, ""
+	}
+	if to.mark == "" && to.uid > 0 && !w.noMark {
+		mark, err := m.mark(to.uid)
+		if err != nil {
+			w.noMark = garbled(err)
+			return err
+		}
+		to.mark = mark
+	}
+	to.look = look{}
+	return w.commit(ctx, batch{}, to)
+}
+
 // find lists the UIDs to fetch, in order.
 func (w *poller) find(m *mailbox) ([]imap.UID, error) {
+	after, look := w.at.uid, w.at.look
+	// "*" is the last mail, even if that is before the first number asked for.
+	numbers := imap.UIDRange{Start: imap.UID(after) + 1, Stop: 0}
 	criteria := &imap.SearchCriteria{}
-	after := uint32(0)
-	switch {
-	case !w.started:
-		criteria.Since = w.p.clock().Add(-firstLook)
-		criteria.NotFlag = []imap.Flag{imap.FlagSeen}
-	case w.at.validity == m.validity:
-		after = w.at.uid
-		// "*" is the last mail, even if that is before the first number asked for.
-		criteria.UID = []imap.UIDSet{{imap.UIDRange{Start: imap.UID(after) + 1, Stop: 0}}}
-	case !w.at.at.IsZero():
-		criteria.Since = w.at.at.Add(-margin)
+	if look.until != 0 {
+		if look.until <= after+1 {
+			return nil, nil
+		}
+		numbers.Stop = imap.UID(look.until - 1)
+		criteria.Since = look.since
+		unread := imap.SearchCriteria{NotFlag: []imap.Flag{imap.FlagSeen}}
+		if look.kind == lookUnread {
+			criteria.NotFlag = unread.NotFlag
+		} else {
+			// Many a move makes all mails arrive on that day. What was written long
+			// ago and has been read is none that anybody waits for.
+			criteria.Or = [][2]imap.SearchCriteria{{unread, {SentSince: look.since.Add(-onTheWay)}}}
+		}
 	}
+	criteria.UID = []imap.UIDSet{{numbers}}
 	var options *imap.SearchOptions
 	if caps := m.Caps(); caps.Has(imap.CapESearch) || caps.Has(imap.CapIMAP4rev2) {
 		options = &imap.SearchOptions{ReturnAll: true} // ranges instead of every number
 	}
+	defer m.watch(m.patience * searchPatience)()
 	found, err := m.UIDSearch(criteria, options).Wait()
 	if err != nil {
 		return nil, err
 	}
 	uids := found.AllUIDs()
 	slices.Sort(uids)
-	uids = slices.DeleteFunc(slices.Compact(uids), func(uid imap.UID) bool { return uint32(uid) <= after })
-	return uids, nil
+	return slices.DeleteFunc(slices.Compact(uids), func(uid imap.UID) bool {
+		return uint32(uid) <= after || look.until != 0 && uint32(uid) >= look.until
+	}), nil
 }
 
 // commit delivers a batch, again and again until the store has it, and moves
@@ -273,7 +300,7 @@ func (w *poller) commit(ctx context.Context, b batch, to cursor) error {
 	for {
 		err := w.deliver(ctx, out)
 		if err == nil {
-			w.at, w.started, w.failures = to, true, 0
+			w.at, w.stored, w.failures = to, out.Cursor, 0
 			return nil
 		}
 		if ctx.Err() != nil {

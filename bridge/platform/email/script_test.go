@@ -20,8 +20,10 @@ type script struct {
 	address string
 	command string // "EHLO", "MAIL" …; "." is the end of a mail; empty: all goes well
 	reply   string // empty: the connection ends
-	mu      sync.Mutex
-	texts   []string
+	// startTLS: it is offered, in whatever case of letters.
+	startTLS bool
+	mu       sync.Mutex
+	texts    []string
 }
 
 func newScript(t testing.TB, command, reply string) *script {
@@ -93,6 +95,9 @@ func (s *script) serve(conn net.Conn) {
 		}
 		switch command {
 		case "EHLO":
+			if s.startTLS {
+				_, _ = fmt.Fprint(conn, "250-StartTLS\r\n")
+			}
 			_, _ = fmt.Fprint(conn, "250-script\r\n250-AUTH PLAIN\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 SIZE 1000000\r\n")
 		case "AUTH":
 			_, _ = fmt.Fprint(conn, "235 2.7.0 welcome\r\n")

@@ -37,7 +37,7 @@ func (c *channel) openSubmission(ctx context.Context) (*submission, error) {
 		return nil, c.redact(err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	out, at, err := c.greet(conn)
+	out, at, err := c.greet(ctx, conn)
 	if err != nil {
 		stop()
 		_ = conn.Close()
@@ -50,14 +50,13 @@ func (c *channel) openSubmission(ctx context.Context) (*submission, error) {
 	return out, nil
 }
 
-func (c *channel) greet(conn net.Conn) (*submission, stage, error) {
+func (c *channel) greet(ctx context.Context, conn net.Conn) (*submission, stage, error) {
 	s := c.config.SMTP
 	var client *smtp.Client
 	if s.TLS == TLSStart {
 		var err error
-		if client, err = smtp.NewClientStartTLS(conn, c.tlsFor(s)); err != nil {
-			var refused *smtp.SMTPError
-			if !errors.As(err, &refused) && err.Error() == "smtp: server doesn't support STARTTLS" {
+		if client, err = startTLS(ctx, conn, c.tlsFor(s), domainOf(c.account)); err != nil {
+			if errors.Is(err, errNoStartTLS) {
 				err = &platform.Error{Class: wire.ErrMisconfigured, Reason: s.Host + " offers no STARTTLS on this port; set email.smtp.tls to Implicit, or correct the port"}
 			}
 			return nil, stageHello, err
@@ -66,7 +65,7 @@ func (c *channel) greet(conn net.Conn) (*submission, stage, error) {
 		client = smtp.NewClient(conn)
 	}
 	client.CommandTimeout, client.SubmissionTimeout = commandTimeout, submitTimeout
-	if err := client.Hello(domainOf(c.account)); err != nil && s.TLS != TLSStart { // with STARTTLS it has been said
+	if err := client.Hello(domainOf(c.account)); err != nil {
 		return nil, stageHello, err
 	}
 	mechanism, err := c.saslClient(s, client.SupportsAuth)

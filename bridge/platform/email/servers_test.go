@@ -3,6 +3,7 @@ package email
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -105,6 +106,14 @@ func (b box) save(mails ...string) {
 	}
 }
 
+// fill puts n mails into the mailbox, <prefix>0@customer.test and so on.
+func (b box) fill(prefix string, n int, arrived time.Time, read bool) {
+	b.t.Helper()
+	require.NoError(b.t, b.Fill(b.address, n, arrived, read, func(i int) []byte {
+		return crlf(b.plainMail(fmt.Sprintf("%s%d@customer.test", prefix, i), "text"))
+	}))
+}
+
 // plainMail is the simplest mail of a customer.
 func (b box) plainMail(id, text string) string {
 	return fmt.Sprintf("Return-Path: <%s>\nFrom: Ana <%s>\nTo: %s\nSubject: About my parcel\nMessage-ID: <%s>\nDate: Fri, 20 Nov 2026 10:00:00 +0000\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n%s\n", b.from, b.from, b.address, id, text)
@@ -123,6 +132,7 @@ type reader struct {
 	batches []platform.Batch
 	reports []error
 	refuse  error // what deliver answers
+	room    int   // how many batches are taken; 0: all
 	changed chan struct{}
 	stop    context.CancelFunc
 	done    chan struct{}
@@ -163,6 +173,9 @@ func (r *reader) deliver(_ context.Context, b platform.Batch) error {
 	if r.refuse != nil {
 		return r.refuse
 	}
+	if r.room > 0 && len(r.batches) == r.room {
+		return errFull
+	}
 	r.cursor = b.Cursor
 	r.batches = append(r.batches, b)
 	r.events = append(r.events, b.Events...)
@@ -173,6 +186,8 @@ func (r *reader) deliver(_ context.Context, b platform.Batch) error {
 	}
 	return nil
 }
+
+var errFull = errors.New("the store takes no more")
 
 func (r *reader) report(err error) {
 	r.mu.Lock()

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/emersion/go-message/charset"
 	htmlcharset "golang.org/x/net/html/charset"
 )
 
@@ -22,39 +21,29 @@ func (n *node) isText() bool {
 
 // text is what was fetched of a part, decoded to UTF-8.
 func (n *node) text() string {
+	text, _ := n.decode()
+	return text
+}
+
+// undecoded says that a text is in a charset that nobody here decodes: its bytes
+// are kept as an attachment, for people who have a program for it.
+func (n *node) undecoded() bool {
+	_, ok := n.decode()
+	return !ok
+}
+
+func (n *node) decode() (text string, ok bool) {
 	// A part that was cut ends in the middle of what it is encoded in; what comes
 	// before is good.
 	raw, _ := io.ReadAll(decoded(bytes.NewReader(n.Content), n.Encoding))
 	name := strings.ToLower(strings.Trim(param(n.Params, "charset"), `"' `))
 	if n.Type == "text/html" && (name == "" || name == "us-ascii") {
 		if utf8.Valid(raw) {
-			return string(raw)
+			return string(raw), true
 		}
 		_, name, _ = htmlcharset.DetermineEncoding(raw, "text/html")
 	}
-	return toUTF8(raw, name)
-}
-
-// toUTF8 decodes a charset. What calls itself ASCII or UTF-8 and is neither, and
-// what has a name that nobody knows, is taken for Windows-1252.
-func toUTF8(raw []byte, name string) string {
-	switch strings.ToLower(name) {
-	case "", "us-ascii", "ascii", "utf-8", "utf8", "unknown-8bit", "x-unknown", "binary":
-		return validUTF8(string(trimTorn(raw)))
-	case "utf-7", "unicode-1-1-utf-7":
-		return utf7(string(raw))
-	case "iso-8859-1", "latin1": // what says so is Windows-1252, as browsers know
-		name = "windows-1252"
-	}
-	r, err := charset.Reader(name, bytes.NewReader(raw))
-	if err != nil {
-		return validUTF8(string(raw))
-	}
-	decoded, err := io.ReadAll(r)
-	if err != nil && len(decoded) == 0 {
-		return validUTF8(string(raw))
-	}
-	return strings.ToValidUTF8(string(decoded), "\uFFFD")
+	return decodeCharset(raw, name)
 }
 
 // trimTorn drops the beginning of a rune at the end of a part that was cut.

@@ -2,6 +2,7 @@ package email
 
 import (
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,8 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
 	"pgregory.net/rapid"
+
+	"github.com/bridgekeeper/bridgekeeper/bridge/message"
 )
 
 // TestTrimReply: how the programs of the world quote, and what is left.
@@ -131,10 +134,57 @@ func TestEveryCharset(t *testing.T) {
 			require.Equal(t, text, n.text(), "%s in %s", name, encoded)
 		}
 	}
+	// What no registry of names has an encoder for, as bytes.
+	for name, raw := range map[string]string{
+		"cp437": "Gr\x81\xe1e", "ibm437": "Gr\x81\xe1e", "CP850": "Gr\x81\xe1e", "ibm850": "Gr\x81\xe1e", "ibm852": "Gr\x81\xe1e", "ibm00858": "Gr\x81\xe1e",
+		"utf-32": "\x00\x00\x00G\x00\x00\x00r\x00\x00\x00\xfc\x00\x00\x00\xdf\x00\x00\x00e", "utf-32le": "G\x00\x00\x00r\x00\x00\x00\xfc\x00\x00\x00\xdf\x00\x00\x00e\x00\x00\x00",
+		"utf-16": "\xff\xfeG\x00r\x00\xfc\x00\xdf\x00e\x00",
+	} {
+		text, ok := decodeCharset([]byte(raw), name)
+		require.True(t, ok, name)
+		require.Equal(t, "Grüße", text, name)
+	}
+	for name, raw := range map[string]string{"hz-gb-2312": "Order 42 ~{Dc:C~} please", "iso-2022-cn": "\x1b$)AOrder 42 \x0eDc:C\x0f please"} {
+		text, ok := decodeCharset([]byte(raw), name)
+		require.True(t, ok, name)
+		require.Equal(t, "Order 42 你好 please", text, name)
+	}
+	korean, ok := decodeCharset([]byte("\x1b$)COrder 42 \x0e>H3g\x0f please"), "ISO-2022-KR")
+	require.True(t, ok)
+	require.Equal(t, "Order 42 안녕 please", korean)
+
 	torn := node{Type: "text/plain", Params: map[string]string{"charset": "utf-8"}, Content: []byte("Gr\xc3\xbc\xc3\x9fe \xf0\x9f\x91")}
 	require.Equal(t, "Grüße ", torn.text(), "a part that was cut within a letter")
 	meta := node{Type: "text/html", Content: []byte("<meta charset=windows-1251>\xcf\xf0\xe8\xe2\xe5\xf2")}
 	require.Contains(t, meta.text(), "Привет")
+}
+
+// TestATextThatNobodyDecodesIsKept: with its bytes as they came, beside what can
+// be read of it.
+func TestATextThatNobodyDecodesIsKept(t *testing.T) {
+	mail := "From: ana@customer.test\nMessage-ID: <a@b>\nContent-Type: text/plain; charset=%s\n\n%s\n"
+	for name, tt := range map[string]struct {
+		charset, text string
+		kept          int
+	}{
+		"Taiwan's half of ISO-2022-CN":    {"iso-2022-cn", "Order 42 \x1b$)G\x0eGc\x0f please", 1},
+		"a name that nobody knows":        {"klingon", "Order 42 \xe9 please", 1},
+		"a name that nobody knows, ASCII": {"klingon", "Order 42 please", 0},
+		"Windows-1252":                    {"windows-1252", "Order 42 \xe9 please", 0},
+	} {
+		m := asFetched(t, crlf(fmt.Sprintf(mail, tt.charset, tt.text)))
+		events := m.events(1, testAccount)
+		require.Len(t, events, 1, name)
+		got := events[0].Message
+		require.Contains(t, got.Text, "Order 42", name)
+		require.Contains(t, got.Text, "please", name)
+		require.NotContains(t, got.Text, "\uFFFD", name)
+		require.Len(t, got.Attachments, tt.kept, name)
+		if tt.kept > 0 {
+			require.Equal(t, "text.txt", got.Attachments[0].Name, name)
+			require.Equal(t, message.TypeFile, got.Attachments[0].Kind, name)
+		}
+	}
 }
 
 func TestFlowed(t *testing.T) {
