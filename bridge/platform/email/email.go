@@ -38,7 +38,8 @@ type Platform struct {
 	// default.
 	PollEvery time.Duration
 	// Backoff is the pause after the first failure, doubled with each further one
-	// up to 1 min. 1 s by default.
+	// up to 1 min. 1 s by default. What a person must mend is tried every 5 to 30
+	// min, whatever it says.
 	Backoff time.Duration
 	// KeepFor is how long a connection that has taken a mail waits for the next one
 	// of its Channel; 8 s by default.
