@@ -25,7 +25,10 @@
 //
 // # What a reply means
 //
-// ReadScore takes a text for a score only if it says one and nothing against it.
+// ReadScore takes a text for a score only if it says one and nothing against it:
+// what stands right after the number decides. Complaints name goods and hours and
+// praise does not, so what clearly tells of an experience is read like praise, and
+// what may be either is asked back about; otherwise the low scores would be missing.
 // A score never reopens a conversation or wakes a bot (EffectConsume); anything
 // that is not one goes where it would go without a survey (EffectRoute), and the
 // survey stays open. While the survey's question is the last thing said in the

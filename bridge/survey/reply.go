@@ -10,8 +10,8 @@ const (
 	ClassOptOut = "OptOut"
 	// ClassAmbiguous: meant as an answer, but it names no single score of the
 	// scale: "7 or 8", "7.5", "15", "👍"; one that is taken back ("9, not really");
-	// or a number and a few words that may be about it or not ("5, Oak"). Worth one
-	// question back. Whatever has other content is NonScore.
+	// or a number and words that may be about it or not ("5, Oak", "9, best price").
+	// Worth one question back. Whatever has other content is NonScore.
 	ClassAmbiguous = "Ambiguous"
 	// ClassNonScore: anything else. It goes where a message goes without a
 	// survey, and the survey stays open.
@@ -53,13 +53,14 @@ const maxReply = 3 * 4096
 //
 // A score is taken only if the text says it and nothing against it: the whole
 // text is the number, or the number "of" the highest one, or a number word, or
-// (on scales from 1) so many stars; with a comment only behind a separator, only
-// without another number in it, and only if its words are about an experience
-// (see reader.comment): "9, great service" is, "9, Uhr" and "2, please" are not. Times, prices, order numbers, dates,
-// quantities, decimals, ranges, percentages and negative numbers never are
-// scores. A wrong score is worse than a question back, and a question back is
-// worse for a customer with a problem than a person: so what has content goes
-// to people (ClassNonScore).
+// (on scales from 1) so many stars, with a polite end or without; with a comment
+// only behind a separator (or praise right behind "9/10"), only without another
+// number in it, and only if its words are about an experience (see reader.comment):
+// "9, great service" and "0, my package is lost" are, "9, Uhr" and "2, please" are
+// not. Times, prices, order numbers, dates, quantities, decimals, ranges,
+// percentages and negative numbers never are scores. What may honestly be either is
+// asked back about: a wrong score is worse than a question back, and refusing
+// complaints because they name goods or times would lose the low scores.
 //
 // It is pure, safe for concurrent use, and takes time linear in a text of at
 // most maxReply bytes.
@@ -73,6 +74,7 @@ func ReadScore(text, language string, scale Scale) Reading {
 	}
 	all := r.tokens
 	r.trim()
+	r.afterHighest()
 	if reading, ok := r.stars(); ok {
 		return reading
 	}

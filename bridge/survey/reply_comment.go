@@ -1,65 +1,74 @@
 package survey
 
 import (
+	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
-
-// manyWords is how many words a comment has to have before it is believed without
-// one that is known: what is counted, bought or ordered is said in fewer ("2, size
-// L", "5, Baker Street, London"), and what has more is told, not listed.
-const manyWords = 5
 
 // heardWords bounds how much of a comment is looked at, in words and marks: what
 // decides stands at its beginning.
 const heardWords = 64
 
 // comment reads what follows a score and a separator. The number is believed only
-// if the words are about an experience: "9, thank you", "9 - great service". They
-// are not if they
+// if the words are about an experience: "9, thank you", "9 - great service". What
+// stands right after the number decides; see remarks for the rest:
 //
-//   - take the score back ("9, not really"): Ambiguous;
-//   - begin with what is counted ("10,- Euro", "9, Uhr", "10, November"), or have
-//     that or a wish ("2, please") and nothing of praise or complaint: the number
-//     is a price, a time, a date, a quantity, so NonScore;
-//   - are few, and none of them is known ("10, Oak"): Ambiguous, one question back.
+//   - words that take the score back ("9, not really") are Ambiguous;
+//   - what is counted ("10,- Euro", "9, Uhr", "10, November") makes it a price, a
+//     time, a date, a quantity: NonScore, and Ambiguous if praise or a tale follows
+//     ("1, hours on the phone");
+//   - a tale ("2, took a week to get a reply") makes it a score, whatever is counted
+//     further on;
+//   - praise with something counted or wanted beside it ("9, best price", "3, fast
+//     please") is Ambiguous;
+//   - words that nobody knows, few or many, are Ambiguous: "10, Oak".
 //
 // sure says that the number was said to be a score ("9/10", "4 stars"); then words
 // need not be known.
-func (r *reader) comment(tokens []token, sure bool) string {
+func (r *reader) comment(score int, tokens []token, sure bool) string {
 	if r.retracts(tokens) {
 		return ClassAmbiguous
 	}
-	words, opinion, thanks, other, first := 0, false, false, false, true
-	for i, t := range tokens[:min(len(tokens), heardWords)] {
-		if t.kind != tokenWord {
-			continue
-		}
-		switch {
-		case startsWithThanks(tokens[i:]):
-			thanks = true
-		case r.opinion(t.word):
-			opinion = true
-		case r.counted(t.word):
-			if first {
-				return ClassNonScore
-			}
-			other = true
-		case wishWords.has(t.word):
-			other = true
-		}
-		words += wordsIn(t.word)
-		first = false
-	}
+	m := r.remark(tokens)
+	return m.class(score == 0, sure)
+}
+
+// unseparated reads words that follow a score without a mark between. said says
+// that a form of score ended before them ("10/10 would recommend"): then praise is
+// believed. Behind a bare number ("9 very good") it is asked back about, if there
+// is nothing else.
+func (r *reader) unseparated(score int, tokens []token, said bool) string {
+	m := r.remark(tokens)
+	praise := (m.strong || m.thanks) && !m.verbFirst
 	switch {
-	case opinion:
-		return ClassScoreWithComment
-	case other:
+	case score == 0 && !said && (m.tale || m.goods):
+		return ClassAmbiguous // nobody has 0 of anything to tell of
+	case !praise || m.plainClass(false) != ClassScoreWithComment || m.counted || m.open || m.wish || m.goods:
 		return ClassNonScore
-	case thanks || sure || words >= manyWords:
+	case said:
 		return ClassScoreWithComment
+	case m.others:
+		return ClassNonScore
 	}
 	return ClassAmbiguous
+}
+
+// numbered reads a comment that has a number of its own. It is never a score, but
+// where it clearly tells of an experience ("1, 2 weeks waited") worth a question.
+func (r *reader) numbered(tokens []token) string {
+	amount := func(t token) bool {
+		return t.kind == tokenOther || t.kind == tokenMark && t.mark != '?' && strings.ContainsRune("%#/", t.mark)
+	}
+	if slices.ContainsFunc(tokens, amount) || r.retracts(tokens) {
+		return ClassNonScore
+	}
+	m := r.remark(tokens)
+	if m.tale && !m.wish || m.strong && !m.countsFirst && !r.countsSomething(tokens[0]) {
+		return ClassAmbiguous
+	}
+	return ClassNonScore
 }
 
 // retracts says that a comment begins by taking the score back: with a phrase that
@@ -106,19 +115,6 @@ func (r *reader) ownOpinion(word string) bool {
 func runsOn(word string) bool {
 	first, _ := utf8.DecodeRuneInString(word)
 	return unicode.In(first, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar)
-}
-
-// wordsIn is about how many words a run of letters has: two characters for each in
-// Chinese and Japanese, four elsewhere where there are no spaces.
-func wordsIn(word string) int {
-	if !runsOn(word) {
-		return 1
-	}
-	length := 4
-	if first, _ := utf8.DecodeRuneInString(word); unicode.In(first, unicode.Han, unicode.Hiragana, unicode.Katakana) {
-		length = 2
-	}
-	return (utf8.RuneCountInString(word) + length - 1) / length
 }
 
 // vocabulary is a set of words and of beginnings of words, for languages that

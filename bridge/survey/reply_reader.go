@@ -93,17 +93,21 @@ func (r *reader) score() (Reading, bool) {
 	if !ok || !r.scale.Contains(value) {
 		return Reading{}, false
 	}
-	before := len(rest)
+	said := rest
 	rest, ok = r.ofHighest(rest)
 	if ok {
 		if rest, ok = r.unit(rest); ok {
 			rest, ok = r.ofHighest(rest)
 		}
 	}
-	if !ok || weak && len(rest) == before {
+	formed := len(rest) < len(said)
+	if !ok || weak && !formed {
 		return Reading{}, false
 	}
-	return r.finish(value, rest, false, len(rest) < before)
+	// "3 of 10" alone may be a share of ten things, so it joins no comment.
+	joined := formed && (said[0].kind != tokenWord || !ofWordSet[said[0].word])
+	after := r.polite(rest)
+	return r.finish(value, after, joined || len(after) < len(rest), formed)
 }
 
 // number reads a score at the beginning: at most two digits without a leading
@@ -120,9 +124,13 @@ func (r *reader) number(tokens []token) (value int, weak bool, rest []token, ok 
 		if w, found := table[t.word]; found {
 			return w.value, w.weak, tokens[1:], true
 		}
-		if unspaced[r.language] {
-			return r.numberWithUnit(t.word, tokens[1:])
+		if !unspaced[r.language] {
+			break
 		}
+		if w, found := r.politeRun(t); found {
+			return w.value, w.weak, tokens[1:], true
+		}
+		return r.numberWithUnit(t.word, tokens[1:])
 	}
 	return 0, false, nil, false
 }
@@ -194,27 +202,48 @@ func (r *reader) unit(tokens []token) ([]token, bool) {
 }
 
 // finish is the reading of a score that rest follows: nothing, or a comment.
-// joined lets the comment follow without a separator; sure is as for comment.
+// joined says that a form of score ended before rest, so that praise may follow it
+// without a separator; sure is as for comment.
 func (r *reader) finish(score int, rest []token, joined, sure bool) (Reading, bool) {
 	if len(rest) == 0 {
+		if r.pleads() && !sure {
+			return Reading{Class: ClassAmbiguous}, true
+		}
 		return Reading{Class: ClassScore, Score: score}, true
 	}
 	comment, separated := r.afterSeparator(rest)
-	if !separated && !joined && !startsWithThanks(comment) {
-		return Reading{}, false
-	}
-	if !r.plainComment(comment) {
-		return Reading{}, false
-	}
-	mood := rest[0].kind == tokenMood // says what the number means
-	if class := r.comment(comment, sure || mood); class != ClassScoreWithComment {
-		return Reading{Class: class}, true
+	class := r.commentClass(score, rest, comment, separated, joined, sure)
+	if class != ClassScoreWithComment {
+		return Reading{Class: class}, class == ClassAmbiguous
 	}
 	words := strings.TrimSpace(r.text[comment[0].start:])
 	if rest[0].mark == '(' {
 		words = strings.TrimSuffix(words, ")")
 	}
 	return Reading{Class: ClassScoreWithComment, Score: score, Comment: words}, true
+}
+
+// commentClass is the class of a score with what follows it.
+func (r *reader) commentClass(score int, rest, comment []token, separated, joined, sure bool) string {
+	mood := rest[0].kind == tokenMood && rest[0].mark != pleading // says what the number means
+	bound := separated || startsWithThanks(comment)
+	switch {
+	case len(comment) == 0 || r.or(comment[0].word) && idioms.match(comment) == 0 || !slices.ContainsFunc(comment, func(t token) bool { return t.kind == tokenWord }):
+		return ClassNonScore
+	case slices.ContainsFunc(comment, r.countsSomething):
+		if separated {
+			return r.numbered(comment)
+		}
+		return ClassNonScore
+	case bound:
+		return r.comment(score, comment, sure || mood)
+	}
+	return r.unseparated(score, comment, joined)
+}
+
+// pleads says that the text has folded hands.
+func (r *reader) pleads() bool {
+	return strings.ContainsRune(r.text, pleading)
 }
 
 // separators stand between a score and a comment. A question mark does not: "9?
@@ -248,26 +277,34 @@ func (r *reader) separates(tokens []token) bool {
 		if last || tokens[1].kind == tokenMark { // an ellipsis
 			return true
 		}
-		return tokens[1].spaced && !dottedOrdinals[r.language] && !months[tokens[1].word] || unspaced[r.language]
+		ordinal := dottedOrdinals[r.language] && !r.judges(tokens[1:])
+		return tokens[1].spaced && !ordinal && !months[tokens[1].word] || unspaced[r.language]
 	}
 	return true
+}
+
+// judges says that a text begins with thanks or with praise or complaint in the
+// language of the question: "9. Sehr freundlich" is no ninth of anything.
+func (r *reader) judges(tokens []token) bool {
+	if startsWithThanks(tokens) {
+		return true
+	}
+	for len(tokens) > 0 && tokens[0].kind == tokenWord {
+		if r.counted(tokens[0].word) {
+			return false
+		}
+		if weaks.match(tokens[:1]) == 0 {
+			return r.ownOpinion(tokens[0].word) && (len(tokens) == 1 || tokens[1].kind != tokenWord || !r.counted(tokens[1].word))
+		}
+		tokens = tokens[1:]
+	}
+	return false
 }
 
 // startsWithThanks says that a text begins with thanks.
 func startsWithThanks(tokens []token) bool {
 	return len(tokens) > 0 && tokens[0].kind == tokenWord &&
 		(thanksPhrase[tokens[0].word] || len(tokens) > 1 && tokens[1].kind == tokenWord && thanksPhrase[phrase(tokens[:2])])
-}
-
-// plainComment says that a text can be a comment: it has words, no number
-// (digits or words), nothing that makes the number before it a price or a
-// share, and it does not begin by taking the score back.
-func (r *reader) plainComment(tokens []token) bool {
-	if len(tokens) == 0 || r.or(tokens[0].word) {
-		return false
-	}
-	return slices.ContainsFunc(tokens, func(t token) bool { return t.kind == tokenWord }) &&
-		!slices.ContainsFunc(tokens, r.countsSomething)
 }
 
 // countsSomething says that a token is about an amount. The words for one are

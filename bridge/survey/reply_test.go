@@ -148,6 +148,64 @@ func TestReadScoreBelievesOnlyAnOpinionBehindASeparator(t *testing.T) {
 	}
 }
 
+// What the number is of decides, not the praise around it.
+func TestReadScoreLetsNoPraiseOutweighWhatTheNumberIsOf(t *testing.T) {
+	forms := []string{"%s, %w, great", "%s, best %w", "%s, nice %w please", "%s: %w is super good", "%s - the perfect %w", "%s, fast, %w"}
+	words := []string{
+		"euros", "dollars", "Street", "Lane", "floor", "pm", "Uhr", "heures", "часов", "kg", "pieces", "Stück", "parcels", "boxes", "price", "please", "bitte", "por favor", "пожалуйста",
+		"tomorrow", "November", "Monday", "size", "seat",
+	}
+	for _, language := range []string{"en", "de", "fr", "es", "ru", "ja", "th"} {
+		for _, form := range forms {
+			for _, word := range words {
+				text := strings.NewReplacer("%s", "5", "%w", word).Replace(form)
+				assert.False(t, survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}).IsScore(), "%q in %q", text, language)
+			}
+		}
+	}
+}
+
+// A complaint names goods and hours, praise does not: if that made the reader refuse
+// complaints, the published score would be too high. So both are read, whatever the
+// number before them.
+func TestReadScoreReadsComplaintsLikePraise(t *testing.T) {
+	told := map[string][]string{
+		"en": {"would recommend", "took a week to get a reply", "had to wait an hour", "nobody answered my order question", "my package is lost", "waited the whole day for a reply", "delivered on time", "great service today"},
+		"de": {"weiter so", "niemand hat sich auf meine Bestellung gemeldet", "musste Stunden warten", "ihr habt doch keine Ahnung"},
+		"fr": {"au top", "jamais de réponse à ma commande"},
+		"es": {"todo bien", "nunca llegó el pedido"},
+		"pl": {"bez problemów", "czekałam tydzień"},
+		"ru": {"без проблем", "ждал час"},
+	}
+	for language, comments := range told {
+		for _, comment := range comments {
+			for score := range 11 {
+				text := strconv.Itoa(score) + ", " + comment
+				assert.Equal(t, survey.Reading{Class: survey.ClassScoreWithComment, Score: score, Comment: comment},
+					survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}), "%q in %q", text, language)
+			}
+		}
+	}
+}
+
+// Politeness at the end of a score changes nothing, and makes no score of a count.
+func TestReadScoreReadsPoliteScores(t *testing.T) {
+	for language, ends := range map[string][]string{
+		"ja": {"です", "点です", "点でした"}, "ko": {"점이요", "점입니다", "점이에요", "입니다"}, "th": {" ครับ", "ค่ะ", " คะแนนค่ะ"}, "zh": {"分吧", "分啊"},
+		"vi": {" ạ", " điểm ạ"}, "hi": {" जी"}, "tl": {" po"},
+	} {
+		for _, end := range ends {
+			for score := range 11 {
+				text := strconv.Itoa(score) + end
+				assert.Equal(t, survey.Reading{Class: survey.ClassScore, Score: score}, survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}), "%q in %q", text, language)
+			}
+		}
+	}
+	for text, language := range map[string]string{"3個です": "ja", "9時です": "ja", "2개요": "ko", "9시요": "ko", "2 ชิ้นครับ": "th", "2个吧": "zh", "9点吧": "zh", "9 a": "vi"} {
+		assert.False(t, survey.ReadScore(text, language, survey.Scale{Min: 0, Max: 10}).IsScore(), "%q in %q", text, language)
+	}
+}
+
 func TestReadScoreReadsANumberWordOnlyInItsLanguage(t *testing.T) {
 	scale := survey.Scale{Min: 0, Max: 10}
 	assert.Equal(t, survey.ClassNonScore, survey.ReadScore("ten", "cs", scale).Class, "Czech: that one")

@@ -25,7 +25,7 @@ const (
 // token is one stretch of a reply.
 type token struct {
 	kind tokenKind
-	// mark is the rune of a tokenMark or tokenOther, 0 otherwise.
+	// mark is the rune of a tokenMark, tokenOther or emoji of a tokenMood, 0 otherwise.
 	mark rune
 	// value of a number; digits is how many it has, zero says that it begins
 	// with a superfluous 0.
@@ -227,7 +227,7 @@ func nextToken(runes []folded, spaced bool) (token, int) {
 	case r == '☆':
 		return token{kind: tokenHollow}, 1
 	case unicode.Is(moods, r):
-		return token{kind: tokenMood}, 1
+		return token{kind: tokenMood, mark: r}, 1
 	case r == '\n' || r != noNumber && unicode.IsPunct(r) || r == '~' || r == '|' || r == '+':
 		return token{kind: tokenMark, mark: r}, 1
 	}

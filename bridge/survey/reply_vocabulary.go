@@ -26,7 +26,7 @@ var opinionLines = map[string]string{
 		"confus*|complicated|difficult|frustrat*|broken|wrong|fail*|waste*|never|nothing|everything|because|was|were|wasnt|too|very|really|answered|solved|" +
 		"waited|unacceptable|crap*|shit*|suck*|trash|joke|scam|idiot*|stupid*|mediocre",
 	"de": "gut|immer|immernoch|angekommen|gute|guter|gutes|sehr|toll*|super*|prima|klasse|spitze*|hervorragend*|ausgezeichnet*|perfekt*|schnell*|freundlich*|nett*|hilfreich*|geholfen|" +
-		"kompetent*|einfach*|zufrieden*|begeistert|empfehl*|weiter so|passt|ok|okay|geht so|naja|mittel*|schlecht*|schlimm*|langsam*|unfreundlich*|" +
+		"kompetent*|einfach*|zufrieden*|begeistert|empfehl*|passt|ok|okay|naja|mittel*|schlecht*|schlimm*|langsam*|unfreundlich*|" +
 		"unzufrieden|enttausch*|katastroph*|furchtbar*|unmoglich*|mies*|leider|weil|war|waren|nie|niemand|nichts|top|wurde|bester|beste|bestens",
 	"fr": "trop|long|longue|bon|bonne*|bien|tres|super*|parfait*|excellent*|genial*|rapide*|efficace*|sympa*|aimable*|gentil*|agreable*|satisf*|content*|recommand*|top|" +
 		"aide*|facile*|correct*|moyen*|mal|mauvais*|lent*|nul|nulle|decu*|horrible*|impoli*|jamais|rien|parce|etait",
@@ -42,14 +42,14 @@ var opinionLines = map[string]string{
 		"медлен*|груб*|разочар*|отврат*|никогда|ничего|потому|был*|слишком|хам*|кошмар*|лучш*|молодц*",
 	"uk": "добр*|гарн*|чудов*|відмінн*|супер*|швидк*|ввічлив*|допомог*|зручн*|задовол*|сподоб*|рекоменд*|дуже|норм*|поган*|жах*|повільн*|довго|груб*|" +
 		"розчаров*|ніколи|нічого|був|було|найкращ*",
-	"pl": "dobr*|bardzo|super*|swietn*|doskonal*|rewelac*|szybk*|mil*|uprzejm*|pomog*|latw*|zadowol*|polec*|ok|spoko|zle|zly|slab*|woln*|niemil*|rozczar*|" +
+	"pl": "dobr*|mił*|słab*|zły|zła|złe|bardzo|super*|swietn*|doskonal*|rewelac*|szybk*|mil*|uprzejm*|pomog*|latw*|zadowol*|polec*|ok|spoko|zle|zly|slab*|woln*|niemil*|rozczar*|" +
 		"fataln*|tragic*|nigdy|nic|byl*|zbyt",
 	"cs": "dobr*|velmi|skvel*|vyborn*|super*|rychl*|mil*|ochotn*|pomohl*|spokoj*|doporuc*|spatn*|pomal*|neprijemn*|zklam*|hrozn*|nikdy|nic|protoze|" +
 		"byl*|prilis",
 	"sk": "vynikaj*|velmi|rychl*|mil*|ochotn*|spokoj*|odporuc*|zle|pomal*|sklam*|hrozn*|nikdy|nic|pretoze|bol*",
 	"sv": "bra|mycket|bast|utmarkt*|snabb*|trevlig*|hjalpsam*|nojd*|enkelt|dalig*|langsam*|otrevlig*|besvik*|aldrig|var|perfekt*|super*|jattebra|toppen",
-	"no": "bra|veldig|god*|utmerket|rask*|hyggelig*|hjelpsom*|fornoyd*|enkelt|darlig*|treg*|uhoflig*|skuff*|aldri|var|perfekt*|super*|topp",
-	"da": "godt|god|meget|fremragende|hurtig*|venlig*|flink*|hjaelpsom*|tilfreds*|nemt|darlig*|langsom*|uvenlig*|skuff*|aldrig|var|perfekt*|super*|fint",
+	"no": "bra|veldig|god*|utmerket|rask*|hyggelig*|hjelpsom*|fornoyd*|fornøyd*|uhøflig*|enkelt|darlig*|treg*|uhoflig*|skuff*|aldri|var|perfekt*|super*|topp",
+	"da": "godt|god|meget|fremragende|hurtig*|venlig*|flink*|hjaelpsom*|hjælpsom*|tilfreds*|nemt|darlig*|langsom*|uvenlig*|skuff*|aldrig|var|perfekt*|super*|fint",
 	"fi": "hyva*|erinomai*|loistav*|nopea*|ystavalli*|avuli*|tyytyvai*|suosittel*|helppo*|huono*|hidas*|toyke*|pettyn*|koskaan|oli|todella|super*|mahtav*",
 	"hu": "jo|nagyon|kivalo*|remek*|tokeletes*|gyors*|kedves*|segitoke*|elegedett*|ajanl*|konny*|rossz*|lassu*|udvariatlan*|csalod*|soha|mert|volt|" +
 		"szuper*",
@@ -76,14 +76,14 @@ var opinionLines = map[string]string{
 	"ta": "நல்ல*|மிகவும்|சிறப்ப*|அருமை|மோசம*|மெதுவ*",
 	"te": "మంచి|చాలా|అద్భుత*|బాగుంది|చెడ్డ*|నెమ్మది*",
 	"th": "ดี|เยี่ยม|ยอด|เร็ว|ไว|สุภาพ|ประทับใจ|ชอบ|พอใจ|ช่วย|แย่|ช้า|นาน|ห่วย|ผิดหวัง|มาก",
-	"vi": "tot|rat|tuyet*|nhanh|nhiet tinh|cham|kem",
+	"vi": "tot|rat|tuyet*|nhanh|cham|kem",
 	"id": "bagus|baik|sangat|hebat|mantap|cepat|ramah|puas|membantu|mudah|buruk|jelek|lambat|kecewa|sekali|oke|lumayan|parah",
 	"ms": "bagus|baik|sangat|hebat|cepat|laju|mesra|teruk|lambat|kecewa",
 	"tl": "maganda|mabuti|mahusay|mabilis|mabait|ayos|pangit|mabagal|masama|napaka*|sobra*|ok",
 	"sw": "nzuri|vizuri|sana|haraka|bora|mbaya|polepole|safi",
 	"ca": "be|bo|bona|molt|excel*|perfect*|rapid*|amable*|malament|lent*|dolent*|era",
 	"zh": "好|棒|赞|讚|快|满意|滿意|不错|不錯|优秀|優秀|专业|專業|耐心|热情|熱情|周到|完美|推荐|推薦|喜欢|喜歡|差|慢|烂|爛|失望|糟|垃圾|太|很|非常|态度|態度|一般|还行|還行|贴心|方便",
-	"ja": "良|よか|よく|いい|最高|素晴|すば|早|速|丁寧|親切|満足|助か|わかりやす|悪|遅|最悪|ひど|酷|残念|不満|対応|とても|普通|まあ|ました|最低|嬉し|うれし|便利",
+	"ja": "良|よか|よく|いい|最高|素晴|すば|早|速|丁寧|親切|満足|助か|わかりやす|悪|遅|最悪|ひど|酷|残念|不満|対応|とても|普通|まあ|最低|嬉し|うれし|便利",
 	"ko": "좋*|빨*|빠르*|빠른*|친절*|만족*|최고*|훌륭*|완벽*|도움*|추천*|편리*|쉽*|나쁘*|나빴*|느리*|느렸*|느린*|불친절*|불만*|실망*|최악*|별로*|너무|아주|매우|정말|괜찮*",
 }
 
@@ -119,7 +119,10 @@ const countedLine = "euro*|eur|eu|dollar*|usd|bucks|quid|pound*|gbp|pence|pennie
 const wishLine = "please|pls|plz|want|wanted|need|needed|order|buy|send|give|bring|take|book|reserve|bitte|mochte|will|brauche|schick*|bestelle|nehme|sil|svp|stp|voudrais|veux|envoyez|" +
 	"favor|quiero|quisiera|necesito|envi*|quero|queria|preciso|mande|favore|vorrei|voglio|alstublieft|aub|graag|wil|prosze|poprosze|chce|prosim|chci|пожалуйста|хочу|нужно|надо|пришлите|ласка|треба|lutfen|istiyorum|lazim|" +
 	"فضلك|اريد|ابغى|ابي|محتاج|لطفا|ميخواهم|چاہيے|कृपया|चाहिए|בבקשה|רוצה|παρακαλω|θελω|부탁*|주세요|주문*|tolong|mohon|mau|ingin|xin|muon|tafadhali|nataka|paki*|gusto|snalla|vill|vil|haluan|kerek|szeretnek|vreau|" +
-	"请*|請*|我要*|想要*|下さい|ください|お願い*|ขอ|เอา|ต้องการ"
+	"请*|請*|我要*|想要*|下さい|ください|お願い*|ขอ|เอา|ต้องการ|注文*|買い*|買う*|購入*|頼み*|予約*|要*|快点*|快點*|发货*|發貨*"
+
+// runWishes are wishes that are looked for anywhere in a run of letters.
+var runWishes = foldAll("お願い|ください|下さい|注文|购买|发货|發貨|请|請|想要|快点|快點|เร็วๆ|หน่อย|รบกวน")
 
 // retractionLine are phrases that take back what was said before, if nothing but a
 // mark follows them. One with ! before it does so whatever follows.
@@ -186,6 +189,15 @@ func makeVocabulary(line string) *vocabulary {
 		}
 	}
 	return v
+}
+
+// foldAll folds the entries of a list.
+func foldAll(line string) []string {
+	entries := strings.Split(line, "|")
+	for i, entry := range entries {
+		entries[i] = foldString(entry)
+	}
+	return entries
 }
 
 func makeRetractions(mark string) map[string]bool {

@@ -95,7 +95,7 @@ const orWords = "or|oder|ou|ili|lub|albo|или|або|veya|ya da|أو|یا|य�
 const hedgeWords = "to|and|maybe|perhaps|about|around|probably|between|a|an|i|id|ill|give|say|score|rating|rate|it|its|is|my|minus|plus|half|" +
 	"bis|und|vielleicht|etwa|circa|ca|zwischen|eine|ein|note|bewertung|et|peut être|peut|être|entre|environ|une|un|y|quizás|una|uno|" +
 	"nota|puntuación|talvez|forse|tra|misschien|tussen|może|может|быть|около|минус|мабуть|belki|ربما|شاید|शायद|到|大概|たぶん|아마|ประมาณ|" +
-	"mungkin|kanskje|måske|kanske|ehkä|asi|talán|poate|ίσως|אולי"
+	"solid|gebe|ich|je donne|je|donne|mets|doy|le|dou|do|daje|dam|ставлю|поставлю|даю|veriyorum|我给|我給|我打|给|給|打|mungkin|kanskje|måske|kanske|ehkä|asi|talán|poate|ίσως|אולי"
 
 // shortOr are the languages whose "or" is one letter, which elsewhere is "at"
 // ("o 9" is nine o'clock in Polish).
