@@ -177,7 +177,7 @@ type triggerSurveyInput struct {
 // SurveyTriggered is what was decided.
 type SurveyTriggered struct {
 	Decision string     `json:"decision" doc:"Asked; Deferred; or why nobody is asked, by the names of the funnel's exits."`
-	Because  string     `json:"because,omitempty" enum:"Delay,QuietTimes,CampaignCooldown,GroupCooldown,SurveyOpen" doc:"Of Deferred."`
+	Because  string     `json:"because,omitempty" enum:"Delay,QuietTimes,CampaignCooldown,GroupCooldown,SurveyOpen,ConversationOpen" doc:"Of Deferred."`
 	Until    *time.Time `json:"until,omitempty" doc:"Of Deferred: when it is decided again."`
 	// Assignment whatever was decided.
 	Assignment SurveyAssignment `json:"assignment"`
