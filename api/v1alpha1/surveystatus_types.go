@@ -281,7 +281,8 @@ type SurveyComparison struct {
 	// +optional
 	High string `json:"high,omitempty"`
 
-	// P is the two-sided p-value, adjusted (Holm) where several are compared.
+	// P is the two-sided p-value, adjusted (Holm) where several are compared. It is absent
+	// while the verdict is Pending: the comparison is looked at once, at the end.
 	// +optional
 	P string `json:"p,omitempty"`
 

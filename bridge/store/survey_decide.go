@@ -133,6 +133,7 @@ type sitting struct {
 	places       map[string]place
 	lastInbound  map[string]time.Time // by channel
 	busyUntil    map[string]time.Time // by channel: another survey waits for a reply
+	attended     map[string]bool      // by channel: a conversation that they wrote in is not solved
 	ledger       map[[2]string]*ledgerRow
 	before       map[[2]string]survey.Clock // as the ledger was when the sitting began
 	surveysUntil int64                      // contacts.surveyed_until
@@ -169,16 +170,17 @@ func (s *sitting) read() (err error) {
 	return s.readBusy()
 }
 
-// readWindows reads when the contact last wrote on each channel.
+// readWindows reads when the contact last wrote on each channel, and whether somebody
+// helps them there.
 func (s *sitting) readWindows() error {
-	s.lastInbound = map[string]time.Time{}
+	s.lastInbound, s.attended = map[string]time.Time{}, map[string]bool{}
 	_, err := all(s.t.ctx, s.t, func(rows *sql.Rows) (struct{}, error) {
 		var channel string
-		var last int64
-		err := rows.Scan(&channel, &last)
-		s.lastInbound[channel] = fromMS(last)
+		var last, unsolved int64
+		err := rows.Scan(&channel, &last, &unsolved)
+		s.lastInbound[channel], s.attended[channel] = fromMS(last), unsolved == 1
 		return struct{}{}, err
-	}, `SELECT channel, MAX(last_inbound_at) FROM conversations WHERE contact = ? GROUP BY channel`, s.contact)
+	}, `SELECT channel, MAX(last_inbound_at), MAX(CASE WHEN state <> 'solved' AND last_inbound_at > 0 THEN 1 ELSE 0 END) FROM conversations WHERE contact = ? GROUP BY channel`, s.contact)
 	return err
 }
 
@@ -397,7 +399,7 @@ func (s *sitting) channelFacts(p *survey.Program, f *survey.Facts) {
 			continue
 		}
 		caps, sends := s.x.s.capabilities(ch)
-		c := survey.ChannelFacts{Name: name, Reachable: at.reachable && sends && !ch.Suspended, SurveyUntil: s.busyUntil[name]}
+		c := survey.ChannelFacts{Name: name, Reachable: at.reachable && sends && !ch.Suspended, SurveyUntil: s.busyUntil[name], Attended: s.attended[name]}
 		if caps.Window > 0 {
 			// The window includes its end, and so does not the fact. Who never wrote has none.
 			c.WindowUntil = s.lastInbound[name].Add(caps.Window + time.Millisecond)

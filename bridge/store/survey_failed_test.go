@@ -62,6 +62,8 @@ func TestAQuestionThatIsNotSentYetTakesNoAnswers(t *testing.T) {
 	s.wantState(v, ConversationOpen)
 	d := s.leaseOne()
 	require.Equal(t, []bool{true}, s.report(of(d, 0, wire.OutcomeSending)))
+	_, err := s.Resolve(t.Context(), everything, v)
+	require.NoError(t, err)
 	require.Equal(t, npsCampaign, s.says("ana", "9").Survey, "faster than the bridge can tell that it was sent")
 }
 
@@ -132,10 +134,11 @@ func TestPicturesAreForPeople(t *testing.T) {
 	require.Zero(t, s.funnel(npsCampaign).Answered)
 }
 
-// Once about an unsolved conversation, as about each time that it is solved.
+// Once about a conversation, as about each time that it is solved.
 func TestAnAgentAsksOnceAboutAConversation(t *testing.T) {
-	s := newSurveying(t)
+	s := newSurveying(t, func(c *survey.Campaign) { c.Trigger.Events = []survey.TriggerEvent{survey.Manual} })
 	v := s.hear("ana", "hello")
+	s.solve(v)
 	for _, want := range []survey.Exit{survey.Asked, survey.AlreadyAsked} {
 		got, err := s.TriggerSurvey(t.Context(), everything, npsCampaign, SurveyTrigger{Conversation: v, Event: survey.Manual})
 		require.NoError(t, err)

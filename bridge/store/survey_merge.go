@@ -143,7 +143,7 @@ type fullLedgerRow struct {
 }
 
 func (r *fullLedgerRow) draw() survey.Draw {
-	return survey.Draw{Assignment: r.assignment, At: fromMS(r.assignedAt), Asked: r.asked || r.sentAt > 0}
+	return survey.Draw{Assignment: r.assignment, At: fromMS(r.assignedAt), Asked: r.assignedAt > 0 && (r.asked || r.sentAt > 0)}
 }
 
 func fullLedger(ctx context.Context, q querier, contact string, asked map[string]bool) ([]*fullLedgerRow, error) {

@@ -247,8 +247,9 @@ func TestSurveyQuietTimes(t *testing.T) {
 // Other systems make a campaign consider a contact, once by their key; what makes a
 // question out of place ends it.
 func TestSurveyTriggers(t *testing.T) {
-	s := newSurveying(t)
+	s := newSurveying(t, func(c *survey.Campaign) { c.Trigger.Events = []survey.TriggerEvent{survey.Manual, survey.API} })
 	v := s.hear("ana", "hello")
+	s.solve(v)
 	contact := s.conversationContact(v)
 	scope := Scope{All: true, Write: Write{Key: "order-1", Fingerprint: "f"}}
 	for range 2 {
@@ -453,7 +454,7 @@ func TestSurveyFollowsAContactToANewAddress(t *testing.T) {
 	s.asked("ana")
 	moved := message.Event{Migration: &message.Migration{From: "ana", To: "ana-new"}}
 	require.Equal(t, wire.ResultStored, ingest(t, s.Store, telegram, moved)[0].Result)
-	require.Equal(t, npsCampaign, s.says("ana-new", "9").Survey)
+	require.Equal(t, npsCampaign, s.presses("ana-new", "survey/"+s.dialogue(npsCampaign).id+"/9").Survey)
 	require.Equal(t, 9, s.scores(npsCampaign)[0].Score)
 	s.clock.advance(11 * time.Minute)
 	s.run()

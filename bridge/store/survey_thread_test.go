@@ -116,13 +116,17 @@ func TestAFollowUpIsAReopening(t *testing.T) {
 	require.Empty(t, s.says("ana", "2").Survey)
 }
 
-// Without cancelOn it is asked all the same.
+// Without cancelOn it is asked all the same, when she is not being helped any more.
 func TestAFollowUpCancelsNothingUnlessTheCampaignSaysSo(t *testing.T) {
 	s := newSurveying(t, func(c *survey.Campaign) { c.Trigger.Delay, c.Trigger.CancelOn = document.Duration(30*time.Hour), nil })
 	s.asked("ana")
 	s.clock.advance(25 * time.Hour)
-	s.says("ana", "It broke again")
+	w := s.says("ana", "It broke again").Conversation
 	s.clock.advance(6 * time.Hour)
+	s.run()
+	require.Equal(t, []int{0, 1}, []int{s.funnel(npsCampaign).Asked, s.funnel(npsCampaign).Pending})
+	s.solve(w)
+	s.clock.advance(time.Hour)
 	s.run()
 	require.Equal(t, 1, s.funnel(npsCampaign).Asked)
 }

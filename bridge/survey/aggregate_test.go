@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -73,6 +74,8 @@ func TestVerdictsWaitForTheDeclaredLook(t *testing.T) {
 	assert.Equal(t, survey.VerdictLower, verdict(func(c *survey.Campaign, d *survey.Data) { clear(d); c.Analysis.Baseline = "with-channel" }).Verdict)
 	early := verdict(func(_ *survey.Campaign, d *survey.Data) { clear(d); d.Now = noon })
 	assert.Equal(t, survey.VerdictPending, early.Verdict, "however clear it looks")
+	assert.True(t, math.IsNaN(early.Values.P) && math.IsNaN(early.Values.Z) && early.AdjustedP == nil, "nobody stops on the day of the smallest p")
+	assert.False(t, math.IsNaN(early.Values.Low), "the interval describes")
 	assert.False(t, early.Values.NoData(), "the interval may be seen")
 	assert.Equal(t, survey.VerdictHigher, verdict(func(_ *survey.Campaign, d *survey.Data) { clear(d); d.Now, d.Stopped = noon, true }).Verdict)
 

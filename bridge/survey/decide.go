@@ -37,7 +37,14 @@ const (
 	DeferCampaignCooldown Deferral = "CampaignCooldown"
 	DeferGroupCooldown    Deferral = "GroupCooldown"
 	DeferSurveyOpen       Deferral = "SurveyOpen" // another survey waits for a reply on that channel
+	// DeferConversationOpen: a conversation with the contact there is not solved.
+	DeferConversationOpen Deferral = "ConversationOpen"
 )
+
+// attendedAgain is how long to wait before it is looked again whether a conversation
+// was solved, which nobody can tell before. An hour is late for no question, and 72
+// looks within the default of maxDefer cost nothing.
+const attendedAgain = time.Hour
 
 // Decide says whether to ask a contact about a trigger. The order is fixed, and
 // each way out has a name that is counted:
@@ -234,13 +241,15 @@ func (d *decider) cooldown(began time.Time, length time.Duration, exit Exit, bec
 
 // wait defers, if that is not too late; else the way out is exit.
 func (d *decider) wait(until time.Time, because Deferral, exit Exit) Exit {
-	last := d.f.TriggeredAt.Add(d.arm.delay).Add(d.p.maxDefer)
-	if until.After(last) || !until.Before(d.p.Campaign.Window.End) {
+	if until.After(d.last()) || !until.Before(d.p.Campaign.Window.End) {
 		return exit
 	}
 	d.Because, d.Until = because, until
 	return Deferred
 }
+
+// last is until when a question may wait.
+func (d *decider) last() time.Time { return d.f.TriggeredAt.Add(d.arm.delay).Add(d.p.maxDefer) }
 
 // channel chooses where to ask: the channel of the conversation if the arm has
 // it, else the first of the arm's on which the contact can be written to.
@@ -256,14 +265,31 @@ func (d *decider) channel() Exit {
 			return exitNone
 		}
 	}
-	if exit == SurveyOpen {
+	switch exit {
+	case SurveyOpen:
 		return d.wait(openAgain, DeferSurveyOpen, SurveyOpen)
+	case ConversationOpen:
+		return d.unattended()
 	}
 	return exit
 }
 
+// unattended waits until nobody helps the contact any more, up to the last moment at
+// which a question may wait. What ends the trigger by then anyway ends it now.
+func (d *decider) unattended() Exit {
+	if exit := d.valid(); exit != exitNone {
+		return exit
+	}
+	again, last := d.due.Add(attendedAgain), d.last()
+	if last.After(d.due) && last.Before(again) {
+		again = last
+	}
+	return d.wait(again, DeferConversationOpen, ConversationOpen)
+}
+
 // tryChannel says whether to ask there; exit is the best reason so far why not
-// (a survey that will be over is better than a window that is).
+// (a survey that will be over is better than a conversation that may be, and that
+// than a window that is).
 func (d *decider) tryChannel(name string, exit *Exit, openAgain *time.Time) bool {
 	for i := range d.f.Channels {
 		c := &d.f.Channels[i]
@@ -279,6 +305,10 @@ func (d *decider) tryChannel(name string, exit *Exit, openAgain *time.Time) bool
 		case c.SurveyUntil.After(d.due):
 			if *exit != SurveyOpen || c.SurveyUntil.Before(*openAgain) {
 				*exit, *openAgain = SurveyOpen, c.SurveyUntil
+			}
+		case c.Attended && !d.due.After(d.f.Now): // before it is due, there is time to solve it
+			if *exit != SurveyOpen {
+				*exit = ConversationOpen
 			}
 		default:
 			d.Channel, d.Template = name, !inWindow

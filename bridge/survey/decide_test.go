@@ -164,9 +164,16 @@ func TestDecideLeavesByEveryExit(t *testing.T) {
 			f.Channels = f.Channels[1:]
 			f.Channels[0].WindowUntil, f.Channels[0].Template = noon, true
 		}, want: survey.Asked},
-		"survey open":      {facts: func(f *survey.Facts) { f.Channels = f.Channels[:1]; f.Channels[0].SurveyUntil = noon.Add(oneDay) }, want: survey.Deferred},
-		"survey too long":  {facts: func(f *survey.Facts) { f.Channels = f.Channels[:1]; f.Channels[0].SurveyUntil = noon.Add(9 * oneDay) }, want: survey.SurveyOpen},
-		"before the delay": {facts: func(f *survey.Facts) { f.TriggeredAt = noon }, want: survey.Deferred},
+		"survey open":     {facts: func(f *survey.Facts) { f.Channels = f.Channels[:1]; f.Channels[0].SurveyUntil = noon.Add(oneDay) }, want: survey.Deferred},
+		"survey too long": {facts: func(f *survey.Facts) { f.Channels = f.Channels[:1]; f.Channels[0].SurveyUntil = noon.Add(9 * oneDay) }, want: survey.SurveyOpen},
+		"being helped":    {facts: func(f *survey.Facts) { f.Channels[0].Attended, f.Channels[1].Attended = true, true }, want: survey.Deferred},
+		"helped for too long": {facts: func(f *survey.Facts) {
+			f.TriggeredAt = noon.Add(-9 * oneDay)
+			f.Channels[0].Attended, f.Channels[1].Attended = true, true
+		}, want: survey.ConversationOpen},
+		"helped elsewhere":     {facts: func(f *survey.Facts) { f.Channels[1].Attended = true }, want: survey.Asked},
+		"helped, and reopened": {facts: func(f *survey.Facts) { f.Channels, f.Channels[0].Attended, f.Reopened = f.Channels[:1], true, true }, want: survey.Reopened},
+		"before the delay":     {facts: func(f *survey.Facts) { f.TriggeredAt = noon }, want: survey.Deferred},
 		"in the night": {campaign: func(c *survey.Campaign) { c.Trigger.Schedule = "cx/hours" }, facts: func(f *survey.Facts) {
 			f.Now, f.TriggeredAt = noon.Add(8*time.Hour), noon.Add(7*time.Hour)
 			f.Channels = f.Channels[:1]
@@ -257,7 +264,7 @@ func TestExitsHaveNames(t *testing.T) {
 		require.NoError(t, back.UnmarshalText(text))
 		assert.Equal(t, e, back)
 	}
-	assert.Len(t, seen, 23)
+	assert.Len(t, seen, 24)
 }
 
 // drawFacts makes facts that may leave by any exit.
@@ -280,6 +287,7 @@ func drawFacts(t *rapid.T, trigger int) survey.Facts {
 	}
 	for i := range f.Channels {
 		f.Channels[i].Reachable = !often("unreachable")
+		f.Channels[i].Attended = often("attended")
 		if often("survey") {
 			f.Channels[i].SurveyUntil = f.Now.Add(time.Duration(rapid.IntRange(1, 200).Draw(t, "hours")) * time.Hour)
 		}
@@ -387,4 +395,29 @@ func BenchmarkDecide(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 		})
 	}
+}
+
+// Nobody can tell when a conversation will be solved: it is looked at again, up to the
+// last moment at which a question may wait, and not before the question is due.
+func TestAQuestionWaitsUntilNobodyHelpsTheContact(t *testing.T) {
+	c := nps()
+	c.Trigger.MaxDefer = 24 * hour
+	p := compile(t, c)
+	f := askable()
+	f.Channels = f.Channels[:1]
+	f.Channels[0].Attended = true
+	d := survey.Decide(p, &f)
+	assert.Equal(t, survey.DeferConversationOpen, d.Because)
+	assert.Equal(t, noon.Add(time.Hour), d.Until)
+
+	f.Now = noon.Add(23*time.Hour + 30*time.Minute)
+	d = survey.Decide(p, &f)
+	assert.Equal(t, noon.Add(24*time.Hour), d.Until, "a last time")
+	f.Now = d.Until
+	assert.Equal(t, survey.ConversationOpen, survey.Decide(p, &f).Exit)
+	f.Channels[0].Attended = false
+	assert.Equal(t, survey.Asked, survey.Decide(p, &f).Exit)
+
+	f.Now, f.Channels[0].Attended = noon.Add(-30*time.Minute), true
+	assert.Equal(t, survey.DeferDelay, survey.Decide(p, &f).Because)
 }

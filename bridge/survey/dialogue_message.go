@@ -49,13 +49,13 @@ func (d *dialogue) pressed(payload string) {
 
 // heard says that a text can be meant for us: it quotes our question, or that was
 // the last thing said in the thread, by whomever. "2" after a bot's menu is the
-// bot's. A late score, of which the contact has to have thought by themselves, is
-// none while somebody may be waiting for their answer.
+// bot's; and while somebody may be waiting for an answer of the contact, it is theirs,
+// unless we asked for it after the contact gave us a score.
 func (d *dialogue) heard(in Input) bool {
 	if in.Quotes != QuotesNothing {
 		return in.Quotes == QuotesQuestion
 	}
-	return !d.s.Interrupted && (d.s.Phase != PhaseExpired || !in.Attended)
+	return !d.s.Interrupted && (!in.Attended || d.s.Phase == PhaseFollowUp)
 }
 
 // route leaves a message to people, whose answer the contact waits for from then on.

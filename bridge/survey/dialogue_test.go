@@ -173,9 +173,9 @@ func TestTextsAreOursWhileOurQuestionIsTheLastWord(t *testing.T) {
 	assert.Equal(t, "Route", k.does(quoting("2", survey.QuotesOther)), "also before anything else was said")
 }
 
-// Nobody is waiting for a late score; for what is written into a conversation that is
-// not solved, somebody is.
-func TestALateTextIsOursOnlyWhereNobodyWaitsForIt(t *testing.T) {
+// For what is written into a conversation that is not solved, somebody may be waiting:
+// in time or late, a text there is theirs.
+func TestATextIsOursOnlyWhereNobodyWaitsForIt(t *testing.T) {
 	k := startTalk(t, nps()).after(72 * time.Hour)
 	late := survey.Input{Kind: survey.InputMessage, Text: "2", Attended: true}
 	assert.Equal(t, "Route", k.does(late))
@@ -184,8 +184,17 @@ func TestALateTextIsOursOnlyWhereNobodyWaitsForIt(t *testing.T) {
 	late.Quotes = survey.QuotesQuestion
 	assert.Equal(t, "Consume Score(2 late)", k.does(late))
 
+	inTime := survey.Input{Kind: survey.InputMessage, Text: "2", Attended: true}
 	k = startTalk(t, nps()).after(time.Hour)
-	assert.Equal(t, "Consume Score(2) FollowUp(What went wrong?)", k.does(survey.Input{Kind: survey.InputMessage, Text: "2", Attended: true}), "in time")
+	assert.Equal(t, "Route", k.does(inTime))
+	assert.Equal(t, "Consume Score(9) FollowUp(What did you like?)", k.presses("survey/01JD/9"), "a button is the question's own")
+	k.happens(survey.InputAsked)
+	assert.Equal(t, "Consume best=Two boxes Thanks(Thank you!)", k.does(survey.Input{Kind: survey.InputMessage, Text: "Two boxes", Attended: true}), "and so is what it led to")
+	assert.Equal(t, "Route", k.does(inTime), "a changed score is said, or pressed, where nobody waits")
+
+	k = startTalk(t, nps()).after(time.Hour)
+	inTime.Quotes = survey.QuotesQuestion
+	assert.Equal(t, "Consume Score(2) FollowUp(What went wrong?)", k.does(inTime))
 }
 
 func TestNoReminderIntoAnotherTalk(t *testing.T) {

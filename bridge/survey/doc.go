@@ -34,17 +34,34 @@
 // survey stays open. While the survey's question is the last thing said in the
 // thread, a text is read; once anybody else has said something (a bot, a person, the
 // contact with another matter), only presses of its buttons and what quotes it are,
-// until it asks again. A question that never arrived takes no answers.
+// until it asks again. Nobody is asked into a conversation that is not solved
+// (ConversationOpen); of one that is opened later, a text is for people, too. A
+// question that never arrived takes no answers.
 //
 // # What the answers mean
 //
 // Nothing is published without its n, its interval and its denominator; no count of
-// one to four people, of answers, in the funnel or in a comparison, nor one from
-// which such a count follows (Funnel.Published); no data is NaN (in JSON null), never
+// one to four people, of answers, in the funnel or in a comparison, nor one that with
+// others gives such a count as a difference (Funnel.Published); no data is NaN (in JSON null), never
 // 0. A verdict is given once, at the end, by the comparison that was declared before
-// the start (Declared), and withheld when arms or holdout do not have the sizes that
+// the start (Declared), with no p-value before, and withheld when arms or holdout do not have the sizes that
 // were drawn. Formulas stand with their sources at the functions; the tests hold them
 // against published values.
+//
+// # What a survey cannot tell
+//
+// Declared holds the analysis and the draws, not all that a result depends on. Window
+// and stop rules may change after the start: an end that is moved until a difference
+// shows finds it where there is none. A run is of one resource: an object that is made
+// anew, as in a cluster rebuilt from its manifests, measures from the beginning.
+// Numbers that are published can be worked back: in a small result Value, Low, High and
+// N give the cells that are hidden, two reports give the answer between them, and the
+// columns of a response are unusual together though each is common. RepeatContact30d
+// counts every conversation that a contact opens again, also by a reply to the question
+// that was no score, which those held out cannot give. Before and after may have been
+// asked with other texts, on other channels, of other people: Observational says that
+// time has changed more than was meant to, not what. Reach is known of questions by
+// funnel, not of contacts by arm: who was asked several times may hide who never was.
 //
 // # Where this departs from the sketch
 //
@@ -63,10 +80,10 @@
 //     are OverlappingArms: their difference could not be seen, or not be attributed.
 //     Where API alone triggers the campaign they may ask alike: another system acts by
 //     the assignment.
-//   - Arms that reached different shares of those drawn, on channels of their own, get
-//     no verdict (ReachDiffers).
+//   - Arms that reached different shares of those drawn, or, on channels of their own,
+//     not nearly all, get no verdict (ReachDiffers).
 //   - Contacts become one: of two draws the one by which they were asked holds; who was
-//     asked in two arms leaves the comparison (JoinDraws).
+//     asked in two arms leaves the comparison for good (JoinDraws).
 //   - A campaign whose delay outlasts a channel's messaging window, with no approved
 //     template, is ChannelCannotAsk: it would skip everybody, silently.
 //   - Cells of 0 are shown: they are about nobody. Cells of 1 to 4 are not, nor those

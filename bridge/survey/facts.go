@@ -68,6 +68,9 @@ type ChannelFacts struct {
 	Template    bool      `json:"template,omitempty"`
 	// SurveyUntil is how long another survey waits for a reply there; zero: none.
 	SurveyUntil time.Time `json:"surveyUntil,omitzero"`
+	// Attended: the contact has a conversation there that they wrote in and that is
+	// not solved, so that somebody may be waiting for what they write.
+	Attended bool `json:"attended,omitempty"`
 }
 
 // Ledger is what the store remembers of having asked, by (contact, campaign)

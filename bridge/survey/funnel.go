@@ -31,6 +31,9 @@ const (
 	Unreachable
 	WindowClosed // the platform's messaging window, and no approved template
 	SurveyOpen   // another survey's dialogue was open for too long
+	// ConversationOpen: a conversation with the contact there was not solved for too
+	// long. What they would write is meant for who has it.
+	ConversationOpen
 	QuietTimes
 	Reopened
 	CancelledByEvent
@@ -41,7 +44,7 @@ const (
 
 var exitNames = [exitCount]string{
 	"None", "OtherTrigger", "Suspended", "Excluded", "AlreadyAsked", "OutsideWindow", "Stopped", "NotInAudience", "LanguageNotOffered", "OptedOut",
-	"NoConsent", "HeldOut", "NotSampled", "CampaignCooldown", "GroupCooldown", "Outranked", "Unreachable", "WindowClosed", "SurveyOpen",
+	"NoConsent", "HeldOut", "NotSampled", "CampaignCooldown", "GroupCooldown", "Outranked", "Unreachable", "WindowClosed", "SurveyOpen", "ConversationOpen",
 	"QuietTimes", "Reopened", "CancelledByEvent", "Deferred", "Asked",
 }
 

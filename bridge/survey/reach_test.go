@@ -38,8 +38,26 @@ func TestArmsThatReachDifferentPeopleGetNoVerdict(t *testing.T) {
 		c.Trigger.Events = []survey.TriggerEvent{survey.API}
 	})
 	assert.NotContains(t, words.Caveats, survey.CaveatReachDiffers, "on the same channels, at the same time, chance alone differs")
+	half := func(d *survey.Data) {
+		d.Arms[0].Asked, d.Arms[1].Asked = 421, 410
+		d.Funnel.Asked, d.Funnel.Exits = 831, map[survey.Exit]int{survey.Unreachable: 800, survey.WindowClosed: 30}
+	}
+	halves := verdict(func(_ *survey.Campaign, d *survey.Data) { half(d) })
+	assert.Equal(t, survey.VerdictInconclusive, halves.Verdict, "half of each, on a channel of its own, are other people")
+	assert.Contains(t, halves.Caveats, survey.CaveatReachDiffers)
+	later := verdict(func(c *survey.Campaign, d *survey.Data) {
+		half(d)
+		c.Arms[0].Channels, c.Arms[1].Channels = nil, nil
+		c.Arms[1].Delay = new(2 * hour)
+	})
+	assert.NotContains(t, later.Caveats, survey.CaveatReachDiffers, "on the same channels the same share is of the same kind")
 	often := verdict(func(_ *survey.Campaign, d *survey.Data) { d.Arms[0].Asked, d.Arms[1].Asked = 2000, 1900 })
 	assert.NotContains(t, often.Caveats, survey.CaveatReachDiffers, "asked about each resolution")
+	throttled := verdict(func(_ *survey.Campaign, d *survey.Data) {
+		half(d)
+		d.Funnel.Exits = map[survey.Exit]int{survey.GroupCooldown: 800, survey.Unreachable: 21}
+	})
+	assert.NotContains(t, throttled.Caveats, survey.CaveatReachDiffers, "a cool-down does not know the channel")
 	empty := verdict(func(_ *survey.Campaign, d *survey.Data) { d.Arms = []survey.ArmCounts{{}, {}} })
 	assert.NotContains(t, empty.Caveats, survey.CaveatReachDiffers)
 }

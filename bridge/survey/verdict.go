@@ -53,7 +53,8 @@ type ComparisonResult struct {
 	Second  string     `json:"second"`
 	Values  Comparison `json:"values"`
 	// AdjustedP is the p-value for having asked several questions at once, by
-	// Holm; the verdict goes by it. Nil without data.
+	// Holm; the verdict goes by it. Nil without data, and before the end, when
+	// Values has no P and no Z either.
 	AdjustedP *float64 `json:"adjustedP"`
 	Verdict   Verdict  `json:"verdict"`
 	Caveats   []Caveat `json:"caveats,omitempty"`
@@ -270,6 +271,9 @@ func holm(results []ComparisonResult) {
 
 // judge gives the verdict.
 func (a *aggregation) judge(c *ComparisonResult, r *Report) {
+	if !r.Final { // who sees a p-value every day stops on the day that suits them
+		c.Values.Z, c.Values.P, c.AdjustedP = math.NaN(), math.NaN(), nil
+	}
 	switch {
 	case r.SampleRatio != nil && !r.SampleRatio.OK:
 		c.Verdict = VerdictWithheld

@@ -35,6 +35,9 @@ func (c *compiler) campaign(o *v1alpha1.SurveyCampaign, result *BackendResult) {
 	result.Store = st.key
 	name, spec := keyOf(o).String(), CampaignSpec(o)
 	before := st.before.get(document.EntrySurveyCampaign, name)
+	if before != nil && decodeSpec[survey.Campaign](before).UID != spec.UID {
+		before = nil // of another object that had the name: it is gone, and asks nobody any more
+	}
 	started := o.Status.StartedAt != nil || before != nil
 	refs, missing := c.campaignRefs(o, st, spec, started)
 	result.Findings = append(missing, c.campaignFindings(st, c.opts.Programs.campaign(name, spec, refs), missing)...)

@@ -301,6 +301,26 @@ func TestARejectedCampaignStaysAsItWas(t *testing.T) {
 	require.Equal(t, "score <= 7", storedCampaign(t, r).Questions[1].When)
 }
 
+// Who deletes a campaign and makes another one of the name is not asked for by the
+// first one any more, whatever is wrong with the second.
+func TestADeletedCampaignDoesNotStayUnderItsSuccessor(t *testing.T) {
+	w := surveyWorld(t)
+	w.changeCampaign(func(o *v1alpha1.SurveyCampaign) { o.UID = "first" })
+	w.write()
+	w.changeCampaign(func(o *v1alpha1.SurveyCampaign) { o.UID, o.Spec.Questions[1].When = "second", "score <" })
+	result := w.write().Campaigns[theCampaign]
+	require.Equal(t, []string{"Accepted/InvalidExpression"}, reasons(result.Findings))
+	require.False(t, result.LastGood)
+	require.Nil(t, result.Entry)
+
+	w = surveyWorld(t)
+	w.changeCampaign(func(o *v1alpha1.SurveyCampaign) { o.UID = "first" })
+	w.write()
+	w.now = w.Campaigns[0].Spec.Window.End.Add(time.Hour)
+	w.changeCampaign(func(o *v1alpha1.SurveyCampaign) { o.UID = "second" })
+	require.Equal(t, []string{"Accepted/WindowInPast"}, reasons(w.compile().Campaigns[theCampaign].Findings), "it never began")
+}
+
 func TestASuspendedCampaignIsInForce(t *testing.T) {
 	w := surveyWorld(t)
 	w.Campaigns[0].Spec.Suspend = true

@@ -190,7 +190,7 @@ func asSketched(t *testing.T, got v1alpha1.SurveyCampaignStatus) {
 	require.Equal(t, "22.1", got.Arms[1].Score)
 	require.Equal(t, n(842), got.Arms[0].Assigned)
 	require.Equal(t, &v1alpha1.SurveyComparison{
-		Compare: "Arms", Metric: "Score", First: "with-channel", Second: "without-channel", Difference: "9.1", Low: "-6.3", High: "24.5", P: "0.246", SRMP: "0.573", Verdict: "Pending",
+		Compare: "Arms", Metric: "Score", First: "with-channel", Second: "without-channel", Difference: "9.1", Low: "-6.3", High: "24.5", SRMP: "0.573", Verdict: "Pending",
 	}, got.Comparison)
 	require.Equal(t, n(1640), got.Funnel.Sent)
 	require.Equal(t, n(9), got.Funnel.Late)

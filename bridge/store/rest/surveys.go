@@ -24,7 +24,8 @@ func (a *API) registerSurveys() {
 		"Survey campaigns by name", document.AccessRead), a.listSurveys)
 	get := operation(http.MethodGet, one, "get-survey", tag, "A survey campaign with its report as of now", document.AccessRead, 404)
 	get.Description = "Every number has its interval and its n, and null is no data, not 0. No count, of answers or in the funnel, is about one to four people, " +
-		"and none follows from those that are shown: what is left out for that is null, absent, or named as hidden. Needs access read."
+		"and no hidden one is the difference of others that are shown: what is left out for that is null, absent, or named as hidden. It is no proof against " +
+		"working back: a score, its interval and its n can tell of a few people in a small result, and so can two reports, one from before an answer. Needs access read."
 	huma.Register(a.huma, get, a.getSurvey)
 
 	page := operation(http.MethodGet, one+"/report.html", "get-survey-report", tag, "The report as one HTML page", document.AccessRead, 404)
@@ -33,9 +34,9 @@ func (a *API) registerSurveys() {
 	huma.Register(a.huma, page, a.getSurveyPage)
 
 	responses := operation(http.MethodGet, one+"/responses.csv", "get-survey-responses", tag, "All scores of a survey campaign", document.AccessRead, 404)
-	responses.Description = "CSV as of RFC 4180 in UTF-8, with a header; no cell begins like a formula. Without personal=true it says nothing of who answered: " +
+	responses.Description = "CSV as of RFC 4180 in UTF-8, with a header; no cell begins like a formula. Without personal=true it has nothing of who answered: " +
 		"no ids, no texts, no time of day, neither a day nor a channel and language that fewer than five have in common, no line before five have answered, " +
-		"and the order of the lines says nothing. Needs access read; personal=true needs access admin."
+		"and the order of the lines says nothing. Each is judged by itself: a line's arm, score, day and place together can be one person's. Needs access read; personal=true needs access admin."
 	responses.Responses = map[string]*huma.Response{"200": {Description: "One line for each score", Content: textContent("text/csv")}}
 	huma.Register(a.huma, responses, a.getSurveyResponses)
 
@@ -177,7 +178,7 @@ type triggerSurveyInput struct {
 // SurveyTriggered is what was decided.
 type SurveyTriggered struct {
 	Decision string     `json:"decision" doc:"Asked; Deferred; or why nobody is asked, by the names of the funnel's exits."`
-	Because  string     `json:"because,omitempty" enum:"Delay,QuietTimes,CampaignCooldown,GroupCooldown,SurveyOpen" doc:"Of Deferred."`
+	Because  string     `json:"because,omitempty" enum:"Delay,QuietTimes,CampaignCooldown,GroupCooldown,SurveyOpen,ConversationOpen" doc:"Of Deferred."`
 	Until    *time.Time `json:"until,omitempty" doc:"Of Deferred: when it is decided again."`
 	// Assignment whatever was decided.
 	Assignment SurveyAssignment `json:"assignment"`

@@ -147,7 +147,7 @@ type SurveyComparison struct {
 	First     string           `json:"first"`
 	Second    string           `json:"second"`
 	Values    SurveyDifference `json:"values"`
-	AdjustedP *float64         `json:"adjustedP" doc:"By Holm, where several comparisons were declared; the verdict goes by it."`
+	AdjustedP *float64         `json:"adjustedP" doc:"By Holm, where several comparisons were declared; the verdict goes by it. Null, as p and z are, before the end."`
 	Verdict   string           `json:"verdict" enum:"Pending,Higher,Lower,Inconclusive,Withheld" doc:"Given once, at the end."`
 	Caveats   []string         `json:"caveats,omitempty" nullable:"false" enum:"Observational,SelectionRisk,ReachDiffers,TooFew,SampleRatioMismatch,AssumesParallelTrends"`
 }

@@ -121,7 +121,7 @@ var verdictTexts = map[survey.Verdict]string{
 
 var caveatTexts = map[survey.Caveat]string{
 	survey.CaveatObservational:  "Observational: before and after differ in more than what was changed, so what differs may have another cause",
-	survey.CaveatReachDiffers:   "The groups could not be asked alike: on their channels different shares were reached, so different kinds of people answered",
+	survey.CaveatReachDiffers:   "The groups could not be asked alike: on their channels different shares, or not nearly all, were reached, so different kinds of people answered",
 	survey.CaveatSelectionRisk:  "The groups answered at different rates, so different kinds of people may have answered",
 	survey.CaveatTooFew:         "Fewer answers in a group than the analysis declared as enough, or too few people to tell of",
 	survey.CaveatSampleRatio:    "The groups do not have the sizes they were assigned: something is broken between assignment and count",
@@ -135,6 +135,6 @@ var exitTexts = map[survey.Exit]string{
 	survey.LanguageNotOffered: "language not offered", survey.OptedOut: "opted out before", survey.NoConsent: "no consent",
 	survey.HeldOut: "held out", survey.NotSampled: "not in the sample", survey.CampaignCooldown: "asked by this campaign lately",
 	survey.GroupCooldown: "asked by another campaign lately", survey.Outranked: "another campaign comes first", survey.Unreachable: "not reachable",
-	survey.WindowClosed: "messaging window closed", survey.SurveyOpen: "another survey open", survey.QuietTimes: "quiet times",
+	survey.WindowClosed: "messaging window closed", survey.SurveyOpen: "another survey open", survey.ConversationOpen: "conversation not solved", survey.QuietTimes: "quiet times",
 	survey.Reopened: "conversation reopened", survey.CancelledByEvent: "cancelled by an event",
 }

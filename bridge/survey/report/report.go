@@ -200,7 +200,7 @@ func notes(r *survey.Report) []string {
 	list := []string{
 		texts[r.Type],
 		"One answer for each question asked: the last within the edit window. Late answers are counted apart.",
-		"Cells of one to four people are not shown, nor those from which they could be worked out.",
+		"Cells of one to four people are not shown, nor those that would give them as a difference.",
 	}
 	if r.MayRepeat {
 		list = append(list, "A contact may have answered more than once. The intervals take all answers for independent, so they are too narrow as far as the same people answered.")
