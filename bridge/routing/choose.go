@@ -49,7 +49,8 @@ type Waiting struct {
 	// StepEntered is when its step began: what PreferredSkill.DropAfter counts from.
 	StepEntered time.Time `json:"stepEntered"`
 	Skills      Skills    `json:"skills,omitzero"`
-	// Agent it is reserved for until AgentUntil (a sticky step); zero: without end.
+	// Agent it is reserved for until AgentUntil (a sticky step), zero: without end; while
+	// they are online, and able to have it.
 	Agent      string    `json:"agent,omitempty"`
 	AgentUntil time.Time `json:"agentUntil,omitzero"`
 	// Declined are the agents who declined it or let its offer expire.
@@ -201,16 +202,19 @@ func (c *chooser) best(w *Waiting) int {
 // it if they had nothing else, has declined: then they are asked again, rather than
 // nobody.
 func (c *chooser) exhausted(w *Waiting) bool {
-	cost := c.cost(w)
 	for i := range c.agents {
-		a := &c.agents[i]
-		limit, bounded := a.ClassUnits[w.Class]
-		able := cost <= a.units && (!bounded || cost <= limit)
-		if able && a.Presence == PresenceOnline && c.skilled(w, i) && !slices.Contains(w.Declined, a.ID) {
+		if c.able(w, i) && !slices.Contains(w.Declined, c.agents[i].ID) {
 			return false
 		}
 	}
 	return true
+}
+
+// able: the agent is there, has the skills, and could carry it with nothing else to do.
+func (c *chooser) able(w *Waiting, i int) bool {
+	a, cost := &c.agents[i], c.cost(w)
+	limit, bounded := a.ClassUnits[w.Class]
+	return a.Presence == PresenceOnline && cost <= a.units && (!bounded || cost <= limit) && c.skilled(w, i)
 }
 
 // whyNot is why an agent does not get a conversation.
@@ -250,13 +254,14 @@ func (c *chooser) classFull(a *agentState, class ChannelClass, cost int) bool {
 	return bounded && a.Load[class]+a.class[class]+cost > limit
 }
 
-// reserved: the agent it waits for is there and has not declined, and its time is
-// not over.
+// reserved: the agent it waits for is there, can have it (else colleagues would stand
+// idle beside it), and has not declined, and its time is not over.
 func (c *chooser) reserved(w *Waiting) bool {
 	if !w.AgentUntil.IsZero() && !c.now.Before(w.AgentUntil) || slices.Contains(w.Declined, w.Agent) {
 		return false
 	}
-	return slices.ContainsFunc(c.agents, func(a agentState) bool { return a.ID == w.Agent && a.Presence == PresenceOnline })
+	i := slices.IndexFunc(c.agents, func(a agentState) bool { return a.ID == w.Agent })
+	return i >= 0 && c.able(w, i)
 }
 
 func (c *chooser) skilled(w *Waiting, i int) bool {

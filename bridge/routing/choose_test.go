@@ -121,6 +121,10 @@ func TestChoose(t *testing.T) {
 		{"reservation is over", QueueSpec{}, []Agent{online("a", load(100)), online("b")}, []Waiting{chat("1", 1, sticky("a", base))}, "", []string{"1→b"}},
 		{"reserved for one who left", QueueSpec{}, []Agent{{ID: "a", Presence: PresenceAway}, online("b")}, []Waiting{chat("1", 1, sticky("a", base.Add(1)))}, "", []string{"1→b"}},
 		{"reserved for one who declined", QueueSpec{}, []Agent{online("a"), online("b")}, []Waiting{chat("1", 1, sticky("a", base.Add(1)), declined("a"))}, "", []string{"1→b"}},
+		{"reserved for one without the skills", QueueSpec{}, []Agent{online("a"), online("b", skills("fr"))}, []Waiting{chat("1", 1, sticky("a", time.Time{}), required("fr", 0))}, "", []string{"1→b"}},
+		{"reserved for one who could never carry it", QueueSpec{}, []Agent{online("a", func(a *Agent) { a.Units = 24 }), online("b")}, []Waiting{chat("1", 1, sticky("a", time.Time{}))}, "", []string{"1→b"}},
+		{"reserved for one who has none of its class", QueueSpec{}, []Agent{online("a", func(a *Agent) { a.ClassUnits = map[ChannelClass]int{ClassChat: 0} }), online("b")},
+			[]Waiting{chat("1", 1, sticky("a", time.Time{}))}, "", []string{"1→b"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -186,7 +186,7 @@ func (p *Program) returns(f *Facts) returnCode {
 		return returnOtherPolicy
 	case reroute == RerouteAlways:
 		return returnRerouteAlways
-	case f.Agent.ID == "", !f.Agent.At.IsZero() && f.Agent.At.Before(f.Conversation.OpenedAt): // they had the contact, not this conversation
+	case f.Agent.ID == "", f.Agent.Other, !f.Agent.At.IsZero() && f.Agent.At.Before(f.Conversation.OpenedAt): // they had the contact, not this conversation
 		return returnNoAgent
 	case within > 0 && !f.Conversation.SolvedAt.IsZero() && f.Now.Sub(f.Conversation.SolvedAt) > within:
 		return returnTooLate

@@ -96,6 +96,7 @@ func TestReopen(t *testing.T) {
 		{"too late", Reopen{Within: drawnHour}, available, time.Hour + 1, false},
 		{"since it was opened", Reopen{}, AgentFacts{ID: "ana", At: base.Add(-9 * time.Hour), Online: true, Available: true}, time.Hour, true},
 		{"had another conversation of the contact", Reopen{Reroute: RerouteNever}, AgentFacts{ID: "ana", At: base.Add(-9*time.Hour - 1), Online: true, Available: true}, time.Hour, false},
+		{"had another one meanwhile, of a contact that was merged", Reopen{Reroute: RerouteNever}, AgentFacts{ID: "ana", At: base.Add(-time.Hour), Online: true, Available: true, Other: true}, time.Hour, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

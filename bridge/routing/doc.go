@@ -99,5 +99,13 @@
 //     treat the same people now so, now so. Instead who has understood the contact says it (a bot, a webhook, an
 //     agent: LanguageSet), which is kept, and begins the contact's next conversation; else the
 //     profile counts, else the channel's defaultLanguage. Facts and REST tell which of them it was.
+//   - a merge does not keep the first assignment of a split: the unit is the contact that stays, so that
+//     somebody of a pilot can get the other arm with a later conversation. Keeping it would need a table of units,
+//     and Slot would be no function of its key any more.
+//   - there is no annotation that lets who waits enter a new version at once: they finish their
+//     step, and begin anew with its end; a step without timeout lasts as long as its queue does.
+//   - who began while no policy of the channel was in force is routed when one is, if they wrote within the
+//     last 24 hours and nobody has answered: a first policy does not stir up years. Others are routed with their
+//     next message.
 //   - rollouts in stages, SLA policies and simulations are left for later, on purpose.
 package routing

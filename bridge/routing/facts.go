@@ -102,7 +102,8 @@ type Position struct {
 	Queue string `json:"queue,omitempty"`
 }
 
-// AgentFacts are about the agent who had the contact last.
+// AgentFacts are about the agent who had the contact last; on Reopened, about the one
+// who had that conversation last, if somebody did.
 type AgentFacts struct {
 	ID string    `json:"id,omitempty"`
 	At time.Time `json:"at,omitzero"` // when they last had them
@@ -110,6 +111,8 @@ type AgentFacts struct {
 	Online    bool     `json:"online,omitempty"`
 	Available bool     `json:"available,omitempty"`
 	Queues    []string `json:"queues,omitempty"` // whose member they are
+	// Other: they had the contact, but not the conversation that is reopened.
+	Other bool `json:"other,omitempty"`
 }
 
 // ScheduleFacts are about a schedule.

@@ -218,7 +218,7 @@ type OnOfflineAction string
 
 const (
 	OfflineKeep              OnOfflineAction = "Keep"
-	OfflineRequeueUnanswered OnOfflineAction = "RequeueUnanswered" // whose contact waits for a first answer
+	OfflineRequeueUnanswered OnOfflineAction = "RequeueUnanswered" // whose contact wrote last, or has had no answer of this agent
 	OfflineRequeueAll        OnOfflineAction = "RequeueAll"
 )
 

@@ -282,28 +282,36 @@ func (s *Store) wakeSnoozed(ctx context.Context) (next time.Time, err error) {
 		if next := fromMS(due.Int64); next.After(s.now()) {
 			return next, nil
 		}
-		if err := s.write(ctx, snoozeBatch, (*txn).wakeDue); err != nil {
+		if err := s.writeLocked(ctx, snoozeBatch, newLocks(), s.wakeDue); err != nil {
 			return time.Time{}, err
 		}
 	}
 }
 
-func (t *txn) wakeDue() error {
-	// What another replica is changing, or waking, is passed over.
-	list, err := all(t.ctx, t, scanConversation, selectConversations+`WHERE v.id IN (SELECT id FROM conversations
-		WHERE state = 'snoozed' AND snoozed_until <= ? ORDER BY snoozed_until LIMIT ?`+t.c.db.skipLocked()+`) ORDER BY v.snoozed_until`, ms(t.now), snoozeBatch)
+// wakeDue wakes some of them. What another replica is changing, or waking, is passed
+// over; what is ours is read once it is locked, so that nobody's change is undone.
+func (s *Store) wakeDue(t *txn) error {
+	ids, err := all(t.ctx, t, scanText, `SELECT id FROM conversations WHERE state = 'snoozed' AND snoozed_until <= ? ORDER BY snoozed_until LIMIT ?`+s.db.skipLocked(), ms(t.now), snoozeBatch)
 	if err != nil {
 		return err
 	}
-	for _, v := range list {
+	convs, err := s.lockRows(t, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		v := convs[id]
+		if v == nil || v.state != ConversationSnoozed || v.snoozedUntil > ms(t.now) {
+			continue
+		}
 		v.state, v.snoozedUntil, v.updatedAt = ConversationOpen, 0, ms(t.now)
-		if err := t.updateConversation(v); err != nil {
+		if err := t.updateConversation(*v); err != nil {
 			return err
 		}
-		if err := t.awake(&v); err != nil {
+		if err := t.awake(v); err != nil {
 			return err
 		}
-		if err := t.ownerless(&v, &occasion{event: routing.EventOpened}); err != nil {
+		if err := t.ownerless(v, &occasion{event: routing.EventOpened}); err != nil {
 			return err
 		}
 	}

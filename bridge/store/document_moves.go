@@ -2,6 +2,7 @@ package store
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -19,6 +20,8 @@ type moves struct {
 	schedules map[string]bool
 	// everySchedule: of the process before, nothing is known.
 	everySchedule bool
+	// begun are channels that are enforced, and were not by the document before.
+	begun map[string]bool
 }
 
 // queueMove is what is different about a queue; the greater includes the lesser.
@@ -117,4 +120,39 @@ func (m *moves) putBack(names map[string]bool, every bool) {
 	for name := range names {
 		m.schedules[name] = true
 	}
+}
+
+// noteBegins notes which channels begin to be enforced, once the next state is in
+// force: of the process before, nothing is known.
+func (m *moves) noteBegins(old, next *state) {
+	for channel := range next.routes.chains {
+		if next.enforces(channel) && !old.enforces(channel) {
+			m.noteBegun(channel)
+		}
+	}
+}
+
+func (m *moves) noteBegun(channel string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.begun == nil {
+		m.begun = map[string]bool{}
+	}
+	m.begun[channel] = true
+}
+
+// anyBegun says whether takeBegun would give any.
+func (m *moves) anyBegun() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.begun) > 0
+}
+
+// takeBegun is what noteBegun noted, and forgets it.
+func (m *moves) takeBegun() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	channels := slices.Sorted(maps.Keys(m.begun))
+	clear(m.begun)
+	return channels
 }

@@ -243,9 +243,10 @@ func (t *txn) eraseEntries(ids []string) error {
 	return err
 }
 
-// conversations removes them, with all that queues, routing and bots know of them.
+// conversations removes them, with all that queues, routing and bots know of them. They
+// are locked before: what gives them to agents has no other lock.
 func (e *erasure) conversations() error {
-	ids, err := all(e.t.ctx, e.t, scanText, `SELECT id FROM conversations WHERE contact = ? ORDER BY id`, e.id)
+	ids, err := all(e.t.ctx, e.t, scanText, `SELECT id FROM conversations WHERE contact = ? ORDER BY id`+e.s.db.forUpdate(), e.id)
 	if err != nil {
 		return err
 	}

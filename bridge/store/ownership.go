@@ -269,17 +269,25 @@ func (t *txn) giveBack(v *convRow, cause ownerCause) error {
 
 // checkTarget keeps a conversation in its namespace: queues and bots are named
 // "namespace/name", and agents of the store belong to one. Other names are those
-// of the caller's own desks.
+// of the caller's own desks; a queue of theirs would be left at once where policies
+// say who comes next. Who was removed gets nothing: nobody would take it back.
 func (t *txn) checkTarget(v *convRow, field string, to Owner) error {
 	namespace := v.namespace
 	switch to.Kind {
 	case OwnerQueue, OwnerBot:
-		if ns, _, ok := strings.Cut(to.Name, "/"); ok {
+		ns, _, ok := strings.Cut(to.Name, "/")
+		if ok {
 			namespace = ns
+		} else if to.Kind == OwnerQueue && t.c.queues.state().enforces(v.channel) {
+			return &FieldError{Field: field + ".name", Message: fmt.Sprintf("%q is no AgentQueue, and the channel has routing policies; write namespace/name of a queue", to.Name)}
 		}
 	case OwnerAgent:
-		if _, err := one(t.ctx, t, []any{&namespace}, `SELECT namespace FROM agents WHERE id = ?`, to.Name); err != nil {
+		found, err := one(t.ctx, t, []any{&namespace}, `SELECT namespace FROM agents WHERE id = ?`, to.Name)
+		if err != nil {
 			return err
+		}
+		if !found && v.owner != to && isAgentID(to.Name) {
+			return &FieldError{Field: field + ".name", Message: "there is no such agent (any more); GET /v1/agents lists those who are there"}
 		}
 	}
 	if namespace != v.namespace {

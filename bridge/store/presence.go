@@ -74,7 +74,7 @@ func (s *Store) sweepOffline(ctx context.Context) error {
 			return err
 		}
 		for _, agent := range due {
-			if err := s.write(ctx, 1, func(t *txn) error { return s.takeBack(t, agent) }); err != nil {
+			if err := s.writeLocked(ctx, 1, newLocks(), func(t *txn) error { return s.takeBack(t, agent) }); err != nil {
 				return err
 			}
 		}
@@ -127,7 +127,9 @@ const noDue = -1
 
 // takeBackOne returns a conversation to its queue, or to whom its policies say, if
 // it is time; again is when it may be (0: not by time). Where no queue that is in
-// force says when, who has not answered loses it after unknownGrace.
+// force says when, who has not answered loses it after unknownGrace. Who has answered loses it when the
+// contact writes again: it is looked for every unknownGrace, so that messages do not
+// wait for what agents carry.
 func (s *Store) takeBackOne(t *txn, v *convRow, agent string, since time.Time) (again int64, err error) {
 	e, err := t.entry(v.id)
 	if err != nil || e == nil || e.state != entryAssigned || e.agent != agent {
@@ -150,8 +152,11 @@ func (s *Store) takeBackOne(t *txn, v *convRow, agent string, since time.Time) (
 		return ms(t.now) + ceilMS(grace-gone), nil
 	}
 	answered, err := t.answered(v.id, e.assignedAt)
-	if err != nil || !rule.Requeue(answered, gone) {
+	if err != nil {
 		return 0, err
+	}
+	if !rule.Requeue(answered, gone) { // unless the contact writes again
+		return ms(t.now) + ceilMS(unknownGrace), nil
 	}
 	return 0, t.giveBack(v, ownerCause{why: CauseOffline})
 }

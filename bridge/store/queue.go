@@ -177,10 +177,11 @@ func (s *Store) lockRows(t *txn, ids []string) (map[string]*convRow, error) {
 	return rows, nil
 }
 
-// answered says whether a person has written to the contact since a time.
+// answered says whether a person has written to the contact since a time, and the
+// contact not again since then.
 func (t *txn) answered(conversation string, since int64) (bool, error) {
-	var n int
-	_, err := one(t.ctx, t, []any{&n}, `SELECT COUNT(*) FROM (SELECT 1 AS one FROM messages WHERE conversation = ? AND direction = 'outbound' AND author_kind = ? AND timestamp >= ? LIMIT 1) AS found`,
-		conversation, string(message.AuthorAgent), since)
-	return n > 0, err
+	var direction string
+	found, err := one(t.ctx, t, []any{&direction}, `SELECT direction FROM messages WHERE conversation = ? AND (direction = 'inbound' OR author_kind = ?) AND timestamp >= ?
+		ORDER BY timestamp DESC, id DESC LIMIT 1`, conversation, string(message.AuthorAgent), since)
+	return found && direction == string(message.Outbound), err
 }

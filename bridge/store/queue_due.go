@@ -10,7 +10,8 @@ import (
 
 // sweepEntries looks at what is due in queues: what has waited too long, or came
 // into a full queue, or into none, goes on by its policy; reservations and
-// preferred skills end; what an agent has falls idle, or is not any more.
+// preferred skills end; what an agent has falls idle, or is not any more. As all that
+// goes by the document, it has a share of everything's lock: a new one waits for it.
 func (s *Store) sweepEntries(ctx context.Context) error {
 	for {
 		due, err := all(ctx, s.read, scanText, `SELECT conversation FROM queue_entries WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?`, ms(s.now()), dueBatch)
@@ -18,7 +19,7 @@ func (s *Store) sweepEntries(ctx context.Context) error {
 			return err
 		}
 		done := 0
-		if err := s.write(ctx, len(due), func(t *txn) (err error) {
+		if err := s.writeLocked(ctx, len(due), newLocks(), func(t *txn) (err error) {
 			done, err = s.sweepSome(t, due)
 			return err
 		}); err != nil || done == 0 {

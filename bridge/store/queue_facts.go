@@ -80,14 +80,20 @@ func (r queueRow) facts(st *state, q *agentQueue, now time.Time) routing.QueueFa
 	return f
 }
 
-// agentFacts are about the agent who had a contact last; zero where nobody is
-// known who still is an agent. Available: with units for another conversation of
-// the channel.
-func (t *txn) agentFacts(contact, channel string) (f routing.AgentFacts, err error) {
+// Who had something last: a contact, or a conversation.
+const (
+	lastOfContact      = `SELECT agent, at FROM contact_agents WHERE contact = ?`
+	lastOfConversation = `SELECT to_name AS agent, at FROM owner_changes WHERE conversation = ? AND to_kind = 'agent' ORDER BY epoch DESC LIMIT 1`
+)
+
+// agentFacts are about the agent who had a contact or a conversation last; zero where
+// nobody is known who still is an agent. Available: with units for another
+// conversation of the channel.
+func (t *txn) agentFacts(last, id, channel string) (f routing.AgentFacts, err error) {
 	var at, used, units int64
 	var state agentState
 	found, err := one(t.ctx, t, []any{&f.ID, &at, &state, &used, &units}, `SELECT c.agent, c.at, p.state, p.load_voice + p.load_chat + p.load_mail, p.units
-		FROM contact_agents c JOIN presence p ON p.agent = c.agent WHERE c.contact = ?`, contact)
+		FROM (`+last+`) AS c JOIN presence p ON p.agent = c.agent`, id)
 	if err != nil || !found {
 		return routing.AgentFacts{}, err
 	}

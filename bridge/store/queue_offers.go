@@ -187,7 +187,7 @@ func (s *Store) expireOffers(ctx context.Context) error {
 			return err
 		}
 		ended := 0
-		if err := s.write(ctx, len(due), func(t *txn) (err error) {
+		if err := s.writeLocked(ctx, len(due), newLocks(), func(t *txn) (err error) {
 			ended, err = s.expireSome(t, due)
 			return err
 		}); err != nil || ended == 0 {
@@ -203,7 +203,12 @@ func (s *Store) expireSome(t *txn, conversations []string) (ended int, err error
 	}
 	st := s.state.Load()
 	for _, id := range conversations {
-		if convs[id] == nil {
+		if convs[id] == nil { // another transaction has it, or it was removed by a version that forgot the offer
+			n, err := t.exec(`DELETE FROM offers WHERE conversation = ? AND NOT EXISTS (SELECT 1 FROM conversations WHERE id = ?)`, id, id)
+			if err != nil {
+				return 0, err
+			}
+			ended += int(n)
 			continue
 		}
 		e, err := t.entry(id)

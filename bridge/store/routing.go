@@ -299,12 +299,19 @@ func (r *dispatcher) contactFacts(t *txn, _ *state, c *chain, v *convRow, o *occ
 	return unmarshalSome(attributes, &f.Contact.Attributes)
 }
 
-// agentFacts are about who had the contact last.
+// agentFacts are about who had the conversation last that is reopened, else about who
+// had the contact: after a merge these are not the same.
 func (r *dispatcher) agentFacts(t *txn, _ *state, c *chain, v *convRow, o *occasion, f *routing.Facts) (err error) {
 	if o.newContact || !c.needs.Agent && o.event != routing.EventReopened {
 		return nil
 	}
-	f.Agent, err = t.agentFacts(v.contact, v.channel)
+	if o.event == routing.EventReopened {
+		if f.Agent, err = t.agentFacts(lastOfConversation, v.id, v.channel); err != nil || f.Agent.ID != "" {
+			return err
+		}
+	}
+	f.Agent, err = t.agentFacts(lastOfContact, v.contact, v.channel)
+	f.Agent.Other = f.Agent.ID != "" && o.event == routing.EventReopened
 	return err
 }
 

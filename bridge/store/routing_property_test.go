@@ -245,7 +245,6 @@ func (w *shopfloor) astray(wrote bool) map[string]string {
 				list[id] = "is of an agent who is not there"
 			}
 		case v.Owner.Kind == OwnerBot && v.Owner.Name == menuBot && (bot || !wrote):
-		case v.Owner.Kind == OwnerNone && w.routing(id).Position == nil && !wrote: // it came when there was no policy
 		default:
 			list[id] = string(v.Owner.Kind) + " " + v.Owner.Name
 		}

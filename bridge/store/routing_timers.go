@@ -46,7 +46,11 @@ func (r *dispatcher) endSteps(ctx context.Context) (wait time.Duration, err erro
 	if err != nil {
 		return 0, err
 	}
-	if left {
+	unrouted, err := r.routeUnrouted(ctx)
+	if err != nil && ctx.Err() == nil { // steps end all the same
+		r.s.log.Warn("conversations that came while their channel had no policy in force could not be routed; it is tried again", "err", err)
+	}
+	if left || unrouted {
 		defer func() { wait = min(wait, time.Second) }()
 	}
 	for {

@@ -114,6 +114,7 @@ func (s *Store) Load(ctx context.Context, doc *document.Document) []document.Exc
 	l.load(doc)
 	s.moves.note(l.old, l.next, s.db.shared)
 	s.state.Store(l.next)
+	s.moves.noteBegins(l.old, l.next)
 	s.signals.wake(topicDocument, topicOutbox, topicMedia, topicSnooze, topicSteps)
 	if hook := s.hooks.documentLoaded; hook != nil {
 		if err := s.writeLocked(ctx, 1, everythingLocked(), func(t *txn) error { return hook(t, l.next) }); err != nil {
