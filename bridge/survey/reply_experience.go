@@ -10,14 +10,14 @@ import "strings"
 // them, so units behind them ("took a week") are part of what is told.
 const taleLine = "still not|still no|still waiting|still nothing|immer noch|noch immer|toujours pas|todavia no|aun no|ainda nao|ancora non|nog steeds|до сих пор|nadal nie|" +
 	"nobody|no one|noone|never|ignored|answered|replied|waited|to wait|have waited|had to|on hold|on the phone|on the line|took a|took an|took ages|took forever|took too|took so|took over|took weeks|took days|took hours|" +
-	"took more|took long|took me|happen*|money back|my money|without notice|no reply|no answer|no response|no refund|a reply|an answer|called me|call me back|called back|kept me|hung up|no help|did not help|didnt help|doesnt work|didnt work|did not work|not working|five star|five stars|" +
-	"kam nicht|kamen nicht|nicht angekommen|niemand|keine antwort|keiner|gewartet|warten mussen|musste|dauerte|gedauert|gemeldet|geld zuruck|nie wieder|jamais|personne|attendu|attente|dattente|aucune réponse|pas de réponse|sans réponse|nunca|nadie|esper*|sin respuesta|tardaron|ninguem|esperei|sem resposta|" +
+	"took more|took long|took me|happens|happened|money back|my money|without notice|no reply|no answer|no response|no refund|a reply|an answer|called me|call me back|called back|kept me|hung up|no help|did not help|didnt help|doesnt work|didnt work|did not work|not working|five star|five stars|" +
+	"kam nicht|kamen nicht|nicht angekommen|niemand|keine antwort|keiner|gewartet|warten mussen|musste|dauerte|gedauert|gemeldet|geld zuruck|nie wieder|jamais|personne|attendu|attente|dattente|aucune réponse|pas de réponse|sans réponse|nunca|nadie|espere una|espere un|espere mas|espere dos|he esperado|llevo esperando|estuve esperando|esperamos|sin respuesta|tardaron|ninguem|esperei|sem resposta|" +
 	"nessuno|aspettat*|senza risposta|niemand|nooit|gewacht|geen antwoord|никто|никогда|ждал*|не отвеча*|не ответил*|не пришл*|ніхто|ніколи|чекал*|nikt|nigdy|czekal*|czekał*|nikdo|nikdy|cekal*|nikto|ingen|aldrig|aldri|ventet|vantat|kukaan|senki|vartam|nimeni|niciodata|" +
 	"kimse|bekledim|asla|cevap vermedi*|لم يرد*|لم يصل|لم تصل|انتظرت|لا احد|هيچ كس|منتظر|किसी ने|इंतजार|इंतज़ार|कभी नहीं|khong ai|tidak ada yang|tidak pernah|menunggu"
 
 // goodsLine are what happens to goods and orders: the number before one may be how
 // many ("3, missing") or a score ("0, my package is lost").
-const goodsLine = "lost|missing|arriv*|deliver*|cancel*|canceled|damaged|broken|stolen|ordered|came|shipped|refund*|verloren|fehlt|fehlen|angekommen|kaputt|storniert|geliefert|wurden|perdu*|annul*|livre|livree|recu|recue|abime*|casse*|perdid*|llego|llegaron|cancelad*|roto*|entreg*|" +
+const goodsLine = "lost|missing|arriv*|deliver*|cancel*|canceled|damaged|broken|stolen|ordered|came|shipped|refund*|verloren|fehlt|fehlen|angekommen|kaputt|storniert|geliefert|wurden|perdu*|annul*|livre|livree|recu|recue|abime*|casse*|perdid*|llego|llegaron|cancelad*|roto*|entregado*|entregue|" +
 	"chegou|chegaram|arrivat*|consegnat*|annullat*|rotto|rotti|kwijt|geleverd|geannuleerd|пропал*|потерял*|сломан*|отмен*|доставл*|пришл*|zgubion*|zaginel*|zepsut*|anulowa*|dostarczo*|ztracen*|kayip|iptal|gelmedi|kirik|مفقود*|مكسور*|وصلت|وصل"
 
 // weakLine are words of sentences that are about anything: they make an opinion of
@@ -37,7 +37,7 @@ const openLine = "price*|pricing|offer*|seat*|shelf|shelves|stock|rest|late|late
 	"works for me|suits me|suit me|fits me|passt mir|me va bien|me viene bien|ca me va|mi va bene|мне подходит|pasuje mi|bana uyar|cepat ya|as soon as"
 
 // hurryLine are wishes that only some languages' particles make.
-const hurryLine = "nhe|nha|schneller|hurry|asap|быстрее|побыстрее|rapido por|prego|szybko"
+const hurryLine = "deliver|ship|liefern|liefert|livrez|entregar|entreguen|nhe|nha|schneller|hurry|asap|быстрее|побыстрее|rapido por|prego|szybko"
 
 // subjectLine are what a survey asks about: with praise or complaint before it,
 // a day or a time behind it is when that was ("great service today").
@@ -52,8 +52,8 @@ const greetingLine = "hello|hi|hey|good morning|good day|good evening|good night
 
 // idiomLine are praise and complaint of several words, some of which are counted
 // elsewhere.
-const idiomLine = "on time|in time|second to none|no complaints|no complaint|no problem|no problems|no issues|keep it up|keep up|room for improvement|one of the best|first class|top notch|well done|add more|improve*|please fix|could be better|should be better|weiter so|geht so|alles gut|luft nach oben|keine probleme|doch keine ahnung|habt keine ahnung|hat keine ahnung|haben keine ahnung|ihr seid|you have no idea|they have no idea|has no idea|au top|rien a dire|rien a redire|sans probleme|" + //nolint:misspell // Spanish
-	"sin problemas|sin problema|todo bien|todo perfecto|tudo certo|tudo bem|sem problemas|tutto ok|tutto bene|nessun problema|alles goed|geen klachten|все ок|без проблем|все отлично|все добре|wszystko ok|bez problemow|bez zastrzezen|vse ok|bez problemu|sorunsuz|sorun yok|بدون مشاكل|nhiet tinh|khong van de|tidak ada masalah"
+const idiomLine = "on time|in time|second to none|no complaints|no complaint|no problem|no problems|no issues|keep it up|keep up|room for improvement|one of the best|first class|top notch|well done|add more|improve*|please fix|could be better|should be better|weiter so|geht so|alles gut|luft nach oben|keine probleme|doch keine ahnung|habt keine ahnung|hat keine ahnung|haben keine ahnung|ihr seid|you have no idea|they have no idea|has no idea|au top|rien a dire|rien a redire|sans probleme|" +
+	"sin problemas|sin problema|todo bien|todo perfecto|tudo certo|tudo bem|sem problemas|tutto ok|tutto bene|nessun problema|alles goed|geen klachten|все ок|без проблем|все отлично|все добре|wszystko ok|bez problemow|bez zastrzezen|vse ok|bez problemu|sorunsuz|sorun yok|بدون مشاكل|nhiet tinh|khong van de|tidak ada masalah" //nolint:misspell // Spanish
 
 // articleLine and ownLine are passed over to find what a comment is about. ownLine
 // begins what is told of one's own matter, of which nobody has a number.
