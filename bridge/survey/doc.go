@@ -87,7 +87,7 @@
 //   - A campaign whose delay outlasts a channel's messaging window, with no approved
 //     template, is ChannelCannotAsk: it would skip everybody, silently.
 //   - Cells of 0 are shown: they are about nobody. Cells of 1 to 4 are not, nor those
-//     from which they follow. How many have not answered (yet) is not such a cell.
+//     that would give them as a difference. How many have not answered (yet) is not such a cell.
 //   - Behind a score and a separator a comment needs a word of praise or complaint, or
 //     some length: "9, Uhr" and "2, please" have the same shape as "9, great service".
 //   - Sampling, holdout and arms are fixed with the analysis: kept draws of two rates
