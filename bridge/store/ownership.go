@@ -115,7 +115,7 @@ func (t *txn) move(v *convRow, to Owner, cause ownerCause, e *entryRow, w *waiti
 	case OwnerBot:
 		return t.botTakesOver(v)
 	case OwnerQueue:
-		return t.stepAgain(v)
+		return t.stepAgain(v, cause.why)
 	}
 	return nil
 }

@@ -202,7 +202,7 @@ func (t *txn) resume(v *convRow) error {
 		e.waitingSince, e.enteredAt, e.stepAt = ms(t.now), ms(t.now), ms(t.now)
 	}
 	if v.owner.Kind == OwnerQueue {
-		return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v))
+		return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v, ""))
 	}
 	var agent string
 	switch there, err := one(t.ctx, t, []any{&agent}, `SELECT id FROM agents WHERE id = ?`, v.owner.Name); {
@@ -230,7 +230,7 @@ func (t *txn) awake(v *convRow) error {
 	if e != nil {
 		e.enteredAt, e.stepAt = ms(t.now), ms(t.now)
 	}
-	return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v))
+	return errors.Join(t.moveEntry(v, e, nil), t.stepAgain(v, ""))
 }
 
 // unload takes an entry out of the counters of where it is.

@@ -91,10 +91,19 @@ func (t *txn) letGo(v *convRow, row *routingRow, cause ownerCause) error {
 // it has gone, or gave it back, or it was solved meanwhile. In the order of the queue
 // it is as old as it is (a conversation that goes back keeps its age). The time of
 // the step is how long nobody takes it, as maxWait is, and like that begins anew;
-// without any, the step would never end.
-func (t *txn) stepAgain(v *convRow) error {
+// without any, the step would never end. What was given back to who had it (reopened)
+// is in no step: back from them, it is routed anew.
+func (t *txn) stepAgain(v *convRow, why OwnerCause) error {
 	row, err := readRouting(t.ctx, t, v.id)
-	if err != nil || row.position.Queue == "" || row.position.Queue != v.owner.Name {
+	if err != nil {
+		return err
+	}
+	if row.decision != "" && row.position.Step == "" && (why == CauseReleased || why == CauseOffline || why == CauseRemoved) {
+		row.epoch, row.dueAt = v.epoch, ms(t.now)+1
+		t.wake(topicSteps)
+		return row.save(t)
+	}
+	if row.position.Queue == "" || row.position.Queue != v.owner.Name {
 		return err
 	}
 	if row.dueAt, err = t.stepEnd(row); err != nil {

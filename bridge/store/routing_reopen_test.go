@@ -53,3 +53,30 @@ func TestReopenedAfterAMergeIsNotAStrangers(t *testing.T) {
 	require.Equal(t, v, r.hear("c1", "one more thing"))
 	r.wantOwner(v, OwnerQueue, general)
 }
+
+// Ana got it back when it was reopened, and goes: her team has nobody else, and the
+// policy says who comes after it.
+func TestWhatWasGivenBackBeginsAnewWhenItsAgentGoes(t *testing.T) {
+	for how, goes := range map[string]func(r *routed, d *desk, ana, v string){
+		"she is removed": func(r *routed, _ *desk, ana, _ string) {
+			require.NoError(r.t, r.DeleteAgent(r.t.Context(), everything, ana))
+		},
+		"she goes offline": func(_ *routed, d *desk, ana, _ string) { d.beat(ana, "offline") },
+	} {
+		t.Run(how, func(t *testing.T) {
+			r := escalating(t)
+			d := r.desk()
+			ana, bob := d.agent("ana", inTeam(vip)), d.agent("bob", inTeam(general))
+			v := r.hear("c1", "x")
+			d.turn()
+			r.wantOwner(v, OwnerAgent, ana)
+			r.resolve(v)
+			require.Equal(t, v, r.hear("c1", "again"))
+			r.wantOwner(v, OwnerAgent, ana)
+			goes(r, d, ana, v)
+			r.goes(12 * time.Minute)
+			r.wantOwner(v, OwnerAgent, bob)
+			d.checkCounters()
+		})
+	}
+}
