@@ -200,7 +200,7 @@ func TestResponsesNameNobodyUnlessAsked(t *testing.T) {
 	for i := range 5 {
 		contact := fmt.Sprint("c", i)
 		s.asked(contact)
-		s.says(contact, "4, you were late")
+		s.says(contact, "4, terrible service")
 	}
 	s.clock.advance(48 * time.Hour)
 	v := s.asked("alone") // on another day
@@ -212,7 +212,7 @@ func TestResponsesNameNobodyUnlessAsked(t *testing.T) {
 	assert.Equal(t, s.conversationContact(v), last.Contact)
 	assert.Equal(t, v, last.Conversation)
 	assert.NotEmpty(t, last.ID)
-	assert.Equal(t, "you were late", personal[0].Comment)
+	assert.Equal(t, "terrible service", personal[0].Comment)
 
 	for i, r := range s.downloaded(false) {
 		assert.Empty(t, r.ID+r.Contact+r.Conversation+r.Comment)
